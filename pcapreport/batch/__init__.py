@@ -1,0 +1,1 @@
+"""Many captures: discovery, worker processes, one index over all."""

@@ -1,0 +1,114 @@
+"""One line a capture: what the batch page and `index.json` say about each, worst first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from pcapreport.report.model import Document, Severity
+from pcapreport.report.wording import SEVERITY_RANK, number, plural
+
+Status = Literal["ok", "damaged", "unreadable", "timeout"]
+_STATUS_RANK: dict[Status, int] = {"unreadable": 0, "timeout": 0, "damaged": 1, "ok": 2}
+
+
+class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One capture of a batch. Counts are zero where nothing could be read."""
+
+    file: str
+    """As the user named it, relative to the given directory."""
+    status: Status
+    message: str = ""
+    """Why it is not "ok", in one line."""
+    report: str = ""
+    """Relative address of the page; "" if none was written."""
+    json: str = ""
+    sha256: str = ""
+    start: str | None = None
+    duration_s: float = 0.0
+    packets: int = 0
+    tcp_packets: int = 0
+    connections: int = 0
+    complete: bool = False
+    severity: Severity | None = None
+    """The worst finding, of the capture or of any connection."""
+    findings: dict[str, int] = {}
+    """Findings by severity."""
+    verdict: str = ""
+    side: str = "none"
+    time_waits: int = 0
+    """Endpoints that entered TIME-WAIT."""
+    resets: int = 0
+    """Connections that a reset ended."""
+    retransmitted: int = 0
+    """Frames that sent bytes, SYN or FIN again."""
+
+
+def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntry:
+    """The index line of one analysed capture; `report` and `json` are addresses relative to the index."""
+    capture = document.capture
+    found = [*document.findings, *(f for c in document.connections for f in c.findings)]
+    worst = min((f.severity for f in found), key=SEVERITY_RANK.__getitem__, default=None)
+    ends = [end for c in document.connections for end in (c.endpoints.client, c.endpoints.server)]
+    return IndexEntry(
+        file=file,
+        status="ok" if capture.complete else "damaged",
+        message="" if capture.complete or not capture.problems else capture.problems[0].message,
+        report=report,
+        json=json,
+        sha256=capture.sha256,
+        start=capture.start,
+        duration_s=capture.duration_s,
+        packets=capture.packets,
+        tcp_packets=capture.tcp_packets,
+        connections=len(document.connections),
+        complete=capture.complete,
+        severity=worst,
+        findings=dict(sorted(Counter(f.severity for f in found).items())),
+        verdict=document.verdict.text,
+        side=document.verdict.side,
+        time_waits=sum(end.time_wait is not None for end in ends),
+        resets=sum(c.closing in ("reset-by-client", "reset-by-server", "refused") for c in document.connections),
+        retransmitted=sum(
+            c.metrics.client_retransmitted + c.metrics.server_retransmitted for c in document.connections
+        ),
+    )
+
+
+def worst_first(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
+    """Unreadable, then damaged, then by the worst finding and how many there are; equals by name."""
+    return sorted(
+        entries,
+        key=lambda e: (
+            _STATUS_RANK[e.status],
+            SEVERITY_RANK[e.severity],
+            -e.findings.get("error", 0),
+            -e.findings.get("warning", 0),
+            e.file,
+        ),
+    )
+
+
+def summary_sentence(entries: Sequence[IndexEntry]) -> str:
+    """Counts that add up: "28 captures: 26 read whole, 1 damaged, 1 unreadable; 12 with errors, ..."."""
+    by_status = Counter(e.status for e in entries)
+    words = {"ok": "read whole", "damaged": "damaged", "unreadable": "unreadable", "timeout": "given up after the time limit"}
+    parts = [f"{number(by_status[status])} {word}" for status, word in words.items() if by_status[status] or status == "ok"]
+    read = [e for e in entries if e.status in ("ok", "damaged")]
+    worst = Counter(e.severity for e in read)
+    levels = [f"{number(worst[level])} with {level}s at worst" for level in ("error", "warning", "note") if worst[level]]
+    if worst[None]:
+        levels.append(f"{number(worst[None])} without findings")
+    of_read = "; of those read, " + ", ".join(levels) if levels else ""
+    totals = f"{plural(sum(e.packets for e in read), 'packet')} in all, {number(sum(e.tcp_packets for e in read))} of them TCP"
+    connections = plural(sum(e.connections for e in read), "connection")
+    return f"{plural(len(entries), 'capture')}: {', '.join(parts)}{of_read}. {totals}; {connections}."
+
+
+def index_document(entries: Iterable[IndexEntry]) -> bytes:
+    """`index.json`: the sentence and the lines, in the order of the page."""
+    ordered = worst_first(entries)
+    return msgspec.json.encode({"schema_version": "1.0", "summary": summary_sentence(ordered), "captures": ordered})

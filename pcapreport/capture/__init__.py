@@ -1,0 +1,12 @@
+"""Bytes in, columns out: containers, the packet table and the two decoders.
+
+This room knows no connection and judges nothing; it says what the file holds and what was damaged.
+"""
+
+from __future__ import annotations
+
+from pcapreport.capture.model import Capture, Interface, Problem
+from pcapreport.capture.packet_table import Flag, Option, PacketTable, RowNote
+from pcapreport.capture.reader import read_capture
+
+__all__ = ["Capture", "Flag", "Interface", "Option", "PacketTable", "Problem", "RowNote", "read_capture"]

@@ -1,0 +1,249 @@
+"""The uncommon path: one frame at a time, with dpkt's header classes, down to the innermost TCP segment.
+
+Only headers are given to dpkt, never whole frames: its classes know where each field is, but its own descent guesses
+at payloads, does not tell captured from sent length, and raises errors of many kinds. The descent is ours: each layer
+takes a Part, checks it, and names the next. Whatever still goes wrong is caught per frame and counted by its kind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import dpkt
+import numpy as np
+
+from pcapreport.capture import links, tunnels
+from pcapreport.capture.container import RecordBlock
+from pcapreport.capture.encapsulation import Encapsulations
+from pcapreport.capture.gather import Buffer
+from pcapreport.capture.layers import Cut, Handler, Network, Next, Part, Space, Trail
+from pcapreport.capture.model import Interface
+from pcapreport.capture.options import SegmentOptions, read_segment_options
+from pcapreport.capture.packet_table import COLUMNS, PacketTable, RowNote
+from pcapreport.capture.protocols import ethertype_label, ip_label, link_label
+from pcapreport.capture.reassembly import Reassembly
+
+MAX_LAYERS = 64
+"""Deeper nesting is an attack, not a network."""
+
+TCP_HEADER = 20
+
+
+class _Segment(NamedTuple):
+    """What is read from a frame that holds a TCP segment."""
+
+    trail: Trail
+    network: Network
+    header: dpkt.tcp.TCP
+    payload_len: int
+    options: SegmentOptions
+
+
+class Dissector:
+    """Takes frames apart one by one; remembers nothing but fragments between them."""
+
+    def __init__(self, buffer: Buffer, paths: Encapsulations, others: Counter[str]) -> None:
+        """`paths` and `others` are shared with the common path and added to."""
+        self._buffer = buffer
+        self._paths = paths
+        self._others = others
+        self._fragments = Reassembly()
+        self._handlers: Mapping[Space, Mapping[int, Handler]] = {
+            Space.LINK: links.LINKS,
+            Space.ETHERTYPE: {**links.ETHERTYPES, 0x0800: self._ipv4, 0x86DD: self._ipv6},
+            Space.PROTOCOL: {**tunnels.PROTOCOLS, **_IP_IN_IP, 17: _udp},
+            Space.PORT: tunnels.PORTS,
+        }
+
+    def dissect(self, block: RecordBlock, interfaces: Sequence[Interface]) -> PacketTable:
+        """A table of the TCP segments among these records; the others are counted."""
+        rows, segments = [], []
+        for row in range(len(block)):
+            start = int(block.offset[row])
+            data = bytes(self._buffer[start : start + int(block.cap_len[row])])
+            interface = interfaces[int(block.interface[row])]
+            found = self._frame(data, int(block.wire_len[row]), interface)
+            if isinstance(found, str):
+                self._others[found] += 1
+            else:
+                rows.append(row)
+                segments.append(found)
+        return self._table(block.pick(np.array(rows, np.intp)), segments)
+
+    def _frame(self, data: bytes, wire_len: int, interface: Interface) -> _Segment | str:
+        """The innermost segment, or what the frame is instead."""
+        length = max(0, max(wire_len, len(data)) - interface.fcs_len)
+        trail = Trail()
+        step: Next | _Segment | str = Next(Space.LINK, interface.link_type, Part(data[:length], length))
+        try:
+            for _ in range(MAX_LAYERS):
+                if not isinstance(step, Next):
+                    return step
+                step = self._step(trail, step)
+        except (Cut, dpkt.NeedData):
+            return f"cut {trail.path[-1] if trail.path else 'link'} header"
+        except Exception as error:  # dpkt raises IndexError, AttributeError, struct.error and more on hostile input
+            return f"undecodable ({type(error).__name__})"
+        return "nested too deep"
+
+    def _step(self, trail: Trail, step: Next) -> Next | _Segment | str:
+        if step.space is Space.PROTOCOL and step.number == 6:
+            return _tcp(trail, step.part)
+        handler = self._handlers[step.space].get(step.number)
+        if handler:
+            return handler(trail, step.part)
+        label = {Space.LINK: link_label, Space.ETHERTYPE: ethertype_label, Space.PROTOCOL: ip_label}[step.space]
+        return label(step.number)
+
+    def _ipv4(self, trail: Trail, part: Part) -> Next | str:
+        header = dpkt.ip.IP(part.data[:20])
+        size = header.hl * 4
+        if header.v != 4 or size < 20 or 0 < header.len < size:
+            return "malformed IPv4"
+        if len(part.data) < size:
+            return "cut ipv4 header"
+        payload = self._payload(trail, part, header.len, size)
+        trail.network = Network(4, header.src, header.dst, header.ttl, header.id)
+        trail.path.append("ipv4")
+        if not header.mf and not header.offset:
+            return Next(Space.PROTOCOL, header.p, payload)
+        key = (4, header.src, header.dst, header.id, header.p)
+        return self._fragment(trail, key, header.p, header.offset, not header.mf, payload)
+
+    def _ipv6(self, trail: Trail, part: Part) -> Next | str:
+        header = dpkt.ip6.IP6(part.data[:40])
+        if header.v != 6:
+            return "malformed IPv6"
+        payload = self._payload(trail, part, header.plen + 40 if header.plen else 0, 40)
+        trail.network = Network(6, header.src, header.dst, header.hlim, 0)
+        trail.path.append("ipv6")
+        protocol = header.nxt
+        while protocol in _EXTENSIONS:
+            extension = _EXTENSIONS[protocol](payload.data)
+            inner = payload.skip(extension.length)
+            if protocol == dpkt.ip.IP_PROTO_FRAGMENT and (extension.frag_off or extension.m_flag):
+                key = (6, header.src, header.dst, extension.id, extension.nxt)
+                offset, last = extension.frag_off * 8, not extension.m_flag
+                return self._fragment(trail, key, extension.nxt, offset, last, inner)
+            protocol, payload = extension.nxt, inner
+        return Next(Space.PROTOCOL, protocol, payload)
+
+    def _payload(self, trail: Trail, part: Part, length: int, header: int) -> Part:
+        """What is behind the IP header; a length of 0 means segmentation offload or a jumbogram."""
+        trail.notes &= ~int(RowNote.NO_IP_LENGTH)
+        if not length:
+            trail.notes |= int(RowNote.NO_IP_LENGTH)
+        return (part.trim(length) if length else part).skip(header)
+
+    def _fragment(
+        self, trail: Trail, key: tuple[object, ...], protocol: int, offset: int, last: bool, part: Part
+    ) -> Next | str:
+        """Goes on with the datagram that this fragment completes, or with a first one that cannot be completed."""
+        trail.notes |= int(RowNote.FRAGMENT)
+        label = f"IPv{key[0]} fragment"
+        if len(part.data) < part.length:
+            return label if offset else Next(Space.PROTOCOL, protocol, part)
+        whole = self._fragments.add((*key, tuple(trail.path)), offset, last, part.data)
+        return Next(Space.PROTOCOL, protocol, whole) if whole else label
+
+    def _table(self, block: RecordBlock, segments: list[_Segment]) -> PacketTable:
+        blocks = [segment.options.sack for segment in segments if segment.options.sack]
+        sack_blocks = np.zeros((len(blocks), 4, 2), np.uint32)
+        for row, edges in enumerate(blocks):
+            sack_blocks[row, : len(edges)] = edges
+        has_sack = np.array([bool(segment.options.sack) for segment in segments], np.bool_)
+        values = [self._values(segment) for segment in segments]
+        columns = {name: np.array([value[name] for value in values], COLUMNS[name].dtype) for name in _VALUES}
+        columns |= {
+            name: getattr(block, name).astype(COLUMNS[name].dtype)
+            for name in ("frame", "time_ns", "wire_len", "cap_len", "interface")
+        }
+        columns["sack"] = np.where(has_sack, np.cumsum(has_sack) - 1, -1).astype(np.int32)
+        return PacketTable({name: columns[name] for name in COLUMNS}, sack_blocks, ())
+
+    def _values(self, segment: _Segment) -> dict[str, int]:
+        header, network, options = segment.header, segment.network, segment.options
+        src, dst = int.from_bytes(network.src, "big"), int.from_bytes(network.dst, "big")
+        low = (1 << 64) - 1
+        return {
+            "encapsulation": self._paths.number("/".join(segment.trail.path[:-1])),
+            "ip_version": network.version,
+            "src_hi": src >> 64,
+            "src_lo": src & low,
+            "dst_hi": dst >> 64,
+            "dst_lo": dst & low,
+            "ttl": network.ttl,
+            "ip_id": network.ip_id,
+            "sport": header.sport,
+            "dport": header.dport,
+            "seq": header.seq,
+            "ack": header.ack,
+            "flags": header._off_flags & 0x1FF,
+            "window": header.win,
+            "urgent": header.urp,
+            "checksum": header.sum,
+            "payload_len": segment.payload_len,
+            "mss": options.mss,
+            "window_scale": options.window_scale,
+            "options": options.options,
+            "ts_val": options.ts_val,
+            "ts_ecr": options.ts_ecr,
+            "notes": segment.trail.notes,
+        }
+
+
+_VALUES = tuple(COLUMNS.keys() - {"frame", "time_ns", "wire_len", "cap_len", "interface", "sack"})
+
+_EXTENSIONS = {
+    dpkt.ip.IP_PROTO_HOPOPTS: dpkt.ip6.IP6HopOptsHeader,
+    dpkt.ip.IP_PROTO_ROUTING: dpkt.ip6.IP6RoutingHeader,
+    dpkt.ip.IP_PROTO_FRAGMENT: dpkt.ip6.IP6FragmentHeader,
+    dpkt.ip.IP_PROTO_AH: dpkt.ip6.IP6AHHeader,
+    dpkt.ip.IP_PROTO_DSTOPTS: dpkt.ip6.IP6DstOptsHeader,
+    135: dpkt.ip6.IP6DstOptsHeader,
+}
+"""Extension headers by number; Mobility (135) has the shape of an options header as far as length and next go."""
+
+
+def _udp(trail: Trail, part: Part) -> Next | str:
+    trail.path.append("udp")
+    header = dpkt.udp.UDP(part.data[:8])
+    for port in (header.dport, header.sport):
+        if port in tunnels.PORTS:
+            return Next(Space.PORT, port, part.skip(8))
+    return "UDP"
+
+
+def _ah(trail: Trail, part: Part) -> Next | str:
+    trail.path.append("ah")
+    header = dpkt.ip6.IP6AHHeader(part.data)
+    return Next(Space.PROTOCOL, header.nxt, part.skip(header.length))
+
+
+_IP_IN_IP: Mapping[int, Handler] = {
+    4: lambda trail, part: Next(Space.ETHERTYPE, 0x0800, part),
+    41: lambda trail, part: Next(Space.ETHERTYPE, 0x86DD, part),
+    51: _ah,
+}
+
+
+def _tcp(trail: Trail, part: Part) -> _Segment | str:
+    if len(part.data) < TCP_HEADER:
+        return "cut TCP header" if part.length > len(part.data) else "malformed TCP"
+    if trail.network is None:
+        return "TCP without IP"
+    header = dpkt.tcp.TCP(part.data[:TCP_HEADER])
+    size = header.off * 4
+    trail.notes |= int(RowNote.DISSECTED)
+    if size > part.length:
+        trail.notes |= int(RowNote.BAD_DATA_OFFSET)
+    if len(part.data) < part.length:
+        trail.notes |= int(RowNote.SNAPLEN_CUT)
+    if header._off_flags & 0x0E00:
+        trail.notes |= int(RowNote.RESERVED_FLAGS)
+    options = read_segment_options(part.data[TCP_HEADER:size], size - TCP_HEADER)
+    if options.malformed:
+        trail.notes |= int(RowNote.MALFORMED_OPTIONS)
+    return _Segment(trail, trail.network, header, max(0, part.length - size), options)

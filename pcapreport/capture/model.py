@@ -1,0 +1,71 @@
+"""What reading a capture yields, beside its packet table: the evidence about the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pcapreport.capture.packet_table import PacketTable
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One capture interface (a classic pcap file has one)."""
+
+    link_type: int
+    link_name: str
+    snaplen: int
+    """Bytes kept of each packet; 0: unlimited."""
+    resolution: str
+    """Time resolution as written: "1e-6", "1e-9", "2^-10"."""
+    name: str = ""
+    description: str = ""
+    os: str = ""
+    fcs_len: int = 0
+    """Bytes of frame check sequence at the end of every frame."""
+    drops: int | None = None
+    """Packets the capture host says it lost (pcapng interface statistics); None: not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Damage or an oddity of the file, with its place."""
+
+    code: str
+    message: str
+    offset: int | None = None
+    """Byte offset in the decompressed stream."""
+    frame: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One capture file, read to its end or to its damage."""
+
+    file: str
+    sha256: str
+    """Of the file as given."""
+    size_bytes: int
+    container: str
+    compression: str
+    byte_order: str
+    packets: int
+    """Records of any protocol."""
+    first_ns: int | None
+    """Time of frame 1 (the zero of all relative times); None for a capture without packets."""
+    last_ns: int | None
+    """Latest time of any frame."""
+    complete: bool
+    """False where the file is cut or damaged, so that packets may be missing."""
+    interfaces: tuple[Interface, ...]
+    problems: tuple[Problem, ...]
+    comments: tuple[tuple[int, str], ...]
+    """(frame, comment); frame 0: about the section."""
+    application: str
+    os: str
+    hardware: str
+    other_packets: Mapping[str, int]
+    """Records that gave no row, by what they were: "UDP", "ARP", "IPv4 fragment", "link type 105 (IEEE 802.11)"."""
+    table: PacketTable
+    other_blocks: Mapping[str, int] = field(default_factory=dict)
+    """pcapng blocks that hold no packet and were skipped, by kind: "name resolution", "custom"."""

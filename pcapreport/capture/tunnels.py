@@ -1,0 +1,144 @@
+"""Frames inside of IP: GRE, EtherIP and the tunnels over UDP.
+
+Sources: RFC 2784, 2890, 2637 (GRE), RFC 3378 (EtherIP), RFC 7348 (VXLAN), RFC 8926 (Geneve), 3GPP TS 29.281 (GTP-U),
+RFC 2661 (L2TP), RFC 4380 (Teredo), RFC 5415 and 5416 (CAPWAP), RFC 7510 (MPLS in UDP), draft-massar-v6ops-ayiya,
+draft-foschiano-erspan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pcapreport.capture.layers import Handler, Next, Part, Space, Trail
+from pcapreport.capture.links import ETHERNET, PPP, WLAN, by_version
+
+_GRE_CHECKSUM, _GRE_ROUTING, _GRE_KEY, _GRE_SEQUENCE, _GRE_ACK = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080
+_ERSPAN_2, _ERSPAN_3, _WCCP = 0x88BE, 0x22EB, 0x883E
+
+
+def _gre(trail: Trail, part: Part) -> Next | str:
+    trail.path.append("gre")
+    flags, kind = part.number(0), part.number(2)
+    if flags & _GRE_ROUTING:
+        return "GRE with source routes"
+    size = 4 + sum(4 for bit in (_GRE_CHECKSUM, _GRE_KEY, _GRE_SEQUENCE) if flags & bit)
+    size += 4 if flags & 7 == 1 and flags & _GRE_ACK else 0
+    inner = part.skip(size)
+    if kind == _ERSPAN_2:
+        trail.path.append("erspan")
+        return Next(Space.LINK, ETHERNET, inner.skip(8 if flags & _GRE_SEQUENCE else 0))
+    if kind == _ERSPAN_3:
+        trail.path.append("erspan")
+        return Next(Space.LINK, ETHERNET, inner.skip(20 if inner.number(11, 1) & 1 else 12))
+    if kind == _WCCP:
+        return by_version(inner if inner.number(0, 1) >> 4 == 4 else inner.skip(4))
+    return Next(Space.ETHERTYPE, kind, inner)
+
+
+def _ether_ip(trail: Trail, part: Part) -> Next | str:
+    trail.path.append("etherip")
+    return Next(Space.LINK, ETHERNET, part.skip(2))
+
+
+def _vxlan(trail: Trail, part: Part) -> Next | str:
+    if not part.number(0, 1) & 0x08:
+        return "UDP"
+    trail.path.append(f"vxlan {part.number(4, 3)}")
+    return Next(Space.LINK, ETHERNET, part.skip(8))
+
+
+def _geneve(trail: Trail, part: Part) -> Next | str:
+    first = part.number(0, 1)
+    if first >> 6:
+        return "UDP"
+    trail.path.append(f"geneve {part.number(4, 3)}")
+    return Next(Space.ETHERTYPE, part.number(2), part.skip(8 + 4 * (first & 0x3F)))
+
+
+_GTP_USER_DATA = 0xFF
+
+
+def _gtp(trail: Trail, part: Part) -> Next | str:
+    """Version 1 user data; the tunnel id differs by direction, so the path does not name it."""
+    flags = part.number(0, 1)
+    if flags >> 4 != 3 or part.number(1, 1) != _GTP_USER_DATA:
+        return "GTP"
+    trail.path.append("gtp")
+    inner = part.skip(8)
+    if flags & 7:
+        extension = inner.number(3, 1) if flags & 4 else 0
+        inner = inner.skip(4)
+        while extension:
+            size = 4 * inner.number(0, 1)
+            if not size:
+                return "malformed GTP"
+            extension, inner = inner.number(size - 1, 1), inner.skip(size)
+    return by_version(inner)
+
+
+def _l2tp(trail: Trail, part: Part) -> Next | str:
+    """Version 2 data messages; lengths, sequence numbers and an offset may be there or not."""
+    flags = part.number(0)
+    if flags & 0xF == 3 or flags & 0x8000:
+        return "L2TP control"
+    trail.path.append("l2tp")
+    size = 6 + (2 if flags & 0x4000 else 0) + (4 if flags & 0x0800 else 0)
+    if flags & 0x0200:
+        size += 2 + part.number(size)
+    return Next(Space.LINK, PPP, part.skip(size))
+
+
+def _teredo(trail: Trail, part: Part) -> Next | str:
+    if part.number(0) == 1:
+        part = part.skip(13 + part.number(2, 1) + part.number(3, 1))
+    if part.number(0) == 0:
+        part = part.skip(8)
+    if part.number(0, 1) >> 4 != 6:
+        return "UDP"
+    trail.path.append("teredo")
+    return by_version(part)
+
+
+def _capwap_data(trail: Trail, part: Part) -> Next | str:
+    """Plain CAPWAP data; what Cisco sends has the two bytes of the 802.11 frame control swapped."""
+    if part.number(0, 1):
+        return "CAPWAP encrypted"
+    trail.path.append("capwap")
+    flags = part.number(1, 3)
+    if flags & 0x80:
+        return "CAPWAP fragment"
+    inner = part.skip(4 * (flags >> 19))
+    if not flags & 0x100:
+        return Next(Space.LINK, ETHERNET, inner)
+    if inner.number(0, 1) & 0x03 or not inner.number(0, 1) & 0x0C == 0x08:
+        inner = Part(inner.data[1::-1] + inner.data[2:], inner.length)
+    return Next(Space.LINK, WLAN, inner)
+
+
+def _ayiya(trail: Trail, part: Part) -> Next | str:
+    """Identity and signature lengths, in words, stand in the first two bytes."""
+    identity, signature, kind = part.number(0, 1), part.number(1, 1), part.number(3, 1)
+    trail.path.append("ayiya")
+    inner = part.skip(8 + (1 << (identity >> 4)) + 4 * (signature >> 4))
+    return Next(Space.PROTOCOL, kind, inner) if kind in (4, 41) else "AYIYA"
+
+
+def _mpls(trail: Trail, part: Part) -> Next | str:
+    return Next(Space.ETHERTYPE, 0x8847, part)
+
+
+PROTOCOLS: Mapping[int, Handler] = {47: _gre, 97: _ether_ip, 137: _mpls}
+"""IP protocol -> how to take it apart."""
+
+PORTS: Mapping[int, Handler] = {
+    1701: _l2tp,
+    2152: _gtp,
+    3544: _teredo,
+    4789: _vxlan,
+    5072: _ayiya,
+    5247: _capwap_data,
+    6081: _geneve,
+    6635: _mpls,
+    8472: _vxlan,
+}
+"""UDP port (of either end) -> how to take apart what it carries."""

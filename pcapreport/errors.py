@@ -1,0 +1,44 @@
+"""What can go wrong for a user, as a small tree; each class carries the exit code of the command line.
+
+A message is one line: what, where (file, byte offset or frame), what to do.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_FINDINGS = 1
+EXIT_USAGE = 2
+EXIT_SOME_UNREADABLE = 3
+EXIT_NOTHING_ANALYSED = 4
+EXIT_INTERRUPTED = 130
+
+
+class PcapReportError(Exception):
+    """Base of every error that a user may cause or meet."""
+
+    exit_code = EXIT_USAGE
+
+
+class UsageError(PcapReportError):
+    """The command line or the configuration cannot be obeyed."""
+
+
+class UnreadableCapture(PcapReportError):
+    """The bytes are no capture that can be read at all (damage after a sound start is a problem entry instead)."""
+
+    exit_code = EXIT_SOME_UNREADABLE
+
+    def __init__(self, file: str, reason: str, advice: str, offset: int = 0) -> None:
+        """`offset` is the byte offset, in the decompressed stream, at which reading stopped."""
+        super().__init__(file, reason, advice, offset)
+        self.file = file
+        self.reason = reason
+        self.advice = advice
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return f"{self.file}: byte {self.offset}: {self.reason}; {self.advice}"
+
+
+class BadDocument(PcapReportError):
+    """A saved result document cannot be read: wrong schema, cut, or not ours."""

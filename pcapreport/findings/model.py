@@ -1,0 +1,77 @@
+"""What a detector is given and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from pcapreport.capture.model import Capture
+from pcapreport.findings.passes import Passes
+from pcapreport.settings import Settings
+from pcapreport.tcp.connections import ConnectionTable
+from pcapreport.tcp.history import ConnectionHistory
+
+
+class Severity(str, Enum):
+    """How much it matters."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Confidence(str, Enum):
+    """How sure the evidence makes it; a second axis beside severity."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Side(str, Enum):
+    """Whose doing it is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    NETWORK = "network"
+    CAPTURE = "capture"
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A competing explanation."""
+
+    explanation: str
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that went wrong or is worth knowing."""
+
+    rule: str
+    severity: Severity
+    confidence: Confidence
+    side: Side
+    frames: tuple[int, ...]
+    """Every frame that shows it, ascending."""
+    time_ns: int | None
+    summary: str
+    connection: int | None = None
+    """Index into the connection table; None: about the capture as a whole."""
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that detectors look at; they change nothing and do not see each other."""
+
+    capture: Capture
+    table: ConnectionTable
+    histories: Sequence[ConnectionHistory]
+    passes: Passes
+    settings: Settings
+
+
+Detector = Callable[[Evidence], Iterator[Finding]]

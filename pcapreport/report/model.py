@@ -1,0 +1,351 @@
+"""The result document, version 1: everything a renderer may show, typed and immutable.
+
+It round-trips through JSON (`encode`, `decode`) and describes itself (`schema`). Times are seconds since the first
+packet of the capture, exact to the nanosecond; an open end of an interval is null. Frames are 1-based over all
+records, as Wireshark counts. Fields are added, never renamed, within a major version.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = "1.0"
+
+Side = Literal["client", "server", "network", "capture"]
+Sender = Literal["client", "server"]
+Severity = Literal["note", "warning", "error"]
+Confidence = Literal["high", "medium", "low"]
+Certainty = Literal["proven", "supposed", "assumed"]
+Interval = tuple[float | None, float | None]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every part of the document."""
+
+
+class Tool(Record):
+    """The program that made the document."""
+
+    name: str
+    version: str
+
+
+class Interface(Record):
+    """A capture interface."""
+
+    link_type: int
+    link_name: str
+    snaplen: int
+    resolution: str
+    name: str = ""
+    description: str = ""
+    os: str = ""
+    drops: int | None = None
+
+
+class Problem(Record):
+    """Damage or an oddity of the capture file."""
+
+    code: str
+    message: str
+    offset: int | None = None
+    frame: int | None = None
+
+
+class Comment(Record):
+    """A comment stored in the capture; frame 0: about the whole."""
+
+    frame: int
+    text: str
+
+
+class Capture(Record):
+    """The evidence: which bytes were read and how sound they are."""
+
+    file: str
+    sha256: str
+    size_bytes: int
+    container: str
+    compression: str
+    packets: int
+    tcp_packets: int
+    start: str | None
+    """Time of the first packet, ISO 8601, UTC, nine decimals; null without packets."""
+    duration_s: float
+    complete: bool
+    interfaces: list[Interface]
+    problems: list[Problem]
+    byte_order: str = ""
+    comments: list[Comment] = []
+    application: str = ""
+    os: str = ""
+    hardware: str = ""
+    other_packets: dict[str, int] = {}
+    """Records without a TCP segment, by what they are."""
+    encapsulations: list[str] = []
+
+
+class Endpoint(Record):
+    """One end of a connection."""
+
+    address: str
+    port: int
+
+
+class Transition(Record):
+    """One entry of a state history."""
+
+    state: str
+    entered_s: Interval
+    frame: int | None
+    """The frame that caused or shows it; null for a timer or a convention."""
+    rule: str
+    certainty: Certainty
+    note: str = ""
+
+
+class TimeWaitRestart(Record):
+    """A segment that started 2MSL anew."""
+
+    at_s: float
+    frame: int
+
+
+class TimeWait(Record):
+    """The TIME-WAIT ledger of one endpoint."""
+
+    entered_s: Interval
+    restarts: list[TimeWaitRestart]
+    expires_s: Interval
+    profile: str
+    two_msl_s: float
+    ended_by: Literal["expiry", "reset", "reuse", "capture-end"]
+    ended_s: float | None = None
+    ended_frame: int | None = None
+
+
+class EndpointHistory(Record):
+    """What one endpoint's TCP went through."""
+
+    history: list[Transition]
+    possible_final_states: list[str]
+    time_wait: TimeWait | None
+    withdrawn: list[str] = []
+    """Conclusions that later evidence contradicted, in words."""
+
+
+class Endpoints(Record):
+    """Both ends."""
+
+    client: EndpointHistory
+    server: EndpointHistory
+
+
+class Alternative(Record):
+    """A competing explanation."""
+
+    explanation: str
+    confidence: Confidence
+
+
+class Finding(Record):
+    """Something that went wrong or is worth knowing, with every frame that shows it."""
+
+    rule: str
+    severity: Severity
+    confidence: Confidence
+    side: Side
+    frames: list[int]
+    time_s: float | None
+    summary: str
+    alternatives: list[Alternative] = []
+    title: str = ""
+    """The rule's name in plain words."""
+    filter: str = ""
+    """Wireshark display filter that shows the frames."""
+
+
+class Step(Record):
+    """One line of the handshake or teardown table: what the standard expects against what was seen."""
+
+    number: int
+    sender: Sender
+    segment: str
+    """Such as "SYN", "SYN, ACK", "FIN, ACK"."""
+    frame: int | None
+    """Null: the step was not seen."""
+    time_s: float | None
+    seq: str
+    """In words and numbers: "j = 0 (raw 123456)"."""
+    ack: str
+    expected: str
+    """Such as "ack = j+1 = 1"."""
+    observed: str
+    ok: bool | None
+    """Null: cannot be decided."""
+    states: str
+    """State of both sides after the step: "client SYN-SENT, server LISTEN"."""
+
+
+class LadderRow(Record):
+    """One row of the sequence diagram, top to bottom in capture order.
+
+    kind: "segment" (one frame), "burst" (several data frames folded, with the pure ACKs that answer them),
+    "gap" (silence worth a mark), "phantom" (a segment an ACK proves but the capture lacks), "event" (no segment: a
+    timer expired, the capture ended).
+    """
+
+    kind: Literal["segment", "burst", "gap", "phantom", "event"]
+    time_s: float | None
+    client_state: str
+    """State after this row; "" where unknown."""
+    server_state: str
+    sender: Sender | None = None
+    frames: list[int] = []
+    count: int = 1
+    """Frames in the row (for a burst: data frames)."""
+    end_s: float | None = None
+    """Time of the last frame of a burst, or the end of a gap."""
+    flags: str = ""
+    """Such as "SYN, ACK"."""
+    seq: int | None = None
+    """Relative to the sender's ISN, as Wireshark shows it."""
+    ack: int | None = None
+    length: int = 0
+    """Payload bytes (of all frames of a burst)."""
+    window: int | None = None
+    """Bytes, scaled where the scale is known."""
+    text: str = ""
+    """What to write where there is no segment, or beside it."""
+    rules: list[str] = []
+    """Findings that name a frame of this row."""
+    severity: Severity | None = None
+    """The worst of them."""
+
+
+class Series(Record):
+    """One direction of the time-sequence plot. `kind` per point: data, retransmission, ack, window, syn, fin, rst."""
+
+    sender: Sender
+    kind: Literal["data", "retransmission", "ack", "window"]
+    time_s: list[float]
+    value: list[int]
+    """Relative sequence number: end of the data, ACK, or window edge."""
+
+
+class Detail(Record):
+    """What the page shows of a notable connection beyond its histories."""
+
+    ladder: list[LadderRow]
+    handshake: list[Step]
+    teardown: list[Step]
+    series: list[Series]
+    ladder_omitted: str = ""
+    """What the ladder leaves out, in words; "" if nothing."""
+    reading: str = ""
+    """The connection told in two or three sentences."""
+
+
+class Metrics(Record):
+    """Numbers of one connection; `client` means sent by the client. Null: not measurable here."""
+
+    client_packets: int
+    server_packets: int
+    client_bytes: int
+    """Payload bytes, each counted once, however often it was sent."""
+    server_bytes: int
+    client_retransmitted: int
+    """Frames that sent bytes, SYN or FIN again."""
+    server_retransmitted: int
+    handshake_s: float | None
+    """SYN to the segment that completes the handshake, as seen at the tap."""
+    client_rtt_s: float | None = None
+    """Median time from a segment to the client until its acknowledgment, at the tap."""
+    server_rtt_s: float | None = None
+    client_window_scale: int | None = None
+    server_window_scale: int | None = None
+    client_mss: int | None = None
+    server_mss: int | None = None
+    client_isn: int | None = None
+    server_isn: int | None = None
+    client_min_window: int | None = None
+    server_min_window: int | None = None
+
+
+class Connection(Record):
+    """One incarnation of a 4-tuple."""
+
+    id: int
+    client: Endpoint
+    server: Endpoint
+    start_s: float
+    end_s: float
+    packets: int
+    opening: str
+    closing: str
+    endpoints: Endpoints
+    findings: list[Finding]
+    metrics: Metrics
+    first_frame: int
+    last_frame: int
+    opener_known_by: str
+    """How we know which side is the client."""
+    filter: str
+    """Wireshark display filter for this connection."""
+    severity: Severity | None = None
+    """The worst of its findings."""
+    anchor: str = ""
+    """Stable id on the page, from content."""
+    encapsulation: str = ""
+    detail: Detail | None = None
+
+
+class Verdict(Record):
+    """One sentence that answers: what happened, who did it, how do we know."""
+
+    text: str
+    side: Side | Literal["none", "undecidable"]
+    confidence: Confidence
+    findings: list[str]
+    """Rules it rests on."""
+    evidence: list[str] = []
+    """Facts with frame numbers, in words."""
+    cannot_know: list[str] = []
+    """What this capture cannot tell."""
+
+
+class Document(Record):
+    """The whole result for one capture."""
+
+    schema_version: str
+    tool: Tool
+    options: dict[str, Any]
+    capture: Capture
+    connections: list[Connection]
+    findings: list[Finding]
+    verdict: Verdict
+    connections_shown_in_detail: int = 0
+    method: list[str] = []
+    """How the results were reached, in sentences; limits included."""
+    rules: dict[str, str] = {}
+    """Every rule named in the document (transition rules included) and what it says."""
+
+
+def encode(document: Document) -> bytes:
+    """The document as deterministic UTF-8 JSON."""
+    return msgspec.json.encode(document)
+
+
+def decode(data: bytes) -> Document:
+    """A document from its JSON.
+
+    Raises msgspec.ValidationError or msgspec.DecodeError (both ValueError) where the bytes are not one.
+    """
+    return msgspec.json.decode(data, type=Document)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the document."""
+    return msgspec.json.schema(Document)

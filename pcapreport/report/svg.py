@@ -1,0 +1,87 @@
+"""Inline SVG that survives hostile viewers: presentation attributes only, no style, no script, no outside address.
+
+A page may be opened under a policy that forbids style sheets, scripts and `data:` images; a drawing made of elements
+with `fill=` and `stroke=` still shows. Text and lines without a meaning of their own use `currentColor`, so one
+drawing serves light and dark pages.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from pcapreport.report.wording import visible
+
+CLIENT, SERVER = "#0072B2", "#D55E00"
+"""Okabe and Ito's blue and vermilion; both reach 3:1 against the page's light and its dark ground."""
+SIDE_COLOUR = {"client": CLIENT, "server": SERVER}
+SEVERITY_COLOUR = {"error": "#D2222D", "warning": "#C98A00", "note": "#7A8591"}
+
+
+def quoted(text: str) -> str:
+    """Hostile text as SVG or HTML text or attribute value."""
+    return escape(visible(text), quote=True)
+
+
+def element(name: str, content: str = "", /, **attributes: str | float | None) -> str:
+    """One element; `content` is markup already. Underscores in attribute names become hyphens, None is left out."""
+    written = "".join(
+        f' {key.strip("_").replace("_", "-")}="{coordinate(value) if isinstance(value, (int, float)) else quoted(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return f"<{name}{written}>{content}</{name}>" if content else f"<{name}{written}/>"
+
+
+def coordinate(value: float) -> str:
+    """A length in user units with at most two decimals and no needless zeros."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def drawing(width: float, height: float, title: str, description: str, content: str) -> str:
+    """A whole inline drawing of `width` x `height` user units; it shrinks to its container where styles allow."""
+    head = element("title", quoted(title)) + element("desc", quoted(description))
+    return element(
+        "svg",
+        head + content,
+        role="img",
+        viewBox=f"0 0 {coordinate(width)} {coordinate(height)}",
+        width=coordinate(width),
+        height=coordinate(height),
+        font_family="system-ui, sans-serif",
+    )
+
+
+def inline(svg: str, prefix: str, title: str, description: str) -> str:
+    """A stand-alone SVG, as matplotlib writes it, made fit for a page.
+
+    Drops the XML header, doctype, metadata, comments and global style sheet; turns `style=` into attributes; prefixes
+    each id and its references; black becomes `currentColor`; role, title and desc are added.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<defs>\s*</defs>", "", svg, flags=re.S)
+    svg = re.sub(r"<defs>\s*</defs>", "", svg)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"| version="[^"]*"', "", svg)
+    svg = svg.replace("xlink:href=", "href=")
+    svg = re.sub(r' style="([^"]*)"', lambda found: _as_attributes(found[1]), svg)
+    svg = re.sub(r' id="([^"]*)"', rf' id="{prefix}-\1"', svg)
+    svg = re.sub(r'href="#([^"]*)"', rf'href="#{prefix}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]*)\)", rf"url(#{prefix}-\1)", svg)
+    svg = svg.replace("#000000", "currentColor")
+    svg = re.sub(r">\s+<", "><", svg).strip()
+    head = element("title", quoted(title)) + element("desc", quoted(description))
+    return re.sub(r"<svg([^>]*)>", lambda found: f'<svg role="img"{found[1]}>{head}', svg, count=1)
+
+
+def _as_attributes(style: str) -> str:
+    """`fill: none; font: 10px 'X', serif` as presentation attributes (the font shorthand split)."""
+    attributes = ""
+    for declaration in filter(None, (part.strip() for part in style.split(";"))):
+        name, _, value = declaration.partition(":")
+        name, value = name.strip(), value.strip().replace('"', "'")
+        if name == "font":
+            sized = re.match(r"([\d.]+)px\s", value)
+            attributes += f' font-size="{sized[1]}"' if sized else ""
+        elif name not in {"-inkscape-stroke", "font-family"}:
+            attributes += f' {name}="{value}"'
+    return attributes

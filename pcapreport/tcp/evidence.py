@@ -1,0 +1,127 @@
+"""What the segments of a connection show, in each endpoint's own order of events.
+
+The tap's order is not the endpoint's: a segment on its way to X passes the tap before X acts on it, and X's segments
+pass it after X sent them. Two facts put them in X's order. An acknowledgment number of X tells exactly which of the
+other side's bytes X had when it sent it. And X's answer to what passed the tap at t cannot pass before
+t + (round trip from the tap to X and back), of which the quickest exchange seen is the measure.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pcapreport.capture.packet_table import Flag
+from pcapreport.settings import Settings
+
+SYN, ACK, FIN, RST = int(Flag.SYN), int(Flag.ACK), int(Flag.FIN), int(Flag.RST)
+FOREIGN = 1 << 30
+"""A relative number further off than this belongs to another incarnation (no window reaches that far: RFC 7323 2.2)."""
+
+
+class Segment(NamedTuple):
+    """One segment at the tap; numbers relative to the ISNs, `end` past the last byte, SYN or FIN; time in ns."""
+
+    at: int
+    frame: int
+    side: int
+    flags: int
+    seq: int
+    end: int
+    ack: int
+    length: int
+    window: int
+
+    @property
+    def is_syn(self) -> bool:
+        """SYN without ACK."""
+        return self.flags & (SYN | ACK) == SYN
+
+    @property
+    def is_syn_ack(self) -> bool:
+        """SYN with ACK."""
+        return self.flags & (SYN | ACK) == SYN | ACK
+
+
+def without_copies(segments: Sequence[Segment], settings: Settings) -> list[Segment]:
+    """Drop copies of SYN, FIN and RST segments made by the network or the capture: equal in all fields, close in time."""
+    kept: list[Segment] = []
+    last: dict[tuple[int, ...], int] = {}
+    for segment in segments:
+        if segment.flags & (SYN | FIN | RST):
+            key = segment[2:]
+            before = last.get(key)
+            if before is not None and 0 <= segment.at - before <= settings.copy_window_ns:
+                continue
+            last[key] = segment.at
+        kept.append(segment)
+    return kept
+
+
+class View:
+    """A connection as one endpoint X took part in it: its own segments, the peer's, and when the one met the other."""
+
+    def __init__(self, side: int, segments: Sequence[Segment], settings: Settings) -> None:
+        """`segments`: of both sides in tap order. Those with another incarnation's numbers are left out."""
+        mine = [s for s in segments if s.side == side and _plausible(s)]
+        self.side = side
+        self.settings = settings
+        self.own = mine
+        self.peer = [s for s in segments if s.side != side and _plausible(s)]
+        self.times = [s.at for s in mine]
+        samples = self._round_trips()
+        self.round_trip = min(samples, default=None)
+        """Tap to X and back, ns: the quickest answer seen; None without a sample."""
+        self.delay = self.round_trip or 0
+        self.patience = self.delay + settings.jitter_ns
+        """After this long without a trace of it, a segment that passed towards X did not take effect."""
+
+    def _round_trips(self) -> list[int]:
+        """Delays from a segment that asks for an ACK to the first one of X that covers it (first copies only)."""
+        samples, at, newest = [], 0, None
+        for segment in self.peer:
+            if segment.end == segment.seq or newest is not None and segment.end <= newest:
+                continue
+            newest = segment.end
+            while at < len(self.own) and not (self._acks(at, segment.end) or self.own[at].at < segment.at):
+                at += 1
+            while at < len(self.own) and not self._acks(at, segment.end):
+                at += 1
+            if at < len(self.own) and self.own[at].at >= segment.at:
+                samples.append(self.own[at].at - segment.at)
+        return samples
+
+    def _acks(self, index: int, number: int) -> bool:
+        own = self.own[index]
+        return bool(own.flags & ACK) and own.ack >= number
+
+    def slot(self, arrival: Segment) -> int:
+        """Index of X's first own segment that can have been sent after `arrival` reached X."""
+        return bisect_left(self.times, arrival.at + self.delay)
+
+    def first_ack(self, number: int, since: int = 0) -> int | None:
+        """Index of X's first segment, not a SYN without business, that acknowledges `number`."""
+        for index in range(since, len(self.own)):
+            if self._acks(index, number):
+                return index
+        return None
+
+    def denied(self, arrival: Segment, number: int) -> bool:
+        """X sent an ACK below `number` so late that `arrival`, which would have raised it, cannot have been taken."""
+        for own in reversed(self.own):
+            if own.at < arrival.at + self.patience:
+                return False
+            if own.flags & ACK and not own.flags & RST and own.ack < number:
+                return True
+        return False
+
+    def latest_arrival(self, arrival: Segment) -> int | None:
+        """By when `arrival` had reached X if nothing held it up (an estimate); None if the path was never measured."""
+        if self.round_trip is None:
+            return None
+        return arrival.at + 2 * self.round_trip + self.settings.jitter_ns // 10
+
+
+def _plausible(segment: Segment) -> bool:
+    return abs(segment.seq) < FOREIGN or bool(segment.flags & (SYN | RST))

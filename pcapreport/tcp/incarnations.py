@@ -1,0 +1,142 @@
+"""Where one connection of a 4-tuple ends and the next begins.
+
+Almost every 4-tuple has one SYN with one number and needs no look; the few others are walked row by row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.capture.packet_table import Flag, PacketTable
+from pcapreport.tcp import sequence
+
+Ints = npt.NDArray[np.int64]
+
+NEAR = 1 << 24
+"""Numbers closer than this (16 MiB) to a flow's last one are taken as its continuation."""
+
+
+def split_incarnations(packets: PacketTable, order: Ints, group: Ints, lower: npt.NDArray[np.bool_]) -> Ints:
+    """Per row of `order` (sorted by 4-tuple, then frame) the number of its incarnation within the 4-tuple."""
+    part = np.zeros(len(order), np.int64)
+    flags, seq = packets["flags"][order], packets["seq"][order]
+    for start, stop in _ambiguous_groups(flags, seq, group, lower):
+        rows = slice(start, stop)
+        walker = _Walker(
+            flags[rows].tolist(),
+            seq[rows].tolist(),
+            packets["ack"][order[rows]].tolist(),
+            packets["payload_len"][order[rows]].tolist(),
+            (~lower[rows]).astype(int).tolist(),
+        )
+        part[rows] = walker.walk()
+    return part
+
+
+def _ambiguous_groups(
+    flags: npt.NDArray[np.uint16], seq: npt.NDArray[np.uint32], group: Ints, lower: npt.NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """(start, stop) of the groups that hold a SYN beside the one that opened them."""
+    syns = np.flatnonzero((flags & Flag.SYN) != 0)
+    if not len(syns):
+        return []
+    flow = group * 2 + lower
+    by_flow = syns[np.argsort(flow[syns], kind="stable")]
+    again = flow[by_flow][1:] == flow[by_flow][:-1]
+    renumbered = by_flow[1:][again & (seq[by_flow][1:] != seq[by_flow][:-1])]
+    bare = syns[(flags[syns] & Flag.ACK) == 0]
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    late = bare[~np.isin(bare, starts)]
+    late = late[(flags[starts[group[late]]] & (Flag.SYN | Flag.ACK) != Flag.SYN) | (lower[late] != lower[starts[group[late]]])]
+    wanted = np.unique(np.concatenate([group[renumbered], group[late]]))
+    ends = np.append(starts[1:], len(group))
+    return [(int(starts[g]), int(ends[g])) for g in wanted]
+
+
+@dataclass(slots=True)
+class _Walker:
+    """Walks the rows of one 4-tuple; `side` is 0 or 1, whichever end."""
+
+    flags: list[int]
+    seq: list[int]
+    ack: list[int]
+    length: list[int]
+    side: list[int]
+    isn: list[int | None] = field(default_factory=lambda: [None, None])
+    last: list[int | None] = field(default_factory=lambda: [None, None])
+    over: bool = False
+    fins: int = 0
+    answered: bool = False
+
+    def walk(self) -> list[int]:
+        """The incarnation number of each row."""
+        parts, current = [], 0
+        for i, flags in enumerate(self.flags):
+            if flags & Flag.SYN and i and self._begins_new(i):
+                current += 1
+                self.isn, self.last = [None, None], [None, None]
+                self.over, self.fins, self.answered = False, 0, False
+            self._note(i, flags)
+            parts.append(current)
+        return parts
+
+    def _note(self, i: int, flags: int) -> None:
+        side = self.side[i]
+        if flags & Flag.SYN:
+            if flags & Flag.ACK:
+                self.answered = True
+            if self.isn[side] is None or flags & Flag.ACK:
+                self.isn[side] = self.seq[i]
+        if flags & Flag.RST:
+            self.over = True
+            return
+        if flags & Flag.FIN:
+            self.fins |= 1 << side
+            self.over |= self.fins == 3
+        if not flags & Flag.SYN or self.isn[side] == self.seq[i]:
+            self.last[side] = (self.seq[i] + self.length[i]) % sequence.MODULUS
+
+    def _begins_new(self, i: int) -> bool:
+        side, other = self.side[i], 1 - self.side[i]
+        mine, theirs = self.isn[side], self.isn[other]
+        if mine == self.seq[i]:
+            return False
+        if self.flags[i] & Flag.ACK:
+            return self._answer_begins_new(i, mine, theirs)
+        if mine is None and self.last[side] is None and theirs is not None and not self.answered and not self.over:
+            return False  # the SYNs cross: a simultaneous open
+        if self._taken_up(i):
+            return True
+        return self.over or not self._old_goes_on(i)
+
+    def _answer_begins_new(self, i: int, mine: int | None, theirs: int | None) -> bool:
+        """A SYN-ACK with a number of its own: a new incarnation only where no SYN asked for it."""
+        if theirs is not None or mine is None and self.last[self.side[i]] is None:
+            return False
+        return self.over or not self._old_goes_on(i)
+
+    def _taken_up(self, i: int) -> bool:
+        """The other side answers this very SYN (SYN-ACK, or RST from a closed port)."""
+        wanted, most = self.seq[i] + 1, self.length[i]
+        for j in range(i + 1, len(self.flags)):
+            flags = self.flags[j]
+            if self.side[j] == self.side[i]:
+                if flags & Flag.SYN and self.seq[j] != self.seq[i] and not flags & Flag.ACK:
+                    return False
+            elif flags & (Flag.SYN | Flag.RST) and flags & Flag.ACK and 0 <= sequence.distance(self.ack[j], wanted) <= most:
+                return True
+        return False
+
+    def _old_goes_on(self, i: int) -> bool:
+        """The side that seems to have sent this SYN goes on with the old connection's numbers."""
+        side = self.side[i]
+        last = self.last[side]
+        if last is None:
+            return False
+        for j in range(i + 1, len(self.flags)):
+            if self.side[j] == side and not self.flags[j] & (Flag.SYN | Flag.RST):
+                return abs(sequence.distance(self.seq[j], last)) < NEAR
+        return False

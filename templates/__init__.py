@@ -1,0 +1,1 @@
+"""Page templates, macros, the style sheet and the script of the reports."""
