@@ -61,6 +61,8 @@ class Settings:
     jitter_ns: int = 50 * MILLISECOND
     """How much longer than the quickest round trip a segment may take before it is held to be lost or ignored.
     Above a delayed ACK (40 ms on Linux), below the shortest retransmission timeout (200 ms on Linux)."""
+    beside_tap_ns: int = 200_000
+    """An endpoint that answers within this time is the capturing host itself (its kernel takes 20 to 100 us)."""
     copy_window_ns: int = 10 * MILLISECOND
     """Identical segments closer than this are copies of one (made by the network or by the capture): no sender
     repeats a segment that soon with all fields the same."""

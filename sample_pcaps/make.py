@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from scenarios import SCENARIOS
+from lab.scenarios import SCENARIOS
 
 
 def main() -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
+from pcapreport.report.html import render_template
 from pcapreport.report.model import Document, Severity
 from pcapreport.report.wording import SEVERITY_RANK, number, plural
 
@@ -92,20 +94,36 @@ def worst_first(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
     )
 
 
+_STATUS_WORDS: dict[Status, str] = {
+    "ok": "read whole",
+    "damaged": "damaged",
+    "unreadable": "unreadable",
+    "timeout": "given up at the time limit",
+}
+
+
 def summary_sentence(entries: Sequence[IndexEntry]) -> str:
-    """Counts that add up: "28 captures: 26 read whole, 1 damaged, 1 unreadable; 12 with errors, ..."."""
+    """Counts that add up: "28 captures: 26 read whole, 1 damaged, 1 unreadable; 12 with errors at worst, ..."."""
     by_status = Counter(e.status for e in entries)
-    words = {"ok": "read whole", "damaged": "damaged", "unreadable": "unreadable", "timeout": "given up after the time limit"}
-    parts = [f"{number(by_status[status])} {word}" for status, word in words.items() if by_status[status] or status == "ok"]
+    parts = [f"{number(by_status[s])} {words}" for s, words in _STATUS_WORDS.items() if by_status[s] or s == "ok"]
     read = [e for e in entries if e.status in ("ok", "damaged")]
     worst = Counter(e.severity for e in read)
-    levels = [f"{number(worst[level])} with {level}s at worst" for level in ("error", "warning", "note") if worst[level]]
+    levels = [f"{number(worst[s])} with {s}s at worst" for s in ("error", "warning", "note") if worst[s]]
     if worst[None]:
         levels.append(f"{number(worst[None])} without findings")
-    of_read = "; of those read, " + ", ".join(levels) if levels else ""
-    totals = f"{plural(sum(e.packets for e in read), 'packet')} in all, {number(sum(e.tcp_packets for e in read))} of them TCP"
+    of_read = f"; of those read, {', '.join(levels)}" if levels else ""
+    packets, tcp = sum(e.packets for e in read), sum(e.tcp_packets for e in read)
     connections = plural(sum(e.connections for e in read), "connection")
-    return f"{plural(len(entries), 'capture')}: {', '.join(parts)}{of_read}. {totals}; {connections}."
+    return (
+        f"{plural(len(entries), 'capture')}: {', '.join(parts)}{of_read}. "
+        f"{plural(packets, 'packet')} in all, {number(tcp)} of them TCP; {connections}."
+    )
+
+
+def render_index(entries: Iterable[IndexEntry], templates: pathlib.Path | None = None) -> str:
+    """The batch page; `templates` may hold templates that replace the packaged ones."""
+    ordered = worst_first(entries)
+    return render_template("index.html.jinja", templates, entries=ordered, summary=summary_sentence(ordered))
 
 
 def index_document(entries: Iterable[IndexEntry]) -> bytes:

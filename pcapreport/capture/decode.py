@@ -11,7 +11,7 @@ frame's wire length if that comes first, and Ethernet padding or a frame check s
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -297,5 +297,4 @@ def _options(gather: Gather, start: Ints, stop: Ints, captured: Ints) -> OptionC
     found = read_options(gather, start[some], stop[some], captured[some])
     for name in (*_OPTION_COLUMNS, "malformed"):
         getattr(columns, name)[some] = getattr(found, name)
-    names = (*_OPTION_COLUMNS, "malformed")
-    return OptionColumns(**{name: getattr(columns, name) for name in names}, sack_blocks=found.sack_blocks)
+    return replace(columns, sack_blocks=found.sack_blocks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dpkt
 import numpy as np
@@ -36,7 +36,8 @@ class _Segment(NamedTuple):
 
     trail: Trail
     network: Network
-    header: dpkt.tcp.TCP
+    header: Any
+    """dpkt.tcp.TCP."""
     payload_len: int
     options: SegmentOptions
 
@@ -82,7 +83,7 @@ class Dissector:
                 if not isinstance(step, Next):
                     return step
                 step = self._step(trail, step)
-        except (Cut, dpkt.NeedData):
+        except Cut:
             return f"cut {trail.path[-1] if trail.path else 'link'} header"
         except Exception as error:  # dpkt raises IndexError, AttributeError, struct.error and more on hostile input
             return f"undecodable ({type(error).__name__})"
@@ -98,7 +99,9 @@ class Dissector:
         return label(step.number)
 
     def _ipv4(self, trail: Trail, part: Part) -> Next | str:
-        header = dpkt.ip.IP(part.data[:20])
+        header = _header(dpkt.ip.IP, part)
+        if header.v == 6:
+            return Next(Space.ETHERTYPE, 0x86DD, part)  # some link headers say IPv4 for both
         size = header.hl * 4
         if header.v != 4 or size < 20 or 0 < header.len < size:
             return "malformed IPv4"
@@ -110,10 +113,10 @@ class Dissector:
         if not header.mf and not header.offset:
             return Next(Space.PROTOCOL, header.p, payload)
         key = (4, header.src, header.dst, header.id, header.p)
-        return self._fragment(trail, key, header.p, header.offset, not header.mf, payload)
+        return self._fragment(trail, key, header.p, header.offset * 8, not header.mf, payload)
 
     def _ipv6(self, trail: Trail, part: Part) -> Next | str:
-        header = dpkt.ip6.IP6(part.data[:40])
+        header = _header(dpkt.ip6.IP6, part)
         if header.v != 6:
             return "malformed IPv6"
         payload = self._payload(trail, part, header.plen + 40 if header.plen else 0, 40)
@@ -121,8 +124,8 @@ class Dissector:
         trail.path.append("ipv6")
         protocol = header.nxt
         while protocol in _EXTENSIONS:
-            extension = _EXTENSIONS[protocol](payload.data)
-            inner = payload.skip(extension.length)
+            extension = _header(_EXTENSIONS[protocol], payload)
+            inner = payload.skip(_extension_length(protocol, extension))
             if protocol == dpkt.ip.IP_PROTO_FRAGMENT and (extension.frag_off or extension.m_flag):
                 key = (6, header.src, header.dst, extension.id, extension.nxt)
                 offset, last = extension.frag_off * 8, not extension.m_flag
@@ -196,6 +199,19 @@ class Dissector:
 
 _VALUES = tuple(COLUMNS.keys() - {"frame", "time_ns", "wire_len", "cap_len", "interface", "sack"})
 
+
+def _header(kind: type[dpkt.Packet], part: Part) -> Any:
+    """Only the fixed header of a dpkt class; raises Cut if it is not wholly captured.
+
+    The constructor would go on to options and payload, each class in its own way; the base class's unpack does not.
+    """
+    if len(part.data) < kind.__hdr_len__:
+        raise Cut
+    header = object.__new__(kind)
+    dpkt.Packet.unpack(header, part.data[: kind.__hdr_len__])
+    return header
+
+
 _EXTENSIONS = {
     dpkt.ip.IP_PROTO_HOPOPTS: dpkt.ip6.IP6HopOptsHeader,
     dpkt.ip.IP_PROTO_ROUTING: dpkt.ip6.IP6RoutingHeader,
@@ -207,9 +223,16 @@ _EXTENSIONS = {
 """Extension headers by number; Mobility (135) has the shape of an options header as far as length and next go."""
 
 
+def _extension_length(protocol: int, extension: Any) -> int:
+    """RFC 8200 section 4, RFC 4302 section 2.2: in units of 8 bytes beyond the first, AH of 4 beyond two."""
+    if protocol == dpkt.ip.IP_PROTO_FRAGMENT:
+        return 8
+    return int(extension.len + 2) * 4 if protocol == dpkt.ip.IP_PROTO_AH else int(extension.len + 1) * 8
+
+
 def _udp(trail: Trail, part: Part) -> Next | str:
     trail.path.append("udp")
-    header = dpkt.udp.UDP(part.data[:8])
+    header = _header(dpkt.udp.UDP, part)
     for port in (header.dport, header.sport):
         if port in tunnels.PORTS:
             return Next(Space.PORT, port, part.skip(8))
@@ -218,8 +241,8 @@ def _udp(trail: Trail, part: Part) -> Next | str:
 
 def _ah(trail: Trail, part: Part) -> Next | str:
     trail.path.append("ah")
-    header = dpkt.ip6.IP6AHHeader(part.data)
-    return Next(Space.PROTOCOL, header.nxt, part.skip(header.length))
+    header = _header(dpkt.ip6.IP6AHHeader, part)
+    return Next(Space.PROTOCOL, header.nxt, part.skip(_extension_length(dpkt.ip.IP_PROTO_AH, header)))
 
 
 _IP_IN_IP: Mapping[int, Handler] = {
@@ -234,8 +257,10 @@ def _tcp(trail: Trail, part: Part) -> _Segment | str:
         return "cut TCP header" if part.length > len(part.data) else "malformed TCP"
     if trail.network is None:
         return "TCP without IP"
-    header = dpkt.tcp.TCP(part.data[:TCP_HEADER])
+    header = _header(dpkt.tcp.TCP, part)
     size = header.off * 4
+    if size < TCP_HEADER:
+        return "malformed TCP"
     trail.notes |= int(RowNote.DISSECTED)
     if size > part.length:
         trail.notes |= int(RowNote.BAD_DATA_OFFSET)

@@ -33,3 +33,6 @@ class Limits:
     def allowed(self, compressed_bytes: int) -> int:
         """Bytes that a compressed file of this size may grow to."""
         return min(self.decompressed_bytes, max(RATIO_FREE_BYTES, self.ratio * compressed_bytes))
+
+
+DEFAULT_LIMITS = Limits()

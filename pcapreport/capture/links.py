@@ -254,6 +254,18 @@ def _slip(trail: Trail, part: Part) -> Next | str:
     return by_version(part.skip(16))
 
 
+_JUNIPER_MAGIC, _JUNIPER_NO_LINK, _JUNIPER_EXTENDED = 0x4D4743, 0x02, 0x80
+
+
+def _juniper_ethernet(trail: Trail, part: Part) -> Next | str:
+    """Magic number, flags, perhaps extensions with their length; then Ethernet, unless the flags deny it."""
+    if part.number(0, 3) != _JUNIPER_MAGIC:
+        return "malformed Juniper"
+    flags = part.number(3, 1)
+    inner = part.skip(6 + part.number(4) if flags & _JUNIPER_EXTENDED else 4)
+    return "Juniper without link header" if flags & _JUNIPER_NO_LINK else Next(Space.LINK, ETHERNET, inner)
+
+
 LINKS: Mapping[int, Handler] = {
     0: _null,
     1: _ethernet,
@@ -274,6 +286,7 @@ LINKS: Mapping[int, Handler] = {
     127: _radiotap,
     129: _arcnet_linux,
     163: _avs,
+    178: _juniper_ethernet,
     192: _sized(4, 2),
     228: _raw,
     229: _raw,

@@ -8,7 +8,7 @@ RFC 8684, RFC 6994.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +139,8 @@ def _next_option(
     sack[1][rows[is_sack]] = (length[is_sack] - 2) // 8
     at[rows] = here + length
     goes_on = whole & (kind != END) & (here + length < np.minimum(stop, captured))
-    return rows[goes_on]
+    following: npt.NDArray[np.intp] = rows[goes_on]
+    return following
 
 
 def _take_values(
@@ -164,8 +165,7 @@ def _with_sack_blocks(gather: Gather, columns: OptionColumns, at: Ints, count: I
     columns.sack[rows] = np.arange(len(rows))
     edges = gather.headers(np.dtype([("edges", ">u4", (4, 2))]), at[rows])["edges"].astype(np.uint32)
     edges[np.arange(4) >= count[rows, None]] = 0
-    names = [name for name in OptionColumns.__slots__ if name != "sack_blocks"]
-    return OptionColumns(*(getattr(columns, name) for name in names), sack_blocks=edges)
+    return replace(columns, sack_blocks=edges)
 
 
 @dataclass(slots=True)

@@ -141,8 +141,9 @@ class PacketTable:
             return cls.empty()
         columns = {name: np.concatenate([table[name] for table in tables]) for name in COLUMNS}
         shift = np.cumsum([0] + [len(table.sack_blocks) for table in tables[:-1]])
+        own = [table["sack"].astype(np.int64) for table in tables]
         columns["sack"] = np.concatenate(
-            [np.where(table["sack"] >= 0, table["sack"] + by, -1) for table, by in zip(tables, shift, strict=True)]
+            [np.where(sack >= 0, sack + by, -1) for sack, by in zip(own, shift, strict=True)]
         ).astype(np.int32)
         sack_blocks = np.concatenate([table.sack_blocks for table in tables])
         return cls(columns, sack_blocks, max((table.encapsulations for table in tables), key=len))

@@ -137,12 +137,12 @@ class _Walk:
         head, tail = struct.Struct(order + "II").unpack_from, struct.Struct(order + "I").unpack_from
         while position + SMALLEST_BLOCK <= size and len(offsets) < BLOCK_RECORDS:
             kind, length = head(buffer, position)
-            if kind == SECTION or kind == INTERFACE:
+            if kind in (SECTION, INTERFACE):
                 return offsets, position, None
             end = position + length
             if length < SMALLEST_BLOCK or length & 3 or end > size or tail(buffer, end - 4)[0] != length:
                 return offsets, position, self._fault(position, kind, length)
-            if kind == ENHANCED or kind == SIMPLE or kind == PACKET:
+            if kind in _PACKET_BLOCKS:
                 offsets.append(position)
             elif kind == STATISTICS:
                 self._statistics(position, length)
@@ -209,7 +209,6 @@ class _Walk:
             options[code] = value
         clock = _clock(options, order)
         self.section.clocks.append(clock)
-        fcs_len = options.get(IF_FCSLEN, b"\0")[:1]
         self.found.interfaces.append(
             Interface(
                 link_type=link_type,
@@ -219,7 +218,7 @@ class _Walk:
                 name=_text(options.get(IF_NAME, b"")),
                 description=_text(options.get(IF_DESCRIPTION, b"")),
                 os=_text(options.get(IF_OS, b"")),
-                fcs_len=fcs_len[0] if fcs_len else 0,
+                fcs_len=_fcs_bytes(options.get(IF_FCSLEN, b"")),
             )
         )
 
@@ -240,11 +239,13 @@ class _Walk:
         fields = self._fields(offsets)
         frame = number_frames(self.found, len(offsets))
         known = fields.interface < len(clocks)
+        fields.interface[~known] = len(clocks)
         self.found.oddity("unknown_interface", "packets of an interface that is not described", frame[~known])
         overrun = fields.cap_len > fields.room
         self.found.oddity("captured_above_block", "more bytes captured than their block holds", frame[overrun])
         cap_len = np.minimum(fields.cap_len, fields.room)
-        self.found.oddity("captured_above_wire", "more bytes captured than were on the wire", frame[cap_len > fields.wire_len])
+        above = cap_len > fields.wire_len
+        self.found.oddity("captured_above_wire", "more bytes captured than were on the wire", frame[above])
         self._comments(offsets, frame, fields)
         return RecordBlock(
             frame=frame,
@@ -288,7 +289,8 @@ class _Walk:
             clock = clocks[index] if index < len(clocks) else _Clock()
             times[rows] = clock.nanoseconds(fields.ticks[rows])
         if not fields.timed.all():
-            self.found.oddity("no_time", "packets without a time stamp; each took that of the one before", frame[~fields.timed])
+            untimed = frame[~fields.timed]
+            self.found.oddity("no_time", "packets without a time stamp; each took that of the one before", untimed)
             latest = np.maximum.accumulate(np.where(fields.timed, np.arange(len(frame)), -1))
             times = np.where(latest >= 0, times[latest], self.last_time)
         self.last_time = int(times[-1])
@@ -353,6 +355,12 @@ def _clock(options: dict[int, bytes], order: str) -> _Clock:
     code = resolution[0] if resolution else 6
     offset_s = int.from_bytes(offset, "little" if order == "<" else "big", signed=True) if len(offset) == 8 else 0
     return _Clock(code & 0x7F, bool(code & 0x80), offset_s)
+
+
+def _fcs_bytes(option: bytes) -> int:
+    """The draft counts bits but its example, and Wireshark, count bytes; no check sequence is longer than 8 bytes."""
+    length = option[0] if option else 0
+    return length if length <= 8 else length // 8
 
 
 def _text(raw: bytes) -> str:

@@ -16,7 +16,7 @@ from pcapreport.capture.decode import decode
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Buffer, Gather
-from pcapreport.capture.limits import Limits
+from pcapreport.capture.limits import DEFAULT_LIMITS, Limits
 from pcapreport.capture.model import Capture, Interface
 from pcapreport.capture.packet_table import COLUMNS, PacketTable
 from pcapreport.capture.source import Source, open_source
@@ -24,7 +24,7 @@ from pcapreport.errors import UnreadableCapture
 
 
 def read_capture(
-    source: str | os.PathLike[str] | BinaryIO, *, name: str | None = None, limits: Limits = Limits()
+    source: str | os.PathLike[str] | BinaryIO, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> Capture:
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 

@@ -11,10 +11,8 @@ import lzma
 import mmap
 import os
 import tempfile
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from pcapreport.capture.gather import Buffer
 from pcapreport.capture.limits import Limits
@@ -63,6 +61,8 @@ def open_source(source: str | os.PathLike[str] | BinaryIO, name: str | None, lim
     if not compression:
         return Source(name, digest, len(given), "", given, None)
     buffer, problem = _decompress(given, compression, name, limits)
+    if problem and not buffer:
+        raise UnreadableCapture(name, problem.message, "copy the file again from where it was captured")
     return Source(name, digest, len(given), compression, buffer, problem)
 
 
@@ -81,7 +81,7 @@ def _read_path(path: str, name: str) -> Buffer:
 def _read_stream(stream: BinaryIO, name: str) -> Buffer:
     try:
         return stream.read()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UnreadableCapture(name, f"cannot be read ({error})", "check what feeds this stream") from error
 
 
@@ -93,13 +93,13 @@ def _map(file: IO[bytes]) -> mmap.mmap:
 def _decompress(given: Buffer, compression: str, name: str, limits: Limits) -> tuple[Buffer, Problem | None]:
     """Decompressed bytes, in an unnamed temporary file so that memory stays small, and what went wrong."""
     packed = given if isinstance(given, mmap.mmap) else io.BytesIO(given)
-    stream = cast(IO[bytes], _opener(compression, name)(packed))
+    stream = _opened(packed, compression, name)
     allowed, written, problem = limits.allowed(len(given)), 0, None
     with tempfile.TemporaryFile() as spool:
         while problem is None:
             try:
-                chunk = stream.read1(CHUNK)  # type: ignore[attr-defined]
-            except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+                chunk = stream.read1(CHUNK)
+            except Exception as error:  # each of the four has error classes of its own
                 problem = Problem("compressed_data_damaged", f"{compression} stream breaks off: {error}", written)
                 break
             if not chunk:
@@ -113,12 +113,22 @@ def _decompress(given: Buffer, compression: str, name: str, limits: Limits) -> t
         return (_map(spool) if written else b""), problem
 
 
-def _opener(compression: str, name: str) -> Callable[[object], object]:
-    if compression == "zstd":
-        try:
-            return cast(Callable[[object], object], importlib.import_module("compression.zstd").ZstdFile)
-        except ImportError:
-            advice = "decompress it with `zstd -d` first, or use Python 3.14 or later"
-            raise UnreadableCapture(name, "is compressed with zstd", advice) from None
-    openers: dict[str, Callable[[object], object]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
-    return openers[compression]
+class _Decompressing(Protocol):
+    """What the decompressing files of the standard library have in common."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+
+def _opened(packed: Any, compression: str, name: str) -> _Decompressing:
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=packed)
+    if compression == "bzip2":
+        return bz2.BZ2File(packed)
+    if compression == "xz":
+        return lzma.LZMAFile(packed)
+    try:
+        zstd = importlib.import_module("compression.zstd")  # from Python 3.14 on
+    except ImportError:
+        advice = "decompress it with `zstd -d` first, or use Python 3.14 or later"
+        raise UnreadableCapture(name, "is compressed with zstd", advice) from None
+    return cast(_Decompressing, zstd.ZstdFile(packed))

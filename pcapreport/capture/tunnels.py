@@ -14,6 +14,8 @@ from pcapreport.capture.links import ETHERNET, PPP, WLAN, by_version
 
 _GRE_CHECKSUM, _GRE_ROUTING, _GRE_KEY, _GRE_SEQUENCE, _GRE_ACK = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080
 _ERSPAN_2, _ERSPAN_3, _WCCP = 0x88BE, 0x22EB, 0x883E
+_ARUBA = range(0x8200, 0x8400)
+"""Protocol types under which Aruba access points send 802.11 frames (no EtherTypes)."""
 
 
 def _gre(trail: Trail, part: Part) -> Next | str:
@@ -30,6 +32,8 @@ def _gre(trail: Trail, part: Part) -> Next | str:
     if kind == _ERSPAN_3:
         trail.path.append("erspan")
         return Next(Space.LINK, ETHERNET, inner.skip(20 if inner.number(11, 1) & 1 else 12))
+    if kind in _ARUBA:
+        return Next(Space.LINK, WLAN, inner)
     if kind == _WCCP:
         return by_version(inner if inner.number(0, 1) >> 4 == 4 else inner.skip(4))
     return Next(Space.ETHERTYPE, kind, inner)
@@ -110,7 +114,7 @@ def _capwap_data(trail: Trail, part: Part) -> Next | str:
     inner = part.skip(4 * (flags >> 19))
     if not flags & 0x100:
         return Next(Space.LINK, ETHERNET, inner)
-    if inner.number(0, 1) & 0x03 or not inner.number(0, 1) & 0x0C == 0x08:
+    if inner.number(0, 1) & 0x03 or inner.number(0, 1) & 0x0C != 0x08:
         inner = Part(inner.data[1::-1] + inner.data[2:], inner.length)
     return Next(Space.LINK, WLAN, inner)
 

@@ -26,7 +26,7 @@ def quoted(text: str) -> str:
 def element(name: str, content: str = "", /, **attributes: str | float | None) -> str:
     """One element; `content` is markup already. Underscores in attribute names become hyphens, None is left out."""
     written = "".join(
-        f' {key.strip("_").replace("_", "-")}="{coordinate(value) if isinstance(value, (int, float)) else quoted(value)}"'
+        f' {key.replace("_", "-")}="{quoted(value) if isinstance(value, str) else coordinate(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -59,7 +59,7 @@ def inline(svg: str, prefix: str, title: str, description: str) -> str:
     each id and its references; black becomes `currentColor`; role, title and desc are added.
     """
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<defs>\s*</defs>", "", svg, flags=re.S)
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg, flags=re.S)
     svg = re.sub(r"<defs>\s*</defs>", "", svg)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"| version="[^"]*"', "", svg)
     svg = svg.replace("xlink:href=", "href=")

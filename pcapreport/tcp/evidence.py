@@ -74,6 +74,8 @@ class View:
         self.round_trip = min(samples, default=None)
         """Tap to X and back, ns: the quickest answer seen; None without a sample."""
         self.delay = self.round_trip or 0
+        self.slowest = max(samples, default=0)
+        """The slowest answer seen: no segment of X took longer from X to the tap, as far as the capture shows."""
         self.patience = self.delay + settings.jitter_ns
         """After this long without a trace of it, a segment that passed towards X did not take effect."""
 
@@ -96,6 +98,11 @@ class View:
         own = self.own[index]
         return bool(own.flags & ACK) and own.ack >= number
 
+    @property
+    def beside_tap(self) -> bool:
+        """X answers so fast that it must be the host the capture was made on: what passes the tap does arrive."""
+        return self.round_trip is not None and self.round_trip < self.settings.beside_tap_ns
+
     def slot(self, arrival: Segment) -> int:
         """Index of X's first own segment that can have been sent after `arrival` reached X."""
         return bisect_left(self.times, arrival.at + self.delay)
@@ -114,6 +121,16 @@ class View:
                 return False
             if own.flags & ACK and not own.flags & RST and own.ack < number:
                 return True
+        return False
+
+    def unheard(self, since: int) -> bool:
+        """The peer repeated data after `since` and X never answered: what passed towards X seems not to arrive."""
+        newest = 0
+        for segment in self.peer:
+            if segment.at >= since and segment.length:
+                if segment.end <= newest:
+                    return True
+                newest = segment.end
         return False
 
     def latest_arrival(self, arrival: Segment) -> int | None:

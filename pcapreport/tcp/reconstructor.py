@@ -66,6 +66,7 @@ class _Reader:
 
     def facts(self) -> Iterator[Fact]:
         yield from self._sent()
+        yield from self._received_syn()
         yield from self._received_syn_ack()
         yield from self._received_ack_of_syn()
         yield from self._received_fin()
@@ -102,34 +103,49 @@ class _Reader:
         frame = segment.frame
         if kind is Input.SEND_SYN_ACK and earliest is not None:
             frame = max((s for s in self.view.peer if s.is_syn and s.at <= segment.at), key=lambda s: s.at).frame
-        return Fact(index, 1, kind, earliest, segment.at, frame, PROVEN)
+        sure = PROVEN if kind is not Input.SEND_FIN or self._peer_still_open(segment) else SUPPOSED
+        return Fact(index, 1, kind, earliest, segment.at, frame, sure)
+
+    def _peer_still_open(self, fin: Segment) -> bool:
+        """The capture holds all that the FIN acknowledges, so no FIN of the peer hides among what was missed."""
+        peer = self.view.peer
+        held = max((s.end for s in peer if s.at <= fin.at), default=None)
+        if held is None or fin.flags & ACK and fin.ack > held:
+            return False
+        return any(s.flags & SYN for s in peer) or any(s.end > max(fin.ack, s.seq) for s in peer)
 
     def _last_idle(self, index: int, fin: Segment) -> int | None:
-        """The last moment before its FIN at which nothing waited to be sent, so that it had not closed yet."""
+        """The last moment at which it provably had not closed: nothing waited to be sent, and no FIN followed.
+
+        An empty ACK numbered just below the FIN shows it (a FIN sent before would have raised its number). On the
+        capturing host an ACK for everything it had sent shows it as well.
+        """
         view = self.view
-        best: int | None = None
-        limit = fin.at - view.delay
-        highest, open_window = 0, True
-        arrivals = iter(sorted(view.peer, key=lambda s: s.at))
-        arrival = next(arrivals, None)
-        sent, position = 0, 0
-        while arrival is not None and arrival.at <= limit:
-            while position < index and view.own[position].at <= arrival.at + view.delay:
-                sent = max(sent, view.own[position].end)
-                position += 1
-            if arrival.flags & ACK:
-                highest = max(highest, arrival.ack)
-                open_window = arrival.window > 0
-                following = view.own[position].at if position < len(view.own) else fin.at
-                if highest >= sent and open_window and following > arrival.at + view.delay + view.settings.jitter_ns // 25:
-                    best = arrival.at
-            arrival = next(arrivals, None)
-        return best
+        for own in reversed(view.own[:index]):
+            empty = not own.length and not own.flags & (SYN | FIN | RST)
+            if empty and (own.seq == fin.end - 1 or own.seq == fin.seq and self._all_acked(own)):
+                return own.at - view.slowest
+        if not view.beside_tap:
+            return None
+        sent = max((s.end for s in view.own[:index]), default=0)
+        acks = [s.at for s in view.peer if s.flags & ACK and s.ack >= sent and s.window and s.at + view.patience < fin.at]
+        return acks[-1] if acks else None
+
+    def _all_acked(self, own: Segment) -> bool:
+        """The other side had acknowledged, with room to send more, all that went before `own`."""
+        before = [s for s in self.view.peer if s.flags & ACK and s.at + self.view.delay <= own.at]
+        return bool(before) and before[-1].ack >= own.seq and before[-1].window > 0
 
     def _sent_rst(self, index: int, segment: Segment) -> Fact:
-        before = self.view.own[index - 1] if index else None
-        earliest = None if before is None else before.at - self.view.delay
-        return Fact(index, 1, Input.SEND_RST, earliest, segment.at, segment.frame, PROVEN)
+        view = self.view
+        before = view.own[index - 1] if index else None
+        earliest = None if before is None else before.at - view.delay
+        fact = Fact(index, 1, Input.SEND_RST, earliest, segment.at, segment.frame, PROVEN)
+        for other in view.peer:
+            if other.flags & RST and other.at < segment.at + view.patience and other.at + view.delay > segment.at:
+                # Each seems to reset the other at once: a third party can have made both (a firewall does).
+                return fact._replace(latest=view.latest_arrival(other), certainty=SUPPOSED)
+        return fact
 
     # -- what it received --------------------------------------------------------------------------------------
 
@@ -151,14 +167,28 @@ class _Reader:
         """Without the copies that X's later ACKs below `number` deny, unless that leaves none."""
         return [s for s in copies if not self.view.denied(s, number)]
 
+    @property
+    def _syns_crossed(self) -> bool:
+        return any(s.is_syn for s in self.view.own) and any(s.is_syn for s in self.view.peer)
+
+    def _received_syn(self) -> Iterator[Fact]:
+        """A SYN while its own is under way (the SYN that a listener answers is read from the answer)."""
+        view = self.view
+        if not self._syns_crossed:
+            return
+        copies = [s for s in view.peer if s.is_syn]
+        shown = next((i for i, s in enumerate(view.own) if s.is_syn_ack), None)
+        slot = view.slot(copies[0]) if shown is None else shown
+        yield self._arrival(Input.RECEIVE_SYN, copies, shown, -1, slot)
+
     def _received_syn_ack(self) -> Iterator[Fact]:
         view = self.view
-        if not any(s.is_syn for s in view.own):
+        if any(s.is_syn_ack for s in view.own) or self._syns_crossed:
             return
         copies = [s for s in view.peer if s.is_syn_ack and s.ack >= 1]
+        if not copies and not any(s.is_syn for s in view.own):
+            return
         shown = next((i for i, s in enumerate(view.own) if s.flags & ACK and not s.flags & SYN and 1 <= s.ack), None)
-        if shown is not None and view.own[shown].flags & FIN and not copies:
-            pass
         if shown is None:
             resent = max((s.at for s in view.own if s.is_syn), default=0)
             copies = [s for s in copies if s.at >= resent]
@@ -173,14 +203,19 @@ class _Reader:
     def _received_ack_of_syn(self) -> Iterator[Fact]:
         view = self.view
         answers = [i for i, s in enumerate(view.own) if s.is_syn_ack]
+        if not answers and self._syns_crossed:
+            answers = [i for i, s in enumerate(view.own) if s.is_syn]
         if not answers:
             return
         first, last = view.own[answers[0]], view.own[answers[-1]]
         base = first.seq + 1
-        copies = [s for s in view.peer if s.flags & ACK and not s.flags & RST and s.ack >= base and s.at >= first.at]
+        since = min(s.at for s in view.own if s.flags & SYN)
+        copies = [s for s in view.peer if s.flags & ACK and not s.flags & RST and s.ack >= base and s.at >= since]
         late = [s for s in copies if s.at + view.patience > last.at]
         shown = next((i for i, s in enumerate(view.own) if self._shows_established(s, first)), None)
-        if late:
+        if late and shown is None and (view.unheard(late[0].at) or self._turned_away(late[0])):
+            self.withdrawn.append(f"frame {late[0].frame} acknowledged its SYN, but nothing shows that it arrived")
+        elif late:
             arrived = late[0]
             slot = max(view.slot(arrived), answers[-1] + 1)
             if shown is not None and view.own[shown].at >= arrived.at:
@@ -196,11 +231,23 @@ class _Reader:
             note = "the ACK of its SYN was not captured"
             yield Fact(shown, 0, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, SUPPOSED, note)
 
+    def _turned_away(self, first: Segment) -> bool:
+        """X answered the very first segment after its SYN-ACK as a closed port does (RST without ACK, RFC 9293 3.10.7.1)."""
+        answer = next((s for s in self.view.own if s.at >= first.at), None)
+        return (
+            answer is not None
+            and answer.flags & (RST | ACK) == RST
+            and answer.seq == first.ack
+            and answer.at < first.at + self.view.patience
+        )
+
     @staticmethod
     def _shows_established(own: Segment, syn_ack: Segment) -> bool:
         """Only an established endpoint sends this; not so after data on the SYN (RFC 7413)."""
         if own.flags & (SYN | RST) or syn_ack.ack > 1:
             return False
+        if syn_ack.is_syn:
+            return own.ack >= 1
         return own.length > 0 or bool(own.flags & FIN) or own.ack > syn_ack.ack
 
     def _received_fin(self) -> Iterator[Fact]:
@@ -236,12 +283,12 @@ class _Reader:
         if ack_of_mine is not None:
             ack = self._fact_of_ack(ack_of_mine)
             if ack.slot == fin.slot and ack_of_mine.at <= taken[0].at:
-                fin = fin._replace(order=0)
                 ack = ack._replace(order=-1)
             elif ack_of_mine.at <= taken[0].at and ack.slot > fin.slot:
                 ack = ack._replace(slot=fin.slot, order=-1)
             elif ack_of_mine.at > taken[0].at and ack.slot <= fin.slot:
-                ack = ack._replace(slot=fin.slot, order=0)
+                fin = fin._replace(order=-1)
+                ack = ack._replace(slot=fin.slot)
             yield ack
         yield fin
 
@@ -284,8 +331,16 @@ class _Reader:
                     f"the RST in frame {segment.frame} did not end it: it went on in frame {alive.frame} (lost, or ignored: RFC 5961)"
                 )
                 continue
-            yield Fact(slot, 2, Input.RECEIVE_RST, segment.at, view.latest_arrival(segment), segment.frame, SUPPOSED)
+            yield Fact(slot, 2, Input.RECEIVE_RST, self._alive_until(segment), view.latest_arrival(segment), segment.frame, SUPPOSED)
             return
+
+    def _alive_until(self, rst: Segment) -> int | None:
+        """From when on it may have been gone: with the RST, or before if it had left the peer without an answer."""
+        view = self.view
+        last = max((s.at for s in view.own if s.at <= rst.at), default=None)
+        asked = [s for s in view.peer if s.at < rst.at - view.patience and (last is None or s.at > last) and not s.flags & RST]
+        probes = [s for s in asked if s.end > s.seq or s.seq < max(p.end for p in view.peer if p.at <= s.at)]
+        return last if probes and last is not None else rst.at
 
     def _acceptable_rst(self, segment: Segment, slot: int) -> bool:
         """RFC 9293 3.10.7.3 and 3.10.7.4, as far as the tap can judge: the number lies between what X acknowledged

@@ -40,6 +40,7 @@ class Input(str, Enum):
     SEND_SYN_ACK = "sends SYN, ACK"
     SEND_FIN = "sends FIN"
     SEND_RST = "sends RST"
+    RECEIVE_SYN = "SYN arrives"
     RECEIVE_SYN_ACK = "SYN, ACK arrives"
     RECEIVE_ACK_OF_SYN = "ACK of its SYN arrives"
     RECEIVE_FIN = "FIN arrives in order"
@@ -76,7 +77,7 @@ def _table() -> Mapping[tuple[State, Input], Rule]:
         (_S.CLOSED, _I.SEND_SYN): Rule("E1", _S.SYN_SENT, "sent a SYN (RFC 9293 3.5)"),
         (_S.LISTEN, _I.SEND_SYN_ACK): Rule("E3", _S.SYN_RECEIVED, "answered a SYN (RFC 9293 3.10.7.2)"),
         (_S.SYN_SENT, _I.RECEIVE_SYN_ACK): Rule("E4", _S.ESTABLISHED, "its SYN was answered (RFC 9293 3.10.7.3)"),
-        (_S.SYN_SENT, _I.SEND_SYN_ACK): Rule("E5", _S.SYN_RECEIVED, "SYNs crossed: simultaneous open (RFC 9293 MUST-10)"),
+        (_S.SYN_SENT, _I.RECEIVE_SYN): Rule("E5", _S.SYN_RECEIVED, "the SYNs crossed: simultaneous open (RFC 9293 MUST-10)"),
         (_S.SYN_RECEIVED, _I.RECEIVE_ACK_OF_SYN): Rule("E6", _S.ESTABLISHED, "its SYN was acknowledged (RFC 9293 3.10.7.4)"),
         (_S.SYN_RECEIVED, _I.RECEIVE_RST): Rule("E7", _S.CLOSED, "reset before it was established; a listener stays in LISTEN"),
         (_S.SYN_SENT, _I.RECEIVE_RST): Rule("E8", _S.CLOSED, "refused: a RST acknowledged its SYN (RFC 9293 3.10.7.3)"),
@@ -85,7 +86,7 @@ def _table() -> Mapping[tuple[State, Input], Rule]:
         (_S.ESTABLISHED, _I.RECEIVE_FIN): Rule("E10", _S.CLOSE_WAIT, "the other side's FIN arrived (RFC 9293 3.6)"),
         (_S.CLOSE_WAIT, _I.SEND_FIN): Rule("E11", _S.LAST_ACK, "closed second: sent its FIN (RFC 9293 3.6)"),
         (_S.FIN_WAIT_1, _I.RECEIVE_ACK_OF_FIN): Rule("E12", _S.FIN_WAIT_2, "its FIN was acknowledged (RFC 9293 3.6)"),
-        (_S.FIN_WAIT_1, _I.RECEIVE_FIN): Rule("E13", _S.CLOSING, "FINs crossed: simultaneous close (RFC 9293 3.6)"),
+        (_S.FIN_WAIT_1, _I.RECEIVE_FIN): Rule("E13", _S.CLOSING, "the FINs crossed: simultaneous close (RFC 9293 3.6)"),
         (_S.FIN_WAIT_1, _I.RECEIVE_FIN_AND_ACK_OF_FIN): Rule(
             "E14", _S.TIME_WAIT, "one segment brought the FIN and the ACK of its own (RFC 9293 3.3.2 note 2)"
         ),

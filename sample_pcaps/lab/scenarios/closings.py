@@ -8,9 +8,9 @@ import time
 from lab.bench import PathBench
 from lab.path import AT_CLIENT, CLIENT
 from lab.recorders import ETHERNET, RAW, Interface, Pcap, Pcapng
+from lab.scenarios.registry import on_path
 from lab.segments import pure_ack
 from lab.talk import close_after, exchange, read_to_end
-from scenarios.registry import on_path
 
 
 @on_path(Pcap(ETHERNET, nanoseconds=True))

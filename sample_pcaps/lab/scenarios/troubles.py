@@ -11,9 +11,9 @@ from contextlib import suppress
 from lab.bench import PathBench
 from lab.path import AT_SERVER, CLIENT, SERVER
 from lab.recorders import ETHERNET, TAGGED_ETHERNET, Interface, Pcap, Pcapng
+from lab.scenarios.registry import on_path
 from lab.segments import anything, data
 from lab.talk import close_after, exchange, read_to_end, receive, request, text
-from scenarios.registry import on_path
 
 _TCP = socket.IPPROTO_TCP
 _FULL_SEGMENT = 1448
@@ -43,7 +43,7 @@ def _keep_alive(end: socket.socket) -> None:
     end.setsockopt(_TCP, socket.TCP_KEEPCNT, 3)
 
 
-@on_path(Pcap(ETHERNET, snaplen=96))
+@on_path(Pcap(ETHERNET, snaplen=96), delay=0.01)
 def loss_with_fast_retransmit(bench: PathBench) -> None:
     """One data segment of a download is lost and sent again after duplicate ACKs with SACK."""
     bench.path.lose(SERVER, data, skip=14)

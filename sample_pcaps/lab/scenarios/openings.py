@@ -9,9 +9,9 @@ from contextlib import suppress
 from lab.bench import PORT, PathBench
 from lab.path import AT_CLIENT, CLIENT, SERVER
 from lab.recorders import ETHERNET, Pcap
+from lab.scenarios.registry import on_path
 from lab.segments import syn
 from lab.talk import REQUEST, RESPONSE, close_after, exchange, read_to_end, receive, text
-from scenarios.registry import on_path
 
 
 @on_path(Pcap(ETHERNET))

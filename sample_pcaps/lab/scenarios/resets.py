@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from lab.bench import PathBench, forget
 from lab.recorders import ETHERNET, Pcap
+from lab.scenarios.registry import on_path
 from lab.talk import REQUEST, RESPONSE, exchange, request
-from scenarios.registry import on_path
 
 _LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from lab.bench import EthernetBench, PathBench
 from lab.path import AT_CLIENT, AT_SERVER
 from lab.recorders import ETHERNET, RAW, Cut, Gzipped, Interface, Pcap, Pcapng, SplitByVersion, Twice
+from lab.scenarios.registry import on_ethernet, on_path
 from lab.talk import close_after, exchange, receive, request, text
-from scenarios.registry import on_ethernet, on_path
 
 
 @on_path(Pcap(ETHERNET))

@@ -1,0 +1,330 @@
+"""The result document as one HTML page: no request of any kind, complete without scripts, readable without styles.
+
+The only module that imports jinja2 (the batch page comes through `render_template`). Two rules guard the page against
+hostile capture text: autoescape is always on, and `finalize` passes every string that a template prints through
+`wording.visible`, so that no template can forget it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import pathlib
+import re
+import urllib.parse
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from pcapreport.report import wording
+from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Sender, Transition
+from pcapreport.report.plots import thinned, time_sequence, worth_plotting
+from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_diagram
+
+CONNECTION_ROWS = 500
+FINDING_ROWS = 400
+"""Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
+FRAME_RUNS = 100
+"""Runs of frames written for one finding."""
+PLOT_VERTICES, PLOT_ROWS = 2_000, 60
+"""Most vertices of one plot, and rows of the table behind it; less where many connections share the page."""
+_FRAME_WORDS = re.compile(r"\b(?i:frames?) ((?:\d+(?:\s?[–-]\s?\d+)?(?:, and | and |, | to )?)+)")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One direction's time-sequence plot and the rows behind it."""
+
+    sender: Sender
+    svg: Markup
+    rows: list[tuple[str, float, int]]
+    """(kind, time in seconds, relative sequence number), thinned."""
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A connection that the page shows in detail."""
+
+    connection: Connection
+    anchor: str
+    ladder: Markup
+    rows: list[tuple[LadderRow, str]]
+    """The ladder's rows and their ids on the page; "" for a row without frames of its own."""
+    plots: list[Plot]
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A state of one endpoint and how long it lasted."""
+
+    transition: Transition
+    dwell: str
+
+
+@dataclass(frozen=True)
+class Located:
+    """A finding and the connection it is about; None: the capture as a whole."""
+
+    finding: Finding
+    connection: Connection | None
+
+
+def render_html(document: Document, templates: pathlib.Path | None = None) -> str:
+    """The page; `templates` may hold templates that replace the packaged ones."""
+    anchors = dict(_anchors(document.connections))
+    shown = list(_shown(document.connections, anchors))
+    listed = _most_notable(document.connections)
+    found = _all_findings(document)
+    return render_template(
+        "report.html.jinja",
+        templates,
+        _frame_links(shown),
+        document=document,
+        capture=document.capture,
+        anchors=anchors,
+        shown=shown,
+        listed=listed,
+        findings=found[:FINDING_ROWS],
+        findings_left_out=len(found) - min(len(found), FINDING_ROWS),
+        counts={s: sum(f.finding.severity == s for f in found) for s in ("error", "warning", "note")},
+        verdict_filter=_verdict_filter(document),
+    )
+
+
+def render_template(
+    name: str, templates: pathlib.Path | None, links: dict[int, str] | None = None, **values: Any
+) -> str:
+    """One page from its template; `links` maps a frame to the id of the row that shows it."""
+    environment = _environment(templates)
+    known = links or {}
+
+    def linked(text: str) -> Markup:
+        return _linked(text, known)
+
+    values.update(
+        linked=linked,
+        frame_links=known,
+        style=_source(environment, "style.css"),
+        script=_source(environment, "script.js"),
+        script_hash=script_hash(_source(environment, "script.js")),
+    )
+    return environment.get_template(name).render(values)
+
+
+def script_hash(script: str) -> str:
+    """The source expression by which a content security policy allows exactly this script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+@lru_cache(maxsize=4)
+def _environment(templates: pathlib.Path | None) -> Environment:
+    packaged: BaseLoader = PackageLoader("pcapreport.templates", "")
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(templates), packaged]) if templates else packaged,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+        finalize=_printed,
+    )
+    environment.filters.update(
+        duration=wording.duration,
+        moment=wording.moment,
+        interval=wording.interval,
+        number=wording.number,
+        size=wording.size,
+        spoken=wording.spoken,
+        frames=wording.frame_list,
+        frame_filter=wording.frame_filter,
+        plain=_plain,
+        slug=_slug,
+        address=urllib.parse.quote,
+    )
+    environment.globals.update(
+        plural=wording.plural,
+        caption=caption,
+        stays=_stays,
+        finding_filter=_finding_filter,
+        severity_rank=wording.SEVERITY_RANK,
+        severity_mark=wording.SEVERITY_MARK,
+        certainty_mark=wording.CERTAINTY_MARK,
+        frame_runs=FRAME_RUNS,
+        runs=wording.runs,
+        state_slug={state: state.lower() for state in FAMILY_COLOUR},
+    )
+    return environment
+
+
+def _printed(value: Any) -> Any:
+    """What a template's expression prints: text made visible (markup was made from text that was), null as nothing."""
+    if type(value) is str:
+        return wording.visible(value)
+    return "" if value is None else value
+
+
+def _source(environment: Environment, name: str) -> Markup:
+    """A packaged file as it is; it may not close the element it is put in."""
+    assert environment.loader is not None
+    text, _, _ = environment.loader.get_source(environment, name)
+    if "</" in text:
+        raise ValueError(f"{name} must not contain '</'")
+    return Markup(text)
+
+
+def _plain(value: Any) -> str:
+    """An option's value: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _slug(text: str) -> str:
+    """An id from hostile text."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "unnamed"
+
+
+def _anchors(connections: Iterable[Connection]) -> Iterator[tuple[int, str]]:
+    """(connection id, its id on the page), each used once."""
+    used: set[str] = set()
+    for connection in connections:
+        anchor = _slug(connection.anchor) if connection.anchor else f"connection-{connection.id}"
+        if not anchor[0].isalpha():
+            anchor = f"c-{anchor}"
+        if anchor in used:
+            anchor = f"{anchor}-n{connection.id}"
+        used.add(anchor)
+        yield connection.id, anchor
+
+
+def _most_notable(connections: Sequence[Connection]) -> list[Connection]:
+    """The connections that the table lists, in the document's order: all, or the worst where they are too many."""
+    if len(connections) <= CONNECTION_ROWS:
+        return list(connections)
+    ranked = sorted(
+        range(len(connections)),
+        key=lambda i: (connections[i].detail is None, wording.SEVERITY_RANK[connections[i].severity], i),
+    )
+    return [connections[i] for i in sorted(ranked[:CONNECTION_ROWS])]
+
+
+def _all_findings(document: Document) -> list[Located]:
+    """Every finding, worst first; equals keep the document's order, those about the capture before the others."""
+    found = [Located(f, None) for f in document.findings]
+    found.extend(Located(f, c) for c in document.connections for f in c.findings)
+    return sorted(found, key=lambda located: wording.SEVERITY_RANK[located.finding.severity])
+
+
+def _frame_links(shown: Iterable[Shown]) -> dict[int, str]:
+    """Frame -> id of the packet table's row that shows it."""
+    links: dict[int, str] = {}
+    for one in shown:
+        for row, row_id in one.rows:
+            links.update((frame, row_id) for frame in row.frames if row_id)
+    return links
+
+
+def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterator[Shown]:
+    """The connections with details, their drawings made."""
+    detailed = [c for c in connections if c.detail is not None]
+    share = max(1, len(detailed) // 8)
+    used: set[int] = set()
+    for connection in detailed:
+        anchor = anchors[connection.id]
+        ladder = sequence_diagram(
+            connection,
+            f"Sequence diagram of connection {connection.id}",
+            "Time runs down. Left the client's lifeline and states, right the server's; arrows are segments. "
+            "The packet table below the drawing says the same.",
+        )
+        rows = list(_with_ids(connection.detail.ladder if connection.detail else (), used))
+        yield Shown(connection, anchor, Markup(ladder), rows, list(_plots(connection, anchor, share)))
+
+
+def _with_ids(ladder: Iterable[LadderRow], used: set[int]) -> Iterator[tuple[LadderRow, str]]:
+    """Each row with an id made from its first frame, which no other row on the page may have."""
+    for row in ladder:
+        first = row.frames[0] if row.frames else None
+        if first is None or first in used:
+            yield row, ""
+        else:
+            used.add(first)
+            yield row, f"f{first}"
+
+
+def _plots(connection: Connection, anchor: str, share: int) -> Iterator[Plot]:
+    """The plots of both directions; `share` divides the page's budget."""
+    series = connection.detail.series if connection.detail else []
+    for sender in ("client", "server"):
+        if not worth_plotting(series, sender):
+            continue
+        svg = time_sequence(
+            series,
+            sender,
+            f"{anchor}-{sender}",
+            f"Time-sequence plot of what the {sender} sent",
+            "Seconds against bytes. Dots: end of each data segment. Crosses: sent again. Solid step: acknowledged. "
+            "Dashed step: edge of the receiver's window. The table below the plot says the same.",
+            max(120, PLOT_VERTICES // share),
+        )
+        if not svg:
+            continue
+        of_sender = [s for s in series if s.sender == sender]
+        limit = max(12, PLOT_ROWS // share) // max(1, len(of_sender))
+        rows = [(s.kind, t, v) for s in of_sender for t, v in zip(*thinned(s, max(4, limit)), strict=True)]
+        total = sum(len(s.time_s) for s in of_sender)
+        yield Plot(sender, Markup(svg), sorted(rows, key=lambda row: row[1]), total - len(rows))
+
+
+def _stays(end: EndpointHistory, capture_end_s: float) -> list[Stay]:
+    """The history with the time spent in each state; the last one is bounded by the end of the capture only."""
+    stays = []
+    for i, transition in enumerate(end.history):
+        if i + 1 < len(end.history):
+            dwell = wording.dwell(transition.entered_s, end.history[i + 1].entered_s)
+        elif transition.state == "CLOSED":
+            dwell = ""
+        else:
+            dwell = wording.dwell(transition.entered_s, (capture_end_s, None))
+        stays.append(Stay(transition, dwell))
+    return stays
+
+
+def _finding_filter(finding: Finding) -> str:
+    """The Wireshark filter of a finding; "" where it would be too long to use and none was given."""
+    if finding.filter:
+        return finding.filter
+    if not finding.frames or len(wording.runs(finding.frames)) > FRAME_RUNS:
+        return ""
+    return wording.frame_filter(finding.frames)
+
+
+def _numbers(words: str) -> Iterator[int]:
+    """The frames that "3, 5–8 and 12" names."""
+    for first, last in re.findall(r"(\d+)(?:\s?(?:[–-]| to )\s?(\d+))?", words):
+        a, b = int(first), int(last or first)
+        yield from range(a, min(b, a + 10_000) + 1)
+
+
+def _verdict_filter(document: Document) -> str:
+    """The filter that shows every frame which the verdict's evidence names."""
+    named = {n for fact in document.verdict.evidence for m in _FRAME_WORDS.finditer(fact) for n in _numbers(m[1])}
+    named = {n for n in named if 1 <= n <= document.capture.packets}
+    return wording.frame_filter(sorted(named)) if named and len(wording.runs(sorted(named))) <= FRAME_RUNS else ""
+
+
+def _linked(text: str, links: dict[int, str]) -> Markup:
+    """Text whose "frame 12" leads to the row of frame 12, where the page has one."""
+
+    def link_numbers(found: re.Match[str]) -> str:
+        return re.sub(r"\d+", link_one, found[0])
+
+    def link_one(found: re.Match[str]) -> str:
+        row = links.get(int(found[0])) if len(found[0]) < 12 else None
+        return f'<a href="#{row}">{found[0]}</a>' if row else found[0]
+
+    return Markup(_FRAME_WORDS.sub(link_numbers, str(escape(wording.visible(text)))))
