@@ -58,7 +58,7 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
     return IndexEntry(
         file=file,
         status="ok" if capture.complete else "damaged",
-        message="" if capture.complete or not capture.problems else capture.problems[0].message,
+        message="" if capture.complete else _damage(document, file),
         report=report,
         json=json,
         sha256=capture.sha256,
@@ -78,6 +78,14 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
             c.metrics.client_retransmitted + c.metrics.server_retransmitted for c in document.connections
         ),
     )
+
+
+def _damage(document: Document, file: str) -> str:
+    """The first problem of a damaged capture in one line."""
+    for problem in document.capture.problems[:1]:
+        place = "" if problem.offset is None else f"byte {problem.offset}: "
+        return f"{file}: {place}{problem.message}"
+    return f"{file}: incomplete"
 
 
 def worst_first(entries: Iterable[IndexEntry]) -> list[IndexEntry]:

@@ -5,8 +5,9 @@ This room knows no connection and judges nothing; it says what the file holds an
 
 from __future__ import annotations
 
+from pcapreport.capture.limits import Limits
 from pcapreport.capture.model import Capture, Interface, Problem
 from pcapreport.capture.packet_table import Flag, Option, PacketTable, RowNote
 from pcapreport.capture.reader import read_capture
 
-__all__ = ["Capture", "Flag", "Interface", "Option", "PacketTable", "Problem", "RowNote", "read_capture"]
+__all__ = ["Capture", "Flag", "Interface", "Limits", "Option", "PacketTable", "Problem", "RowNote", "read_capture"]

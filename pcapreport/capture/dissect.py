@@ -65,7 +65,8 @@ class Dissector:
             start = int(block.offset[row])
             data = bytes(self._buffer[start : start + int(block.cap_len[row])])
             interface = interfaces[int(block.interface[row])]
-            found = self._frame(data, int(block.wire_len[row]), interface)
+            trail = Trail(int(block.time_ns[row]))
+            found = self._frame(trail, data, int(block.wire_len[row]), interface)
             if isinstance(found, str):
                 self._others[found] += 1
             else:
@@ -73,10 +74,9 @@ class Dissector:
                 segments.append(found)
         return self._table(block.pick(np.array(rows, np.intp)), segments)
 
-    def _frame(self, data: bytes, wire_len: int, interface: Interface) -> _Segment | str:
+    def _frame(self, trail: Trail, data: bytes, wire_len: int, interface: Interface) -> _Segment | str:
         """The innermost segment, or what the frame is instead."""
         length = max(0, max(wire_len, len(data)) - interface.fcs_len)
-        trail = Trail()
         step: Next | _Segment | str = Next(Space.LINK, interface.link_type, Part(data[:length], length))
         try:
             for _ in range(MAX_LAYERS):
@@ -148,7 +148,7 @@ class Dissector:
         label = f"IPv{key[0]} fragment"
         if len(part.data) < part.length:
             return label if offset else Next(Space.PROTOCOL, protocol, part)
-        whole = self._fragments.add((*key, tuple(trail.path)), offset, last, part.data)
+        whole = self._fragments.add((*key, tuple(trail.path)), trail.time_ns, offset, last, part.data)
         return Next(Space.PROTOCOL, protocol, whole) if whole else label
 
     def _table(self, block: RecordBlock, segments: list[_Segment]) -> PacketTable:
@@ -171,7 +171,7 @@ class Dissector:
         src, dst = int.from_bytes(network.src, "big"), int.from_bytes(network.dst, "big")
         low = (1 << 64) - 1
         return {
-            "encapsulation": self._paths.number("/".join(segment.trail.path[:-1])),
+            "encapsulation": self._paths.number(segment.trail.outside()),
             "ip_version": network.version,
             "src_hi": src >> 64,
             "src_lo": src & low,

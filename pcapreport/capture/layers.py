@@ -64,9 +64,15 @@ class Network(NamedTuple):
 class Trail:
     """What was met on the way down one frame."""
 
+    time_ns: int
     path: list[str] = field(default_factory=list)
     network: Network | None = None
     notes: int = 0
+
+    def outside(self) -> str:
+        """The path without the innermost IP header, which every segment has."""
+        last = max(at for at, name in enumerate(self.path) if name in ("ipv4", "ipv6"))
+        return "/".join(self.path[:last] + self.path[last + 1 :])
 
 
 Handler = Callable[[Trail, Part], "Next | str"]

@@ -238,7 +238,7 @@ class _Walk:
         clocks = self.section.clocks
         fields = self._fields(offsets)
         frame = number_frames(self.found, len(offsets))
-        known = fields.interface < len(clocks)
+        known = (fields.interface < len(clocks)) & (fields.interface + self.section.first < NO_INTERFACE)
         fields.interface[~known] = len(clocks)
         self.found.oddity("unknown_interface", "packets of an interface that is not described", frame[~known])
         overrun = fields.cap_len > fields.room

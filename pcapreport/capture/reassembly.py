@@ -13,15 +13,23 @@ MAX_DATAGRAMS = 1_024
 
 MAX_DATAGRAM_BYTES = 65_535
 
+MAX_PIECES = 2_048
+"""More than a 64 KiB datagram over the smallest MTU of 68 bytes needs."""
+
+MAX_AGE_NS = 60 * 1_000_000_000
+"""How long the first fragment waits for the others (RFC 8200 section 4.5); identifications come round again."""
+
 
 @dataclass(slots=True)
 class _Datagram:
+    begun_ns: int
     pieces: dict[int, bytes] = field(default_factory=dict)
+    held: int = 0
     total: int | None = None
 
     def joined(self) -> bytes | None:
         """All bytes, or None while some are missing; where pieces overlap the earlier offset wins."""
-        if self.total is None:
+        if self.total is None or self.held < self.total:
             return None
         whole = bytearray()
         for offset in sorted(self.pieces):
@@ -37,12 +45,16 @@ class Reassembly:
     def __init__(self) -> None:
         self._datagrams: OrderedDict[Hashable, _Datagram] = OrderedDict()
 
-    def add(self, key: Hashable, offset: int, last: bool, data: bytes) -> Part | None:
+    def add(self, key: Hashable, time_ns: int, offset: int, last: bool, data: bytes) -> Part | None:
         """Take in a wholly captured fragment at this byte offset; the payload once it is complete."""
         if offset + len(data) > MAX_DATAGRAM_BYTES:
             return None
-        datagram = self._datagrams.setdefault(key, _Datagram())
-        datagram.pieces.setdefault(offset, data)
+        datagram = self._datagrams.get(key)
+        if datagram is None or abs(time_ns - datagram.begun_ns) > MAX_AGE_NS or len(datagram.pieces) >= MAX_PIECES:
+            datagram = self._datagrams[key] = _Datagram(time_ns)
+        if offset not in datagram.pieces:
+            datagram.pieces[offset] = data
+            datagram.held += len(data)
         if last:
             datagram.total = offset + len(data)
         whole = datagram.joined()

@@ -1,12 +1,13 @@
-"""Frames inside of IP: GRE, EtherIP and the tunnels over UDP.
+"""Frames inside of IP: GRE, EtherIP, IPComp and the tunnels over UDP.
 
 Sources: RFC 2784, 2890, 2637 (GRE), RFC 3378 (EtherIP), RFC 7348 (VXLAN), RFC 8926 (Geneve), 3GPP TS 29.281 (GTP-U),
 RFC 2661 (L2TP), RFC 4380 (Teredo), RFC 5415 and 5416 (CAPWAP), RFC 7510 (MPLS in UDP), draft-massar-v6ops-ayiya,
-draft-foschiano-erspan.
+draft-foschiano-erspan, RFC 3173 and RFC 2394 (IPComp).
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 
 from pcapreport.capture.layers import Handler, Next, Part, Space, Trail
@@ -131,7 +132,23 @@ def _mpls(trail: Trail, part: Part) -> Next | str:
     return Next(Space.ETHERTYPE, 0x8847, part)
 
 
-PROTOCOLS: Mapping[int, Handler] = {47: _gre, 97: _ether_ip, 137: _mpls}
+_INFLATED_BYTES = 65_535
+"""No datagram is longer, so more is no datagram."""
+
+
+def _ipcomp(trail: Trail, part: Part) -> Next | str:
+    """A payload compressed with raw deflate, which is the only transform in use."""
+    trail.path.append("ipcomp")
+    protocol = part.number(0, 1)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(part.data[4:], _INFLATED_BYTES)
+    except zlib.error:
+        return "IPComp"
+    return Next(Space.PROTOCOL, protocol, Part(data, len(data))) if inflater.eof else "IPComp"
+
+
+PROTOCOLS: Mapping[int, Handler] = {47: _gre, 97: _ether_ip, 108: _ipcomp, 137: _mpls}
 """IP protocol -> how to take it apart."""
 
 PORTS: Mapping[int, Handler] = {

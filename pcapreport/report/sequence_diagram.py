@@ -229,7 +229,7 @@ def caption(item: LadderRow) -> tuple[str, str]:
     """What to write on a row: the words that matter first (flags, count), then the numbers."""
     if item.kind == "gap":
         silent = duration(item.end_s - item.time_s) if item.end_s is not None and item.time_s is not None else ""
-        return silent, "" if item.text else "without a segment"
+        return silent, item.text or "without a segment"
     if item.kind == "event":
         return "", item.text
     if item.kind == "burst":
@@ -245,8 +245,8 @@ def caption(item: LadderRow) -> tuple[str, str]:
 
 
 def _note(item: LadderRow) -> str:
-    """The second line of a row: text beside a segment or gap, and the findings that name it."""
-    if item.kind == "event":
+    """The second line of a row: text beside a segment, and the findings that name it."""
+    if item.kind in ("gap", "event"):
         return ""
     return "; ".join(filter(None, [item.text, *(spoken(rule) for rule in item.rules)]))
 
@@ -273,7 +273,9 @@ def _draw_rows(diagram: Diagram) -> Iterator[str]:
             continue
         colour = SEVERITY_COLOUR[row.severity]
         strength = 0.09 if row.severity == "note" else 0.15
-        yield element("path", d=_box(0, row.top, WIDTH, row.bottom), fill=colour, fill_opacity=strength)
+        beside_lanes = ((0, CLIENT_LINE - LANE), (CLIENT_LINE, SERVER_LINE), (SERVER_LINE + LANE, WIDTH))
+        tint = "".join(_box(left, row.top, right, row.bottom) for left, right in beside_lanes)
+        yield element("path", d=tint, fill=colour, fill_opacity=strength)
         yield element("path", d=_severity_shape(row.severity, MARK_X, row.top + 10), fill=colour)
 
 
@@ -284,12 +286,12 @@ def _box(left: float, top: float, right: float, bottom: float) -> str:
 
 def _severity_shape(severity: Severity, x: float, y: float) -> str:
     """Diamond for an error, triangle for a warning, small square for a note."""
-    a, b = coordinate(x), coordinate(y)
+    a = coordinate(x)
     if severity == "error":
         return f"M{a} {coordinate(y - 6)}l6 6-6 6-6-6Z"
     if severity == "warning":
         return f"M{a} {coordinate(y - 5.5)}l6 10.5h-12Z"
-    return f"M{coordinate(x - 3.5)} {coordinate(y - 3.5)}h7v7h-7Z" if b else ""
+    return f"M{coordinate(x - 3.5)} {coordinate(y - 3.5)}h7v7h-7Z"
 
 
 def _draw_band(band: Band) -> str:

@@ -131,7 +131,7 @@ def dwell(entered: Interval, left: Interval) -> str:
     if least is None and most is None:
         return ""
     if most is None:
-        return f"at least {duration(least)}"
+        return f"at least {duration(least)}" if least else ""
     if least is None or round(least * 1e9) == 0 < round(most * 1e9):
         return f"up to {duration(most)}"
     low, high = duration(least), duration(most)
@@ -166,7 +166,7 @@ def frame_filter(frames: Sequence[int]) -> str:
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:
-    """"1 packet", "2 packets"."""
+    """A count with its noun: "1 packet", "2 packets"."""
     return f"{number(count)} {noun if count == 1 else nouns or noun + 's'}"
 
 

@@ -15,7 +15,8 @@ START = 1_700_000_000
 
 
 def pcap_header(
-    order: str = "<", magic: int = MICROSECONDS, link_type: int = 1, snaplen: int = 262_144, version: tuple[int, int] = (2, 4)
+    order: str = "<", magic: int = MICROSECONDS, link_type: int = 1, snaplen: int = 262_144,
+    version: tuple[int, int] = (2, 4),
 ) -> bytes:  # fmt: skip
     return struct.pack(order + "IHHiIII", magic, *version, 0, 0, snaplen, link_type)
 
@@ -75,7 +76,8 @@ def obsolete(data: bytes, ticks: int = START * 10**6, index: int = 0, order: str
 
 
 def statistics(dropped: int, index: int = 0, order: str = "<") -> bytes:
-    return block(5, struct.pack(order + "III", index, 0, 0) + option(5, struct.pack(order + "Q", dropped), order), order)
+    counter = option(5, struct.pack(order + "Q", dropped), order)
+    return block(5, struct.pack(order + "III", index, 0, 0) + counter, order)
 
 
 def ethernet(payload: bytes, ethertype: int = 0x0800, vlans: Sequence[int] = ()) -> bytes:

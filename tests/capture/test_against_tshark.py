@@ -26,9 +26,9 @@ pytestmark = pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"the captures of 
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+    return list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def read_ours(capture: Capture) -> dict[int, dict[str, str]]:

@@ -31,9 +31,7 @@ def codes(capture: Capture) -> list[str]:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize(
-    ("magic", "unit"), [(make.MICROSECONDS, 1000), (make.NANOSECONDS, 1), (make.MODIFIED, 1000)]
-)
+@pytest.mark.parametrize(("magic", "unit"), [(make.MICROSECONDS, 1000), (make.NANOSECONDS, 1), (make.MODIFIED, 1000)])
 def test_every_pcap_magic_and_byte_order_gives_integer_nanoseconds(order: str, magic: int, unit: int) -> None:
     capture = read(make.pcap([SEGMENT] * 3, order, magic))
     assert capture.complete and not capture.problems

@@ -33,7 +33,7 @@ from pcapreport.report.model import (
     Verdict,
 )
 
-HOSTILE = '<script>alert(1)</script>"\'><img src=x onerror=alert(2)>\u202egpj.exe\x1b[31m\x00{{7*7}}|`@all`'
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202egpj.exe\x1b[31m\x00{{7*7}}|`@all`"
 
 RULES = {
     "client_sends_syn": "An active open sends SYN and enters SYN-SENT (RFC 9293, 3.10.1).",
@@ -211,9 +211,7 @@ def _opened(script: Script) -> None:
 def _exchange(script: Script) -> None:
     """A request in frame 4 and a response folded from frames 5 to 18."""
     script.row("segment", 0.0011, "client", (4,), flags="PSH, ACK", seq=1, ack=1, length=512)
-    script.row(
-        "burst", 0.0123, "server", tuple(range(5, 19)), count=12, length=16384, seq=1, ack=513, end_s=0.0151
-    )
+    script.row("burst", 0.0123, "server", tuple(range(5, 19)), count=12, length=16384, seq=1, ack=513, end_s=0.0151)
 
 
 HANDSHAKE = [

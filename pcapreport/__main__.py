@@ -1,0 +1,5 @@
+"""`python -m pcapreport`."""
+
+from pcapreport.cli import main
+
+main()

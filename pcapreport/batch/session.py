@@ -1,0 +1,98 @@
+"""A whole run of `report`: discover, skip what is done, run the rest, write the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pcapreport import errors
+from pcapreport.batch.discover import discover
+from pcapreport.batch.index import IndexEntry, index_document, render_index
+from pcapreport.batch.manifest import Manifest
+from pcapreport.batch.runner import run as run_jobs
+from pcapreport.batch.work import Order
+from pcapreport.settings import Settings
+
+RECORD_EVERY = 50
+"""Finished captures between two writes to the manifest: little is lost when a run is interrupted."""
+SEVERITIES = ("note", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for."""
+
+    paths: tuple[str, ...]
+    out: Path
+    formats: frozenset[str]
+    settings: Settings = field(default_factory=Settings)
+    details: int = 30
+    effective: dict[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+    templates: Path | None = None
+    jobs: int = 1
+    force: bool = False
+    debug: bool = False
+
+
+def run(
+    request: Request,
+    tell: Callable[[IndexEntry], None] = lambda entry: None,
+    plan: Callable[[int, int], None] = lambda total, skipped: None,
+) -> list[IndexEntry]:
+    """Do it; `plan(captures, files skipped)` is called first, `tell(entry)` after each capture.
+
+    Raises UsageError for a path that is not there. Writes `index.html` and `index.json` even when interrupted.
+    """
+    found = discover(request.paths)
+    plan(len(found.jobs), found.skipped)
+    request.out.mkdir(parents=True, exist_ok=True)
+    order = Order(
+        out=request.out,
+        formats=request.formats,
+        settings=request.settings,
+        details=request.details,
+        effective=request.effective,
+        timeout=request.timeout,
+        templates=request.templates,
+        debug=request.debug,
+    )
+    manifest = Manifest(request.out, {**request.effective, "templates": request.templates})
+    entries: list[IndexEntry] = []
+    todo = []
+    for job in found.jobs:
+        before = None if request.force else manifest.done(job)
+        if before is None:
+            todo.append(job)
+        else:
+            entries.append(before)
+            tell(before)
+    by_name = {job.name: job for job in todo}
+    fresh: list[IndexEntry] = []
+    try:
+        for entry in run_jobs(todo, order, request.jobs):
+            entries.append(entry)
+            fresh.append(entry)
+            tell(entry)
+            if len(fresh) == RECORD_EVERY:
+                manifest.record((by_name[e.file], e) for e in fresh)
+                fresh.clear()
+    finally:
+        manifest.record((by_name[e.file], e) for e in fresh)
+        (request.out / "index.html").write_text(render_index(entries, request.templates), "utf-8")
+        (request.out / "index.json").write_bytes(index_document(entries))
+    return entries
+
+
+def exit_code(entries: Sequence[IndexEntry], fail_on: str) -> int:
+    """The command's exit status: what could not be read weighs more than what was found."""
+    if not any(entry.status in ("ok", "damaged") for entry in entries):
+        return errors.EXIT_NOTHING_ANALYSED
+    if any(entry.status != "ok" for entry in entries):
+        return errors.EXIT_SOME_UNREADABLE
+    levels = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on in SEVERITIES else ()
+    if any(entry.findings.get(level) for entry in entries for level in levels):
+        return errors.EXIT_FINDINGS
+    return errors.EXIT_DONE

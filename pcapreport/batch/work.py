@@ -1,0 +1,115 @@
+"""One capture, from its bytes to its files: the task that a worker process runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pcapreport import pipeline
+from pcapreport.batch.discover import STANDARD_INPUT, Job
+from pcapreport.batch.index import IndexEntry, entry_of
+from pcapreport.errors import UnreadableCapture
+from pcapreport.report import model
+from pcapreport.report.build import DocumentOptions
+from pcapreport.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to make of every capture of a batch."""
+
+    out: Path
+    formats: frozenset[str]
+    settings: Settings = field(default_factory=Settings)
+    details: int = 30
+    effective: dict[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+    templates: Path | None = None
+    debug: bool = False
+
+
+class _TooSlow(Exception):
+    """The time limit for one capture ran out."""
+
+
+def carry_out(job: Job, order: Order) -> IndexEntry:
+    """Analyse one capture and write its files; whatever goes wrong is told in the entry, never raised."""
+    try:
+        with _time_limit(order.timeout):
+            document = _analyze(job, order)
+            written = _write(document, job, order)
+    except UnreadableCapture as error:
+        return IndexEntry(file=job.name, status="unreadable", message=str(error))
+    except _TooSlow:
+        message = f"{job.name}: not finished within {order.timeout:g} s; raise --timeout or cut the capture"
+        return IndexEntry(file=job.name, status="timeout", message=message)
+    except MemoryError:
+        return IndexEntry(file=job.name, status="unreadable", message=f"{job.name}: out of memory; cut the capture")
+    except OSError as error:
+        message = f"{job.name}: {error.strerror or error}; check the file and its permissions"
+        return IndexEntry(file=job.name, status="unreadable", message=message)
+    except Exception as error:  # a fault of ours must not stop the other captures
+        detail = traceback.format_exc() if order.debug else f"{type(error).__name__}: {error}"
+        message = f"{job.name}: internal error ({detail}); please report it, --debug shows where"
+        return IndexEntry(file=job.name, status="unreadable", message=message)
+    return entry_of(document, job.name, written.get("html", ""), written.get("json", ""))
+
+
+def _analyze(job: Job, order: Order) -> model.Document:
+    options = DocumentOptions(details=order.details, effective=order.effective)
+    source = sys.stdin.buffer if job.source == STANDARD_INPUT else job.source
+    return pipeline.analyze(source, name=job.name, settings=order.settings, options=options)
+
+
+def _write(document: model.Document, job: Job, order: Order) -> dict[str, str]:
+    """Write the files asked for; format -> address relative to the output directory."""
+    written = {}
+    for name, data in render_formats(document, order.formats, order.templates):
+        target = order.out / f"{job.name}.{name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        written[name] = f"{job.name}.{name}"
+    return written
+
+
+def render_formats(
+    document: model.Document, formats: frozenset[str], templates: Path | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """(format, bytes) for each format asked for."""
+    if "json" in formats:
+        yield "json", model.encode(document)
+    if "html" in formats:
+        from pcapreport.report.html import render_html
+
+        yield "html", render_html(document, templates).encode()
+    if "md" in formats:
+        from pcapreport.report.summary import render_markdown
+
+        yield "md", render_markdown(document).encode()
+
+
+@contextmanager
+def _time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise _TooSlow in this process's main thread after `seconds` (nothing elsewhere, or where the system has no timer)."""
+    usable = seconds and hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not usable or seconds is None:
+        yield
+        return
+
+    def ring(_signal: int, _frame: object) -> None:
+        raise _TooSlow
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

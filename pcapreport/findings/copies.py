@@ -1,0 +1,74 @@
+"""Which rows are copies: one segment that the capture, or the network, delivered more than once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.capture.packet_table import Flag
+from pcapreport.settings import SECOND, Settings
+from pcapreport.tcp.connections import ConnectionTable
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+COPYING_SHARE = 0.2
+"""From this share of copies among the segments that can be told apart, the capture itself copies."""
+
+BETWEEN_TAPS_NS = SECOND
+"""Longest way between two places where one capture was taken."""
+
+
+def originals(table: ConnectionTable, connection: Ints, settings: Settings) -> Ints:
+    """Per row the position of the first row that it is a copy of, or -1.
+
+    Copies are equal in every field that a sender changes from one transmission to the next, and close in time. An
+    empty segment without an IP ID looks the same when it is sent again (a duplicate ACK), so it counts as a copy only
+    where the capture evidently copies other segments.
+    """
+    columns = _columns(table, connection)
+    order = np.argsort(_mix(columns), kind="stable")
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for column in columns:
+        same &= column[order][1:] == column[order][:-1]
+    same &= np.abs(np.diff(table.time_ns[order])) <= _windows(table, order, settings)
+    copy = np.zeros(len(order), bool)
+    copy[order[1:]] = same
+    first = np.arange(len(order))
+    first[1:][same] = 0
+    original = np.full(len(order), -1)
+    original[order] = order[np.maximum.accumulate(first)]
+    distinct = (table.end > table.seq) | ((table.packets["ip_id"][table.row] != 0) & _is_ipv4(table))
+    if copy.any() and copy[distinct].sum() < COPYING_SHARE * distinct.sum():
+        copy &= distinct
+    return np.where(copy, original, -1)
+
+
+def _windows(table: ConnectionTable, order: Ints, settings: Settings) -> Ints:
+    """How close two neighbours of `order` must be to be copies: far less close where they were taken at two places."""
+    packets, row = table.packets, table.row[order]
+    elsewhere = np.diff(packets["ttl"][row].astype(np.int64)) != 0
+    elsewhere |= np.diff(packets["interface"][row].astype(np.int64)) != 0
+    marked = (packets["ip_id"][row[1:]] != 0) | (packets["ts_val"][row[1:]] != 0)
+    return np.where(elsewhere & marked, BETWEEN_TAPS_NS, settings.copy_window_ns)
+
+
+def _is_ipv4(table: ConnectionTable) -> Bools:
+    return np.asarray(table.packets["ip_version"][table.row] == 4)
+
+
+def _columns(table: ConnectionTable, connection: Ints) -> list[Ints]:
+    packets, row = table.packets, table.row
+    where = connection * 2 + table.side
+    own = [where, table.seq, table.end, table.ack, table.flags.astype(np.int64) & ~int(Flag.CWR | Flag.ECE), table.window]
+    fields = ("checksum", "ip_id", "ts_val", "ts_ecr")
+    return own + [packets[name][row].astype(np.int64) for name in fields]
+
+
+def _mix(columns: list[Ints]) -> npt.NDArray[np.uint64]:
+    """One 64-bit number of several columns; unequal rows may share one."""
+    mixed = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(31)
+    return mixed

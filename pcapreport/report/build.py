@@ -1,0 +1,286 @@
+"""Histories and findings -> the result document: order, wording, and limits stated in words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pcapreport import __version__
+from pcapreport.capture.model import Capture
+from pcapreport.findings import rules
+from pcapreport.findings.model import Evidence, Finding
+from pcapreport.findings.verdict import judge, tell
+from pcapreport.report import measures, model
+from pcapreport.report.ladder import RANK, build_ladder, history_lanes
+from pcapreport.report.segments import told
+from pcapreport.report.steps import handshake_steps, teardown_steps
+from pcapreport.report.times import Clock, iso_utc
+from pcapreport.settings import SECOND
+from pcapreport.tcp.connections import OPENER_TEXT, Endpoint, OpenerEvidence
+from pcapreport.tcp.history import EndpointHistory
+from pcapreport.tcp.states import rule_texts
+
+METHOD = (
+    "The capture was read as it stands; nothing was sent, resolved or looked up.",
+    "A tap sees segments, not endpoints. A state is proven where that endpoint's own segment shows it, supposed where"
+    " its cause passed the tap, and assumed where only a timer or a convention says so.",
+    "Each state carries the interval of capture time in which it was entered; an open end means that the capture"
+    " does not bound it.",
+    "What an endpoint received is judged by what it sent afterwards: a reset or a FIN that it went on to ignore moved"
+    " nothing.",
+    "Frames are counted over all records of the file, from 1, as Wireshark counts them; sequence numbers are relative"
+    " to each side's initial sequence number.",
+)
+LONG_CONNECTION = 50_000
+"""Rows from which on the plot is drawn from every n-th point only."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentOptions:
+    """What of the document the user may choose; `effective` is what the page prints of all options."""
+
+    details: int = 30
+    """How many connections are told in detail."""
+    only: int | None = None
+    """Tell this connection (an index) in detail and no other."""
+    effective: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_document(evidence: Evidence, findings: Sequence[Finding], options: DocumentOptions) -> model.Document:
+    """The result document of one capture."""
+    capture = evidence.capture
+    clock = Clock(capture.first_ns or 0)
+    by_connection = _by_connection(findings, len(evidence.table))
+    details = _notable(by_connection, options.details) if options.only is None else frozenset((options.only,))
+    builder = _Builder(evidence, clock, by_connection, measures.totals(evidence.table))
+    connections = [builder.connection(i, i in details) for i in range(len(evidence.table))]
+    verdict = judge(evidence, findings)
+    return model.Document(
+        schema_version=model.SCHEMA_VERSION,
+        tool=model.Tool(name="pcapreport", version=__version__),
+        options=dict(options.effective),
+        capture=_capture(capture, clock),
+        connections=connections,
+        findings=[_finding(f, clock) for f in findings if f.connection is None],
+        verdict=model.Verdict(
+            text=verdict.text,
+            side=verdict.side,
+            confidence=verdict.confidence.value,
+            findings=list(verdict.rules),
+            evidence=list(verdict.evidence),
+            cannot_know=list(verdict.cannot_know),
+        ),
+        connections_shown_in_detail=len(details),
+        method=[*METHOD, _two_msl_sentence(evidence)],
+        rules=_rules_used(connections, findings),
+    )
+
+
+def _two_msl_sentence(evidence: Evidence) -> str:
+    profile = evidence.settings.time_wait
+    return (
+        f"TIME-WAIT is taken to last {profile.two_msl_ns / SECOND:g} s and up to {profile.slack_ns / SECOND:g} s more"
+        f" ({profile.name}: {profile.source}); no segment shows how long it really lasts."
+    )
+
+
+def _by_connection(findings: Sequence[Finding], count: int) -> list[list[Finding]]:
+    grouped: list[list[Finding]] = [[] for _ in range(count)]
+    for finding in findings:
+        if finding.connection is not None:
+            grouped[finding.connection].append(finding)
+    return grouped
+
+
+def _notable(by_connection: Sequence[Sequence[Finding]], most: int) -> frozenset[int]:
+    """The connections worth a look: the worst first, then the first ones."""
+
+    def rank(index: int) -> tuple[int, int, int]:
+        found = by_connection[index]
+        return (-max((RANK[f.severity] + 1 for f in found), default=0), -sum(len(f.frames) for f in found), index)
+
+    return frozenset(sorted(range(len(by_connection)), key=rank)[:most])
+
+
+def _capture(capture: Capture, clock: Clock) -> model.Capture:
+    first, last = capture.first_ns, capture.last_ns
+    return model.Capture(
+        file=capture.file,
+        sha256=capture.sha256,
+        size_bytes=capture.size_bytes,
+        container=capture.container,
+        compression=capture.compression,
+        packets=capture.packets,
+        tcp_packets=len(capture.table),
+        start=None if first is None else iso_utc(first),
+        duration_s=0.0 if last is None else clock.seconds(last),
+        complete=capture.complete,
+        interfaces=[
+            model.Interface(
+                link_type=one.link_type,
+                link_name=one.link_name,
+                snaplen=one.snaplen,
+                resolution=one.resolution,
+                name=one.name,
+                description=one.description,
+                os=one.os,
+                drops=one.drops,
+            )
+            for one in capture.interfaces
+        ],
+        problems=[model.Problem(code=p.code, message=p.message, offset=p.offset, frame=p.frame) for p in capture.problems],
+        byte_order=capture.byte_order,
+        comments=[model.Comment(frame=frame, text=text) for frame, text in capture.comments],
+        application=capture.application,
+        os=capture.os,
+        hardware=capture.hardware,
+        other_packets=dict(sorted(capture.other_packets.items())),
+        encapsulations=list(capture.table.encapsulations),
+    )
+
+
+def _finding(finding: Finding, clock: Clock) -> model.Finding:
+    doc = rules.RULES.get(finding.rule)
+    return model.Finding(
+        rule=finding.rule,
+        severity=finding.severity.value,
+        confidence=finding.confidence.value,
+        side=finding.side.value,
+        frames=list(finding.frames),
+        time_s=clock.maybe(finding.time_ns),
+        summary=finding.summary,
+        alternatives=[model.Alternative(explanation=a.explanation, confidence=a.confidence.value) for a in finding.alternatives],
+        title=doc.title if doc else finding.rule,
+        filter=frames_filter(finding.frames),
+    )
+
+
+def frames_filter(frames: Sequence[int], most: int = 40) -> str:
+    """Wireshark display filter for frames; runs become ranges, and beyond `most` parts the rest is left out."""
+    parts: list[str] = []
+    start = previous = None
+    for frame in [*frames, None]:
+        if previous is not None and frame is not None and frame == previous + 1:
+            previous = frame
+            continue
+        if start is not None:
+            parts.append(f"{start}" if start == previous else f"{start}..{previous}")
+        start = previous = frame
+    if not parts:
+        return ""
+    return f"frame.number == {parts[0]}" if parts == [str(frames[0])] else f"frame.number in {{{', '.join(parts[:most])}}}"
+
+
+def _rules_used(connections: Sequence[model.Connection], findings: Sequence[Finding]) -> dict[str, str]:
+    texts = rule_texts()
+    named = {item.rule for c in connections for end in (c.endpoints.client, c.endpoints.server) for item in end.history}
+    used = {rule: texts[rule] for rule in sorted(named, key=lambda rule: int(rule[1:])) if rule in texts}
+    for rule in sorted({finding.rule for finding in findings}):
+        if rule in rules.RULES:
+            used[rule] = rules.RULES[rule].means
+    return used
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """Builds the connections of one document."""
+
+    evidence: Evidence
+    clock: Clock
+    found: Sequence[Sequence[Finding]]
+    sums: measures.Totals
+
+    def connection(self, index: int, detailed: bool) -> model.Connection:
+        """One connection, with its detail where asked for."""
+        table, history, found = self.evidence.table, self.evidence.histories[index], self.found[index]
+        at = table.rows_of(index)
+        client, server = table.endpoints(index)
+        frames = table.frame[at]
+        first, last = int(frames[0]), int(frames[-1])
+        encapsulation = int(table.packets["encapsulation"][table.row[at.start]])
+        return model.Connection(
+            id=index + 1,
+            client=model.Endpoint(address=client.address, port=client.port),
+            server=model.Endpoint(address=server.address, port=server.port),
+            start_s=self.clock.seconds(int(table.time_ns[at.start])),
+            end_s=self.clock.seconds(int(table.time_ns[at.stop - 1])),
+            packets=at.stop - at.start,
+            opening=history.opening,
+            closing=history.closing,
+            endpoints=model.Endpoints(client=self._endpoint(history.client), server=self._endpoint(history.server)),
+            findings=[_finding(finding, self.clock) for finding in found],
+            metrics=measures.metrics(table, index, self.sums, found, detailed),
+            first_frame=first,
+            last_frame=last,
+            opener_known_by=OPENER_TEXT[OpenerEvidence(int(table.opener[index]))],
+            filter=_connection_filter(client, server, first, last),
+            severity=max((f.severity for f in found), key=RANK.__getitem__).value if found else None,
+            anchor=_anchor(client, server, int(table.isn[index, 0]), first),
+            encapsulation=table.packets.encapsulations[encapsulation] if table.packets.encapsulations else "",
+            detail=self._detail(index) if detailed else None,
+        )
+
+    def _endpoint(self, end: EndpointHistory) -> model.EndpointHistory:
+        clock = self.clock
+        ledger = end.time_wait
+        return model.EndpointHistory(
+            history=[
+                model.Transition(
+                    state=item.state.value,
+                    entered_s=clock.interval((item.earliest, item.latest)),
+                    frame=item.frame,
+                    rule=item.rule,
+                    certainty=item.certainty.value,
+                    note=item.note,
+                )
+                for item in end.transitions
+            ],
+            possible_final_states=sorted(state.value for state in end.possible_final),
+            time_wait=None
+            if ledger is None
+            else model.TimeWait(
+                entered_s=clock.interval(ledger.entered),
+                restarts=[model.TimeWaitRestart(at_s=clock.seconds(r.at), frame=r.frame) for r in ledger.restarts],
+                expires_s=clock.interval(ledger.expires),
+                profile=ledger.profile,
+                two_msl_s=ledger.two_msl / SECOND,
+                ended_by=ledger.ended_by,
+                ended_s=clock.maybe(ledger.ended_at),
+                ended_frame=ledger.ended_frame,
+            ),
+            withdrawn=list(end.withdrawn),
+        )
+
+    def _detail(self, index: int) -> model.Detail:
+        evidence, found = self.evidence, self.found[index]
+        history = evidence.histories[index]
+        rows = told(evidence.table, index).rows
+        states = history_lanes(rows, history)
+        ladder, omitted = build_ladder(rows, history, found, self.clock, evidence.capture.last_ns or 0)
+        plotted = rows[:: 1 + len(rows) // LONG_CONNECTION]
+        return model.Detail(
+            ladder=ladder,
+            handshake=handshake_steps(rows, states.__getitem__, self.clock),
+            teardown=teardown_steps(rows, states.__getitem__, self.clock),
+            series=measures.series(plotted, measures.resent_frames(found), self.clock),
+            ladder_omitted=omitted,
+            reading=tell(index, evidence, found),
+        )
+
+
+def _connection_filter(client: Endpoint, server: Endpoint, first: int, last: int) -> str:
+    """A display filter that needs no stream index and tells incarnations of the same ports apart."""
+    family = "ipv6" if ":" in client.address else "ip"
+    return (
+        f"{family}.addr == {client.address} && {family}.addr == {server.address}"
+        f" && tcp.port == {client.port} && tcp.port == {server.port}"
+        f" && frame.number >= {first} && frame.number <= {last}"
+    )
+
+
+def _anchor(client: Endpoint, server: Endpoint, isn: int, first: int) -> str:
+    """A stable id from content: the same connection has it in every report on the same capture."""
+    text = f"{client.address} {client.port} {server.address} {server.port} {isn} {first}"
+    return "c-" + hashlib.sha256(text.encode()).hexdigest()[:12]

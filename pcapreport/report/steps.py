@@ -1,0 +1,224 @@
+"""The handshake and the teardown step by step: what RFC 9293 expects of each segment against what was seen.
+
+Letters as in textbooks: j and k are the initial sequence numbers of client and server; u, w number the two FINs, v the
+segment between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pcapreport.capture.packet_table import Flag
+from pcapreport.report.model import Step
+from pcapreport.report.segments import SENDERS, Row
+from pcapreport.report.times import Clock
+from pcapreport.tcp.connections import CLIENT, SERVER
+
+States = Callable[[int], tuple[str, str]]
+"""Row index -> (client's, server's state) after that row."""
+
+
+class _Teller:
+    """Finds rows and words them as steps."""
+
+    def __init__(self, rows: Sequence[Row], states: States, clock: Clock) -> None:
+        self.rows = rows
+        self.states = states
+        self.clock = clock
+        self.steps: list[Step] = []
+
+    def first(self, side: int, has: int, lacks: int = 0, since: int = 0, ack_from: int | None = None) -> int | None:
+        """Index of the first row of `side` with all flags of `has` and none of `lacks`, acknowledging `ack_from`."""
+        for index in range(since, len(self.rows)):
+            row = self.rows[index]
+            fits = row.side == side and row.flags & has == has and not row.flags & lacks
+            if fits and (ack_from is None or row.ack is not None and row.ack >= ack_from):
+                return index
+        return None
+
+    def seen(self, index: int, seq: str, ack: str, expected: str, observed: str, ok: bool | None) -> None:
+        """Add a step that was captured."""
+        row = self.rows[index]
+        client, server = self.states(index)
+        self.steps.append(
+            Step(
+                number=len(self.steps) + 1,
+                sender=SENDERS[row.side],
+                segment=row.words,
+                frame=row.frame,
+                time_s=self.clock.seconds(row.time_ns),
+                seq=seq,
+                ack=ack,
+                expected=expected,
+                observed=observed,
+                ok=ok,
+                states=f"client {client or 'unknown'}, server {server or 'unknown'}",
+            )
+        )
+
+    def missing(self, side: int, segment: str, expected: str) -> None:
+        """Add a step that was not captured."""
+        self.steps.append(
+            Step(
+                number=len(self.steps) + 1,
+                sender=SENDERS[side],
+                segment=segment,
+                frame=None,
+                time_s=None,
+                seq="",
+                ack="",
+                expected=expected,
+                observed="not seen in this capture",
+                ok=None,
+                states="",
+            )
+        )
+
+
+def numbered(letter: str, relative: int, raw: int) -> str:
+    """A number as the tables write it: letter, relative and raw value."""
+    return f"{letter} = {relative} (raw {raw})"
+
+
+def handshake_steps(rows: Sequence[Row], states: States, clock: Clock) -> list[Step]:
+    """SYN, SYN-ACK, ACK (RFC 9293 section 3.5); four segments where the SYNs crossed; [] without any SYN."""
+    teller = _Teller(rows, states, clock)
+    syn = teller.first(CLIENT, Flag.SYN, Flag.ACK)
+    other_syn = teller.first(SERVER, Flag.SYN, Flag.ACK)
+    answer = teller.first(SERVER, Flag.SYN | Flag.ACK)
+    if syn is None and answer is None:
+        return []
+    if syn is None:
+        teller.missing(CLIENT, "SYN", "seq = j, no ACK")
+    else:
+        teller.seen(syn, numbered("j", rows[syn].seq, rows[syn].raw_seq), "none", "a new number j, no ACK", "as expected", True)
+    if other_syn is not None:
+        _crossed(teller, other_syn)
+    elif answer is None:
+        _no_answer(teller, syn)
+    else:
+        _answer(teller, answer, "k")
+        _third(teller, answer)
+    return teller.steps
+
+
+def _answer(teller: _Teller, index: int, letter: str) -> None:
+    row = teller.rows[index]
+    ack = row.ack or 0
+    observed = f"ack = {ack}" + (": the SYN's data as well (fast open)" if ack > 1 else "")
+    teller.seen(
+        index, numbered(letter, row.seq, row.raw_seq), numbered("j+1", ack, row.raw_ack), "ack = j+1 = 1", observed, ack >= 1
+    )
+
+
+def _third(teller: _Teller, answer: int) -> None:
+    third = teller.first(CLIENT, Flag.ACK, Flag.SYN, answer + 1)
+    if third is None:
+        teller.missing(CLIENT, "ACK", "seq = j+1 = 1, ack = k+1 = 1")
+        return
+    row = teller.rows[third]
+    fits = row.ack is not None and row.ack >= 1
+    observed = f"seq = {row.seq}, ack = {row.ack}" + (f", {row.length:,} bytes of data on it" if row.length else "")
+    teller.seen(
+        third,
+        numbered("j+1", row.seq, row.raw_seq),
+        numbered("k+1", row.ack or 0, row.raw_ack),
+        "seq = j+1 = 1, ack = k+1 = 1",
+        observed,
+        fits and not row.flags & Flag.RST,
+    )
+
+
+def _crossed(teller: _Teller, other_syn: int) -> None:
+    row = teller.rows[other_syn]
+    teller.seen(
+        other_syn, numbered("k", row.seq, row.raw_seq), "none", "a SYN of its own: both open at once", "the SYNs cross", True
+    )
+    answers = sorted(
+        (index, side) for side in (CLIENT, SERVER) if (index := teller.first(side, Flag.SYN | Flag.ACK)) is not None
+    )
+    for index, side in answers:
+        _answer_crossed(teller, index, *(("j", "k") if side == CLIENT else ("k", "j")))
+    for side in (CLIENT, SERVER):
+        if side not in [found for _, found in answers]:
+            teller.missing(side, "SYN, ACK", "the same number again, ack = the other's + 1")
+
+
+def _answer_crossed(teller: _Teller, index: int, mine: str, other: str) -> None:
+    row = teller.rows[index]
+    teller.seen(
+        index,
+        numbered(mine, row.seq, row.raw_seq),
+        numbered(f"{other}+1", row.ack or 0, row.raw_ack),
+        f"seq = {mine} again, ack = {other}+1 = 1",
+        f"seq = {row.seq}, ack = {row.ack}",
+        row.seq == 0 and row.ack == 1,
+    )
+
+
+def _no_answer(teller: _Teller, syn: int | None) -> None:
+    refusal = teller.first(SERVER, Flag.RST, 0, (syn or 0) + 1)
+    if refusal is None:
+        teller.missing(SERVER, "SYN, ACK", "ack = j+1 = 1")
+        return
+    row = teller.rows[refusal]
+    covers = row.ack is not None and row.ack >= 1
+    teller.seen(
+        refusal,
+        f"0 (raw {row.raw_seq})",
+        numbered("j+1", row.ack or 0, row.raw_ack),
+        "SYN, ACK with ack = j+1 = 1",
+        "RST with ack = j+1: refused" if covers else "RST",
+        False,
+    )
+
+
+def teardown_steps(rows: Sequence[Row], states: States, clock: Clock) -> list[Step]:
+    """FIN, ACK, FIN, ACK (RFC 9293 section 3.6), three segments where the middle two are one; [] without a FIN."""
+    teller = _Teller(rows, states, clock)
+    fins = {side: teller.first(side, Flag.FIN) for side in (CLIENT, SERVER)}
+    present = sorted((index, side) for side, index in fins.items() if index is not None)
+    if not present:
+        return []
+    events = []
+    for (index, side), letter in zip(present, "uw", strict=False):
+        events.append((index, _fin_teller(index, letter)))
+        end = rows[index].end
+        ack = teller.first(1 - side, Flag.ACK, Flag.RST, index + 1, end)
+        events.append((len(rows) if ack is None else ack, _ack_teller(ack, 1 - side, letter, end, fins[1 - side])))
+    for _, tell in sorted(events, key=lambda event: event[0]):
+        tell(teller)
+    if len(present) == 1:
+        teller.missing(1 - present[0][1], "FIN, ACK", "seq = w, after all its data")
+    return teller.steps
+
+
+def _fin_teller(index: int, letter: str) -> Callable[[_Teller], None]:
+    def tell(teller: _Teller) -> None:
+        row = teller.rows[index]
+        first = letter == "u"
+        other = next((i for i, r in enumerate(teller.rows[:index]) if r.side != row.side and r.flags & Flag.FIN), None)
+        covers = other is not None and row.ack is not None and row.ack >= teller.rows[other].end
+        expected = "seq = u: all its data sent" if first else "seq = w, ack = u+1"
+        observed = f"seq = {row.end - 1}, ack = {row.ack}"
+        if not first:
+            observed += ": acknowledges the first FIN" if covers else ": sent before the first FIN arrived, so the FINs crossed"
+        number = numbered(letter, row.end - 1, (row.raw_seq + row.length) % (1 << 32))
+        ack = "none" if row.ack is None else f"{row.ack} (raw {row.raw_ack})"
+        teller.seen(index, number, ack, expected, observed, True if first or covers else None)
+
+    return tell
+
+
+def _ack_teller(index: int | None, side: int, letter: str, end: int, own_fin: int | None) -> Callable[[_Teller], None]:
+    def tell(teller: _Teller) -> None:
+        expected = f"ack = {letter}+1 = {end}"
+        if index is None:
+            teller.missing(side, "ACK", expected)
+        elif index != own_fin:  # else the FIN's own line says it
+            row = teller.rows[index]
+            number = numbered("v", row.seq, row.raw_seq) if letter == "u" else f"{row.seq} (raw {row.raw_seq})"
+            ack = row.ack or 0
+            teller.seen(index, number, numbered(f"{letter}+1", ack, row.raw_ack), expected, f"ack = {ack}", ack == end)
+
+    return tell
