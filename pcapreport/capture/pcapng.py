@@ -240,9 +240,10 @@ class _Walk:
         frame = number_frames(self.found, len(offsets))
         known = (fields.interface < len(clocks)) & (fields.interface + self.section.first < NO_INTERFACE)
         fields.interface[~known] = len(clocks)
-        self.found.oddity("unknown_interface", "packets of an interface that is not described", frame[~known])
         overrun = fields.cap_len > fields.room
+        self.found.oddity("unknown_interface", "packets of an interface that is not described", frame[~known])
         self.found.oddity("captured_above_block", "more bytes captured than their block holds", frame[overrun])
+        self.found.complete &= bool(known.all() and not overrun.any())
         cap_len = np.minimum(fields.cap_len, fields.room)
         above = cap_len > fields.wire_len
         self.found.oddity("captured_above_wire", "more bytes captured than were on the wire", frame[above])
@@ -265,6 +266,8 @@ class _Walk:
                 continue
             dtype = np.dtype([(name, self.section.order + code) for name, code in names])
             header = self.gather.headers(dtype, offsets[rows])
+            # A block too short for its own fields reads as an empty packet that claims a byte.
+            header["wire"][lengths[rows] < data_at + 4] = 0
             fields.wire_len[rows] = header["wire"]
             fields.data_at[rows] = data_at
             fields.room[rows] = np.maximum(lengths[rows] - data_at - 4, 0)
@@ -276,7 +279,7 @@ class _Walk:
                 continue
             fields.timed[rows] = True
             fields.interface[rows] = header["interface"]
-            fields.cap_len[rows] = header["cap"]
+            fields.cap_len[rows] = np.where(lengths[rows] < data_at + 4, 1, header["cap"])
             fields.ticks[rows] = header["high"].astype(np.uint64) << np.uint64(32) | header["low"]
         return fields
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pcapreport.capture.model import Capture
-from pcapreport.findings import loss
+from pcapreport.findings import capture_quality, handshake, loss, teardown, time_wait, window
 from pcapreport.findings.model import Detector, Evidence, Finding
 from pcapreport.findings.passes import Passes
 from pcapreport.settings import Settings
@@ -13,13 +13,32 @@ from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.history import ConnectionHistory
 
 DETECTORS: tuple[Detector, ...] = (
+    capture_quality.damage,
+    capture_quality.drops,
+    capture_quality.copies,
+    capture_quality.cut_packets,
+    capture_quality.clock_steps,
+    capture_quality.midstream,
+    capture_quality.one_sided,
+    handshake.openings,
+    handshake.reused_ports,
     loss.retransmissions,
     loss.out_of_order,
     loss.old_duplicates,
     loss.duplicate_acks,
     loss.lost_segments,
     loss.ack_lost_segments,
+    window.zero_windows,
+    window.zero_window_probes,
+    window.keep_alives,
+    window.silent_peers,
+    teardown.resets,
+    teardown.unanswered_fins,
+    teardown.half_closed,
+    time_wait.ledgers,
+    time_wait.collisions,
 )
+"""In the order of the page: can the capture be trusted, how it opened, what was lost, who waited, how it ended."""
 
 
 def find_all(

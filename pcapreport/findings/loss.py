@@ -194,20 +194,11 @@ def lost_segments(evidence: Evidence) -> Iterator[Finding]:
     repaired = np.zeros(len(table.row), bool)
     openers = passes.opener[fillers]
     repaired[openers[table.seq[openers] >= table.end[fillers]]] = True
-    arrived = (passes.missing > 0) & (_acked_at_end(evidence) >= table.seq)
+    arrived = (passes.missing > 0) & (passes.acked_at_end >= table.seq)
     for group in groups(evidence, arrived):
         yield _lost(evidence, group, Side.CAPTURE)
     for group in groups(evidence, (repaired | (passes.missing > 0)) & ~arrived):
         yield _lost(evidence, group, Side.NETWORK)
-
-
-def _acked_at_end(evidence: Evidence) -> np.ndarray:
-    """Per row the highest acknowledgment that its sender ever got in this connection."""
-    table, passes = evidence.table, evidence.passes
-    best = np.full(2 * len(table) + 2, NONE)
-    acks = passes.acks
-    np.maximum.at(best, (passes.connection * 2 + (1 - table.side.astype(np.int64)))[acks], table.ack[acks])
-    return best[passes.connection * 2 + table.side]
 
 
 def _lost(evidence: Evidence, group: Group, side: Side) -> Finding:

@@ -16,7 +16,7 @@ from pcapreport.findings.copies import originals
 from pcapreport.findings.gaps import Gaps, judge_gaps
 from pcapreport.findings.holes import coverage
 from pcapreport.findings.segmented import NONE, count_since, highest_before, latest_before
-from pcapreport.findings.unseen import late_syn_acks, old_duplicates, skipped_ids
+from pcapreport.findings.unseen import late_syn_acks, old_duplicates, skipped_ids, stalled_writes
 from pcapreport.settings import Settings
 from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
@@ -46,6 +46,8 @@ class Passes:
     """Highest `end` the other side had shown before."""
     acked_before: Ints
     """Highest acknowledgment of its sender's numbers by the other side before."""
+    acked_at_end: Ints
+    """Highest acknowledgment of its sender's numbers by the other side in the whole connection."""
     own_ack_before: Ints
     """Highest acknowledgment its sender had sent before."""
     sacked_before: Ints
@@ -129,6 +131,7 @@ class _Work:
             sent_before=sent,
             peer_sent_before=peer_sent,
             acked_before=acked,
+            acked_at_end=self._acked_at_end(acks),
             own_ack_before=own_ack,
             sacked_before=sacked,
             duplicates_before=duplicates,
@@ -143,7 +146,7 @@ class _Work:
             keep_alive=keep_alive,
             probe=probe,
             duplicate_ack=duplicate,
-            hidden=self._hidden(live & ~keep_alive, sent, previous, round_trip),
+            hidden=self._hidden(live & ~keep_alive, sent, acked, (previous, previous_peer, previous_send), round_trip),
             wandered=old_duplicates(table, live & ~keep_alive & (known > 0), previous),
             gaps=gaps,
             round_trip_ns=round_trip,
@@ -154,6 +157,11 @@ class _Work:
         by_client = highest_before(values, wanted & self.client, self.starts, self.connection)
         by_server = highest_before(values, wanted & ~self.client, self.starts, self.connection)
         return np.where(self.client, by_client, by_server), np.where(self.client, by_server, by_client)
+
+    def _acked_at_end(self, acks: Bools) -> Ints:
+        best = np.full(2 * len(self.table), NONE)
+        np.maximum.at(best, (self.flow ^ 1)[acks], self.table.ack[acks])
+        return best[self.flow]
 
     def _latest(self, wanted: Bools) -> tuple[Ints, Ints]:
         by_client = latest_before(wanted & self.client, self.starts, self.connection)
@@ -232,12 +240,14 @@ class _Work:
         same_window = (table.window == table.window[previous]) & ((table.flags[previous] & Flag.SYN) == 0)
         return repeats & (previous >= 0) & (same_window | has_sack) & (peer_sent > table.ack)
 
-    def _hidden(self, live: Bools, sent: Ints, previous: Ints, round_trip: Ints) -> Bools:
+    def _hidden(self, live: Bools, sent: Ints, acked: Ints, previous: tuple[Ints, Ints, Ints], trips: Ints) -> Bools:
         table = self.table
         syn_ack = (table.flags & (Flag.SYN | Flag.ACK)) == (Flag.SYN | Flag.ACK)
         fresh = live & (table.end > table.seq) & (table.seq == sent) & ~syn_ack
-        skipped = skipped_ids(table, self.flow, fresh, previous, round_trip[self.connection], self.settings)
-        return skipped | late_syn_acks(table, self.connection, live & syn_ack & (sent == NONE), self.settings)
+        own, peer, send = previous
+        skipped = skipped_ids(table, self.flow, fresh, own, trips[self.connection], self.settings)
+        stalled = stalled_writes(table, self.flow, fresh, send, peer, acked, self.settings)
+        return skipped | stalled | late_syn_acks(table, self.connection, live & syn_ack & (sent == NONE), self.settings)
 
     def _duplicates_before(self, acks: Bools, own_ack: Ints, duplicate: Bools) -> Ints:
         advance = acks & (self.table.ack > own_ack)

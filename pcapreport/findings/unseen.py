@@ -1,7 +1,8 @@
 """Repetitions whose first transmission never passed this tap and left no gap, and old duplicates that no one sent again.
 
-A lost tail leaves no gap behind. But a sender that counts its packets in the IP ID has skipped one, and a SYN-ACK that
-echoes the timestamp of an earlier SYN than the last answers one that was taken up long before.
+A lost tail leaves no gap behind. But a sender that counts its packets in the IP ID has skipped one; a sender that marks
+the end of each write with PSH does not pause before it when nothing holds it up; and a SYN-ACK that echoes the timestamp
+of an earlier SYN than the last answers one that was taken up long before.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Bools = npt.NDArray[np.bool_]
 
 STEADY_SHARE = 0.8
 """A flow in which so many IP IDs follow the one before by 1 counts its packets with them."""
-FEW = 4
+FEW = 3
 
 
 def skipped_ids(
@@ -33,14 +34,27 @@ def skipped_ids(
     packets, row = table.packets, table.row
     ids = packets["ip_id"][row].astype(np.int64)
     step = np.where(previous >= 0, (ids - ids[previous]) % (1 << 16), 0)
-    valid = (previous >= 0) & (packets["ip_version"][row] == 4) & (ids != 0)
+    valid = (previous >= 0) & (packets["ip_version"][row] == 4) & (ids != 0) & (ids[previous] != 0)
     total = np.bincount(flow[valid], minlength=2 * len(table))
     ones = np.bincount(flow[valid & (step == 1)], minlength=2 * len(table))
     steady = (total >= FEW) & (ones >= STEADY_SHARE * (total - 1))
     pause = table.time_ns - table.time_ns[previous]
     quiet = (pause >= settings.jitter_ns) & (pause >= round_trip)
     same = (table.ack == table.ack[previous]) & (table.window == table.window[previous])
-    return fresh & valid & steady[flow] & (step >= 2) & (step < FEW) & quiet & same
+    return fresh & valid & steady[flow] & (step >= 2) & (step <= FEW) & quiet & same
+
+
+def stalled_writes(
+    table: ConnectionTable, flow: Ints, fresh: Bools, previous_send: Ints, previous_peer: Ints, acked: Ints, settings: Settings
+) -> Bools:
+    """New data after a long pause in mid-write, although all was acknowledged and the window open."""
+    pushes = (table.flags & Flag.PSH) != 0
+    marks = np.bincount(flow[pushes], minlength=2 * len(table)) > 1
+    before = previous_send
+    midway = (before >= 0) & ~pushes[before] & (table.length[before] > 0) & ((table.flags[before] & Flag.SYN) == 0)
+    waited = table.time_ns - table.time_ns[np.maximum(before, previous_peer)]
+    free = (acked == table.seq) & (table.window[previous_peer] > 0) & (previous_peer >= 0)
+    return fresh & marks[flow] & midway & free & (table.length > 0) & (waited >= settings.unanswered_ns // 4)
 
 
 def late_syn_acks(table: ConnectionTable, connection: Ints, first_syn_ack: Bools, settings: Settings) -> Bools:

@@ -31,6 +31,8 @@ FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
+PLOTS = 24
+"""Plots on a page, the worst connections' first."""
 PLOT_VERTICES, PLOT_ROWS = 2_000, 60
 """Most vertices of one plot, and rows of the table behind it; less where many connections share the page."""
 _FRAME_WORDS = re.compile(r"\b(?i:frames?) ((?:\d+(?:\s?[–-]\s?\d+)?(?:, and | and |, | to )?)+)")
@@ -57,6 +59,8 @@ class Shown:
     rows: list[tuple[LadderRow, str]]
     """The ladder's rows and their ids on the page; "" for a row without frames of its own."""
     plots: list[Plot]
+    plots_left_out: int
+    """Plots that would have had enough points but no room on the page."""
 
 
 @dataclass(frozen=True)
@@ -232,17 +236,38 @@ def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterat
     """The connections with details, their drawings made."""
     detailed = [c for c in connections if c.detail is not None]
     share = max(1, len(detailed) // 8)
+    plotted = _plotted(detailed)
     used: set[int] = set()
     for connection in detailed:
-        anchor = anchors[connection.id]
         ladder = sequence_diagram(
             connection,
             f"Sequence diagram of connection {connection.id}",
             "Time runs down. Left the client's lifeline and states, right the server's; arrows are segments. "
-            "The packet table below the drawing says the same.",
+            "The table of its rows says the same.",
         )
         rows = list(_with_ids(connection.detail.ladder if connection.detail else (), used))
-        yield Shown(connection, anchor, Markup(ladder), rows, list(_plots(connection, anchor, share)))
+        wanted = list(_worth_plotting(connection))
+        plots = [plot for sender in wanted if connection.id in plotted for plot in _plots(connection, sender, share)]
+        left_out = 0 if connection.id in plotted else len(wanted)
+        yield Shown(connection, anchors[connection.id], Markup(ladder), rows, plots, left_out)
+
+
+def _worth_plotting(connection: Connection) -> Iterator[Sender]:
+    series = connection.detail.series if connection.detail else []
+    senders: tuple[Sender, Sender] = ("client", "server")
+    return (sender for sender in senders if worth_plotting(series, sender))
+
+
+def _plotted(detailed: Sequence[Connection]) -> set[int]:
+    """Ids of the connections whose plots find room, the worst first."""
+    chosen: set[int] = set()
+    room = PLOTS
+    for connection in sorted(detailed, key=lambda c: wording.SEVERITY_RANK[c.severity]):
+        room -= len(list(_worth_plotting(connection)))
+        if room < 0:
+            break
+        chosen.add(connection.id)
+    return chosen
 
 
 def _with_ids(ladder: Iterable[LadderRow], used: set[int]) -> Iterator[tuple[LadderRow, str]]:
@@ -256,28 +281,24 @@ def _with_ids(ladder: Iterable[LadderRow], used: set[int]) -> Iterator[tuple[Lad
             yield row, f"f{first}"
 
 
-def _plots(connection: Connection, anchor: str, share: int) -> Iterator[Plot]:
-    """The plots of both directions; `share` divides the page's budget."""
-    series = connection.detail.series if connection.detail else []
-    for sender in ("client", "server"):
-        if not worth_plotting(series, sender):
-            continue
-        svg = time_sequence(
-            series,
-            sender,
-            f"{anchor}-{sender}",
-            f"Time-sequence plot of what the {sender} sent",
-            "Seconds against bytes. Dots: end of each data segment. Crosses: sent again. Solid step: acknowledged. "
-            "Dashed step: edge of the receiver's window. The table below the plot says the same.",
-            max(120, PLOT_VERTICES // share),
-        )
-        if not svg:
-            continue
-        of_sender = [s for s in series if s.sender == sender]
-        limit = max(12, PLOT_ROWS // share) // max(1, len(of_sender))
-        rows = [(s.kind, t, v) for s in of_sender for t, v in zip(*thinned(s, max(4, limit)), strict=True)]
-        total = sum(len(s.time_s) for s in of_sender)
-        yield Plot(sender, Markup(svg), sorted(rows, key=lambda row: row[1]), total - len(rows))
+def _plots(connection: Connection, sender: Sender, share: int) -> Iterator[Plot]:
+    """The plot of one direction, if it can be drawn; `share` divides the page's budget."""
+    series = [s for s in (connection.detail.series if connection.detail else []) if s.sender == sender]
+    svg = time_sequence(
+        series,
+        sender,
+        f"p{connection.id}{sender[0]}",
+        f"Time-sequence plot of what the {sender} sent",
+        "Seconds against bytes. Dots: end of each data segment. Crosses: sent again. Solid step: acknowledged. "
+        "Dashed step: edge of the receiver's window.",
+        max(120, PLOT_VERTICES // share),
+    )
+    if not svg:
+        return
+    limit = max(4, PLOT_ROWS // share // len(series))
+    rows = [(s.kind, t, v) for s in series for t, v in zip(*thinned(s, limit), strict=True)]
+    total = sum(len(s.time_s) for s in series)
+    yield Plot(sender, Markup(svg), sorted(rows, key=lambda row: row[1]), total - len(rows))
 
 
 def _stays(end: EndpointHistory, capture_end_s: float) -> list[Stay]:

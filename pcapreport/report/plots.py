@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INCHES = (7.6, 2.9)
-LEAST_POINTS = 3
+LEAST_POINTS = 6
 """Below this a plot says less than the packet table."""
 _SETTINGS: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "pcapreport", "font.size": 9.0}
 _GREY = "#7A8591"

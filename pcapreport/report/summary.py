@@ -41,7 +41,9 @@ def escaped(text: str) -> str:
     """Prose: no character of it is markup, no word a link or a mention."""
     text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*_{}\[\]()+!|~$])", r"\\\1", text)
-    return re.sub(r"[@#]", lambda sign: sign[0] + "\u200b", text).replace("://", ":\u200b//").replace("www.", "www\u200b.")
+    return (
+        re.sub(r"[@#]", lambda sign: sign[0] + "\u200b", text).replace("://", ":\u200b//").replace("www.", "www\u200b.")
+    )
 
 
 def code(text: str) -> str:

@@ -55,26 +55,52 @@ def drawing(width: float, height: float, title: str, description: str, content: 
 def inline(svg: str, prefix: str, title: str, description: str) -> str:
     """A stand-alone SVG, as matplotlib writes it, made fit for a page.
 
-    Drops the XML header, doctype, metadata, comments and global style sheet; turns `style=` into attributes; prefixes
-    each id and its references; black becomes `currentColor`; role, title and desc are added.
+    Drops the XML header, doctype, metadata, comments, the global style sheet and clipping (all marks lie inside the
+    axes); turns `style=` into attributes; keeps only ids that are referred to, under `prefix`; black becomes
+    `currentColor`; role, title and desc are added. Coordinates keep two decimals.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg, flags=re.S)
-    svg = re.sub(r"<defs>\s*</defs>", "", svg)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"| version="[^"]*"', "", svg)
-    svg = svg.replace("xlink:href=", "href=")
+    svg = re.sub(r' clip-path="[^"]*"|<clipPath.*?</clipPath>', "", svg, flags=re.S)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"| version="[^"]*"', "", svg).replace("xlink:href=", "href=")
     svg = re.sub(r' style="([^"]*)"', lambda found: _as_attributes(found[1]), svg)
-    svg = re.sub(r' id="([^"]*)"', rf' id="{prefix}-\1"', svg)
-    svg = re.sub(r'href="#([^"]*)"', rf'href="#{prefix}-\1"', svg)
-    svg = re.sub(r"url\(#([^)]*)\)", rf"url(#{prefix}-\1)", svg)
-    svg = svg.replace("#000000", "currentColor")
-    svg = re.sub(r">\s+<", "><", svg).strip()
+    svg = _compact(_with_needed_ids(svg, prefix)).replace("#000000", "currentColor")
     head = element("title", quoted(title)) + element("desc", quoted(description))
     return re.sub(r"<svg([^>]*)>", lambda found: f'<svg role="img"{found[1]}>{head}', svg, count=1)
 
 
+def _with_needed_ids(svg: str, prefix: str) -> str:
+    """Each id that something refers to, renamed to `prefix` and a number; the others gone."""
+    needed: dict[str, str] = {}
+    for name in re.findall(r'href="#([^"]*)"', svg):
+        needed.setdefault(name, f"{prefix}-{len(needed)}")
+    svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{needed[found[1]]}"' if found[1] in needed else "", svg)
+    return re.sub(r'href="#([^"]*)"', lambda found: f'href="#{needed[found[1]]}"', svg)
+
+
+def _compact(svg: str) -> str:
+    """The same drawing in fewer bytes: what a marker's definition says is not said again at each use of it."""
+    svg = re.sub(r'<use (href="[^"]*" x="[^"]*" y="[^"]*")[^>]*>', r"<use \1/>", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)
+    svg = re.sub(
+        r' (d|x|y|transform)="([^"]*)"',
+        lambda found: f' {found[1]}="{re.sub(r"-?[0-9]*[.][0-9]+", _rounded, " ".join(found[2].split()))}"',
+        svg,
+    )
+    svg = re.sub(r">\s+<", "><", svg).strip()
+    svg = re.sub(r"<defs></defs>|<defs/>", "", svg)
+    before = ""
+    while before != svg:
+        before, svg = svg, re.sub(r"<g>((?:(?!</?g\b).)*)</g>", r"\1", svg, flags=re.S)
+    return svg
+
+
+def _rounded(found: re.Match[str]) -> str:
+    return coordinate(float(found[0]))
+
+
 def _as_attributes(style: str) -> str:
-    """`fill: none; font: 10px 'X', serif` as presentation attributes (the font shorthand split)."""
+    """`fill: none; font: 10px 'X', serif` as presentation attributes (of the font shorthand the size)."""
     attributes = ""
     for declaration in filter(None, (part.strip() for part in style.split(";"))):
         name, _, value = declaration.partition(":")

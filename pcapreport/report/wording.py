@@ -91,7 +91,8 @@ def _long_duration(seconds: float) -> str:
     hours, minutes = divmod(round(seconds / 60), 60)
     if hours < 48:
         return f"{hours} h" + (f" {minutes} min" if minutes else "")
-    return f"{hours // 24} d" + (f" {hours % 24} h" if hours % 24 else "")
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} d" + (f" {hours} h" if hours else "")
 
 
 def _significant(value: float, digits: int) -> str:

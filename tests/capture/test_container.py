@@ -248,6 +248,16 @@ def test_a_packet_block_that_claims_more_than_it_holds_keeps_what_it_holds() -> 
     capture = read(SOUND + make.enhanced(SEGMENT, cap_len=5000) + make.enhanced(SEGMENT))
     assert capture.packets == len(capture.table) == 3
     assert codes(capture) == ["captured_above_block", "captured_above_wire"]
+    assert not capture.complete
+
+
+@pytest.mark.parametrize("kind", [2, 6])
+def test_a_packet_block_too_short_for_its_fields_is_an_empty_damaged_packet(kind: int) -> None:
+    capture = read(SOUND + make.block(kind, bytes(4)) + make.enhanced(SEGMENT))
+    assert capture.table["frame"].tolist() == [1, 3]
+    assert capture.packets == 3
+    assert codes(capture) == ["captured_above_block"]
+    assert not capture.complete
 
 
 # --- compression and sources ---------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def test_the_same_document_gives_the_same_bytes(name, text):
 
 
 def test_no_float_noise_and_no_unmeasured_values(page):
-    shown = "".join(page.text)
+    shown = " ".join(page.text)
     assert not re.search(r"\d\.\d{10,}|\bNone\b|\bnan\b|\d e-\d", shown)
 
 
@@ -138,7 +138,7 @@ def test_the_first_screen_answers_before_anything_else():
     text = render_html(documents.refused())
     order = [text.index(words) for words in ("The server refused", "side at fault", "Frame <a", "cannot tell", "<nav")]
     assert order == sorted(order)
-    assert "frame.number == 2" in text
+    assert "frame.number in {1..2}" in text
 
 
 def test_frames_lead_to_their_rows():
@@ -165,7 +165,7 @@ def test_fifty_connections_in_detail_stay_below_a_megabyte():
     one = documents.clean_close().connections[0]
     many = [msgspec.structs.replace(one, id=i, anchor=f"c-{i}") for i in range(1, 51)]
     base = documents.clean_close()
-    assert len(render_html(msgspec.structs.replace(base, connections=many)).encode()) < 1_600_000
+    assert len(render_html(msgspec.structs.replace(base, connections=many)).encode()) < 1_000_000
 
 
 def test_templates_of_a_directory_come_first(tmp_path):

@@ -13,7 +13,7 @@ def test_the_ladder_of_a_refused_connection():
     assert ladder_text(documents.refused().connections[0], width=88) == (
         "     time, s client 192.0.2.10:40001                   server 198.51.100.80:80     frame\n"
         "    0.000000     SYN-SENT │──────────── SYN seq 0 ─────────────▶│ CLOSED               1\n"
-        "    0.000180       CLOSED │◀────── RST, ACK seq 0 ack 1 ────────│                      2\n"
+        "    0.000180       CLOSED │◀─────── RST, ACK seq 0 ack 1 ───────│                      2\n"
         "                          │        ◆ connection refused         │\n"
     )
 

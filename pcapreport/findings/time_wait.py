@@ -1,0 +1,115 @@
+"""TIME-WAIT: started anew, ended early by a new connection, or in the way of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pcapreport.capture.packet_table import Flag
+from pcapreport.findings.grouping import SIDES, finding
+from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, Side
+from pcapreport.findings.wording import The, duration, frames, side_name
+from pcapreport.tcp.connections import CLIENT
+from pcapreport.tcp.history import TimeWait
+from pcapreport.tcp.states import State
+
+
+def ledgers(evidence: Evidence) -> Iterator[Finding]:
+    """What happened to each TIME-WAIT."""
+    for connection, history in enumerate(evidence.histories):
+        for side, end in enumerate((history.client, history.server)):
+            if end.time_wait is None:
+                continue
+            if end.time_wait.restarts:
+                yield _restarts(evidence, connection, side, end.time_wait)
+            if end.time_wait.ended_by == "reuse":
+                yield _reuse(evidence, connection, side, end.time_wait)
+
+
+def _of_frames(
+    evidence: Evidence, rule: str, connection: int, side: Side, numbers: list[int], at: int | None, summary: str
+) -> Finding:
+    return Finding(rule, Severity.NOTE, Confidence.HIGH, side, tuple(sorted(numbers)), at, summary, connection)
+
+
+def _restarts(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
+    numbers = [item.frame for item in ledger.restarts]
+    first = ledger.restarts[0]
+    summary = (
+        f"{frames(numbers).capitalize()} reached the {side_name(side)} in TIME-WAIT and started its wait of "
+        f"{duration(ledger.two_msl)} anew: the {side_name(1 - side)} had not got the last ACK."
+    )
+    return _of_frames(evidence, "time_wait_restart", connection, SIDES[side], numbers, first.at, summary)
+
+
+def _reuse(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
+    entered = next((t for t in reversed(ledger.entered) if t is not None), None)
+    after = f", {duration(ledger.ended_at - entered)} into it" if entered and ledger.ended_at else ""
+    numbers = [ledger.ended_frame] if ledger.ended_frame else []
+    summary = (
+        f"A new connection on the same addresses and ports ended the {side_name(side)}'s TIME-WAIT of "
+        f"{duration(ledger.two_msl)} early{after} ({frames(numbers) if numbers else 'no frame shows it'})."
+    )
+    return _of_frames(evidence, "time_wait_reuse", connection, SIDES[side], numbers, ledger.ended_at, summary)
+
+
+def collisions(evidence: Evidence) -> Iterator[Finding]:
+    """A SYN that met an old connection: answered by an ACK with old numbers, which the opener reset."""
+    table = evidence.table
+    predecessor = np.full(len(table), -1)
+    has = np.flatnonzero(table.successor >= 0)
+    predecessor[table.successor[has]] = has
+    for connection, rows in _challenges(evidence):
+        old = int(predecessor[connection])
+        side = int(table.side[rows[1]])
+        history = evidence.histories[old] if old >= 0 else None
+        end = None if history is None else history.client if _same_end(evidence, old, connection, side) else history.server
+        waiting = end is not None and any(item.state is State.TIME_WAIT for item in end.transitions)
+        yield _collision(evidence, connection, rows, waiting)
+
+
+def _same_end(evidence: Evidence, old: int, new: int, side: int) -> bool:
+    """The end that is `side` in the new connection was the client of the old one."""
+    return evidence.table.endpoints(new)[side] == evidence.table.endpoints(old)[CLIENT]
+
+
+def _challenges(evidence: Evidence) -> Iterator[tuple[int, list[int]]]:
+    """(connection, rows of SYN, ACK, RST and the SYN that follows) wherever such an exchange stands."""
+    table, passes = evidence.table, evidence.passes
+    control = table.flags & (Flag.SYN | Flag.ACK | Flag.RST | Flag.FIN)
+    answers = np.flatnonzero((control == Flag.ACK) & ~passes.live & (passes.original < 0))
+    seen = set()
+    for row in answers.tolist():
+        connection = int(passes.connection[row])
+        start, stop = int(table.bounds[connection]), int(table.bounds[connection + 1])
+        if connection in seen or row == start:
+            continue
+        syn = next((i for i in range(row - 1, max(start - 1, row - 8), -1) if control[i] == Flag.SYN), None)
+        reset = next((i for i in range(row + 1, min(stop, row + 8)) if control[i] & Flag.RST), None)
+        if syn is None or table.side[syn] == table.side[row]:
+            continue
+        rows = [syn, row]
+        if reset is not None and table.side[reset] == table.side[syn]:
+            again = next((i for i in range(reset + 1, min(stop, reset + 8)) if control[i] == Flag.SYN), None)
+            rows += [reset] + ([again] if again is not None else [])
+        seen.add(connection)
+        yield connection, rows
+
+
+def _collision(evidence: Evidence, connection: int, rows: list[int], waiting: bool) -> Finding:
+    table = evidence.table
+    side = int(table.side[rows[1]])
+    numbers = [int(table.frame[row]) for row in rows]
+    cost = int(table.time_ns[rows[-1]] - table.time_ns[rows[0]])
+    state = "still in TIME-WAIT for the connection before" if waiting else "still holding an older connection"
+    steps = f"it answered the SYN (frame {numbers[0]}) with an ACK of the old numbers (frame {numbers[1]})"
+    if len(numbers) > 2:
+        steps += f", the {side_name(1 - side)} reset that (frame {numbers[2]})"
+    if len(numbers) > 3:
+        steps += f" and sent its SYN again (frame {numbers[3]}), {duration(max(cost, 0))} late"
+    summary = f"{The(side)} was {state} on the same ports: {steps}."
+    rule = "time_wait_collision" if waiting else "half_open_connection"
+    return finding(evidence, rule, connection, SIDES[side], rows, summary)
+
+
