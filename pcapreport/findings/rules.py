@@ -1,8 +1,15 @@
+"""The manual: what each finding means, why it matters, where it comes from and what to do about it.
+
+Built from two tables, one about the network and one about the endpoints and the capture; `RULES` is both.
+"""
+
 from __future__ import annotations
-from collections import defaultdict
-from dataclasses import dataclass
-from pcapreport.findings.model import Severity
-@dataclass
-class RuleDoc:
-    severity: Severity
-RULES = defaultdict(lambda: RuleDoc(Severity.NOTE))
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pcapreport.findings.rule_doc import RuleDoc
+from pcapreport.findings.rules_endpoints import ENDPOINT_RULES
+from pcapreport.findings.rules_network import NETWORK_RULES
+
+RULES: Mapping[str, RuleDoc] = MappingProxyType({doc.id: doc for doc in (*NETWORK_RULES, *ENDPOINT_RULES)})

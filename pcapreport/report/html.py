@@ -12,7 +12,7 @@ import hashlib
 import pathlib
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -31,7 +31,7 @@ FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
-PLOTS = 24
+PLOTS = 12
 """Plots on a page, the worst connections' first."""
 PLOT_VERTICES, PLOT_ROWS = 2_000, 60
 """Most vertices of one plot, and rows of the table behind it; less where many connections share the page."""
@@ -155,6 +155,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         plural=wording.plural,
         caption=caption,
         stays=_stays,
+        reason=_reason,
         finding_filter=_finding_filter,
         severity_rank=wording.SEVERITY_RANK,
         severity_mark=wording.SEVERITY_MARK,
@@ -242,8 +243,7 @@ def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterat
         ladder = sequence_diagram(
             connection,
             f"Sequence diagram of connection {connection.id}",
-            "Time runs down. Left the client's lifeline and states, right the server's; arrows are segments. "
-            "The table of its rows says the same.",
+            "Client left, server right, time runs down; the table of its rows says the same.",
         )
         rows = list(_with_ids(connection.detail.ladder if connection.detail else (), used))
         wanted = list(_worth_plotting(connection))
@@ -289,8 +289,7 @@ def _plots(connection: Connection, sender: Sender, share: int) -> Iterator[Plot]
         sender,
         f"p{connection.id}{sender[0]}",
         f"Time-sequence plot of what the {sender} sent",
-        "Seconds against bytes. Dots: end of each data segment. Crosses: sent again. Solid step: acknowledged. "
-        "Dashed step: edge of the receiver's window.",
+        "Seconds against bytes; the table of its points says the same.",
         max(120, PLOT_VERTICES // share),
     )
     if not svg:
@@ -307,12 +306,18 @@ def _stays(end: EndpointHistory, capture_end_s: float) -> list[Stay]:
     for i, transition in enumerate(end.history):
         if i + 1 < len(end.history):
             dwell = wording.dwell(transition.entered_s, end.history[i + 1].entered_s)
-        elif transition.state == "CLOSED":
+        elif transition.state in ("CLOSED", "LISTEN"):
             dwell = ""
         else:
-            dwell = wording.dwell(transition.entered_s, (capture_end_s, None))
+            dwell = wording.dwell(transition.entered_s, (capture_end_s, None)) or "to the end"
         stays.append(Stay(transition, dwell))
     return stays
+
+
+def _reason(rule: str, rules: Mapping[str, str]) -> str:
+    """What a state rule says, without the entries of the state table that may follow; "" if unknown or long."""
+    meaning = re.split(r": (?=[A-Z][A-Z0-9-]+ to [A-Z])", rules.get(rule, ""), maxsplit=1)[0]
+    return meaning if len(meaning) <= 110 else ""
 
 
 def _finding_filter(finding: Finding) -> str:

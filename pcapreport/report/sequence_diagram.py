@@ -28,8 +28,12 @@ from pcapreport.report.wording import (
 WIDTH = 720.0
 LANE = 98.0
 """Width of a state lane: the longest name, SYN-RECEIVED, in the lane's type."""
+EDGE = 4.0
+"""Width of a band's solid edge along its lifeline."""
 CLIENT_LINE, SERVER_LINE = 196.0, 542.0
-TIME_RIGHT, MARK_X, FRAME_LEFT = 78.0, 88.0, 648.0
+TIME_RIGHT, MARK_X, FRAME_LEFT = 79.0, 89.0, 648.0
+TIME_CHARACTERS = 12
+"""What fits left of the lanes; of a longer time the nanoseconds are in the table only."""
 HEADER = 56.0
 TAIL, SLANT, LINE = 21.0, 13.0, 13.0
 """From a row's top to its arrow's tail; fall of an arrow; height of a further line of text."""
@@ -40,8 +44,9 @@ LABEL_CHARACTERS = 50
 NAME_AGAIN = 460.0
 """A long band repeats its name so that it is in sight when the page is scrolled."""
 
+NO_STATE = "#8A929A"
 FAMILY_COLOUR = {
-    "LISTEN": "#8A929A",
+    "LISTEN": NO_STATE,
     "SYN-SENT": "#E69F00",
     "SYN-RECEIVED": "#E69F00",
     "ESTABLISHED": "#009E73",
@@ -51,7 +56,7 @@ FAMILY_COLOUR = {
     "CLOSE-WAIT": "#CC79A7",
     "LAST-ACK": "#CC79A7",
     "TIME-WAIT": "#D6C400",
-    "CLOSED": "#8A929A",
+    "CLOSED": NO_STATE,
 }
 """One colour for each family: opening, open, closing first, closing second, waiting, none."""
 
@@ -145,7 +150,7 @@ def lay_out(connection: Connection) -> Diagram:
         arrows=tuple(_arrow(item, row) for item, row in placed if item.sender and item.kind not in ("gap", "event")),
         labels=tuple(label for item, row in placed for label in _labels(item, row)),
         times=tuple(
-            Text(TIME_RIGHT, row.top + 14, moment(item.time_s))
+            Text(TIME_RIGHT, row.top + 14, _time(item.time_s))
             for item, row in placed
             if item.time_s is not None and item.kind != "gap"
         ),
@@ -159,6 +164,11 @@ def lay_out(connection: Connection) -> Diagram:
             ("server", short(f"{connection.server.address}:{connection.server.port}", 46)),
         ),
     )
+
+
+def _time(seconds: float) -> str:
+    exact = moment(seconds)
+    return exact if len(exact) <= TIME_CHARACTERS else f"{seconds:.6f}"
 
 
 def _rows(ladder: Sequence[LadderRow]) -> Iterator[Row]:
@@ -255,7 +265,7 @@ def draw(diagram: Diagram, title: str, description: str) -> str:
     """The shapes as inline SVG."""
     parts = (
         *_draw_rows(diagram),
-        *(_draw_band(band) for band in diagram.bands),
+        *_draw_bands(diagram.bands),
         _draw_names(diagram.bands),
         *_draw_header(diagram),
         *_draw_breaks(diagram),
@@ -294,24 +304,35 @@ def _severity_shape(severity: Severity, x: float, y: float) -> str:
     return f"M{coordinate(x - 3.5)} {coordinate(y - 3.5)}h7v7h-7Z"
 
 
-def _draw_band(band: Band) -> str:
-    left = CLIENT_LINE - LANE if band.side == "client" else SERVER_LINE
-    edge = CLIENT_LINE if band.side == "client" else SERVER_LINE
-    if not band.state:
-        return element("path", d=f"M{edge} {band.top}V{band.bottom}", stroke="#8A929A", stroke_dasharray="3 4")
-    colour = FAMILY_COLOUR.get(band.state, "#8A929A")
-    inset = edge - 4 if band.side == "client" else edge
-    top, bottom = band.top + 0.75, band.bottom - 0.75
-    return element("path", d=_box(left, top, left + LANE, bottom), fill=colour, fill_opacity=0.24) + element(
-        "path", d=_box(inset, top, inset + 4, bottom), fill=colour
+def _draw_bands(bands: Sequence[Band]) -> Iterator[str]:
+    """One path for all bands of a colour, and one for their solid edges along the lifelines."""
+    unknown = "".join(
+        f"M{coordinate(_lifeline(b))} {coordinate(b.top)}V{coordinate(b.bottom)}" for b in bands if not b.state
     )
+    if unknown:
+        yield element("path", d=unknown, stroke=NO_STATE, stroke_dasharray="3 4")
+    colours = {band: FAMILY_COLOUR.get(band.state, NO_STATE) for band in bands if band.state}
+    for colour in dict.fromkeys(colours.values()):
+        of_colour = [band for band in bands if colours.get(band) == colour]
+        yield element("path", d="".join(_band(b, LANE) for b in of_colour), fill=colour, fill_opacity=0.24)
+        yield element("path", d="".join(_band(b, EDGE) for b in of_colour), fill=colour)
+
+
+def _lifeline(band: Band) -> float:
+    return CLIENT_LINE if band.side == "client" else SERVER_LINE
+
+
+def _band(band: Band, width: float) -> str:
+    """The band's outline, `width` outwards from its lifeline."""
+    left = CLIENT_LINE - width if band.side == "client" else SERVER_LINE
+    return _box(left, band.top + 0.75, left + width, band.bottom - 0.75)
 
 
 def _draw_names(bands: Sequence[Band]) -> str:
     """Each band's name at its top, again in long bands."""
     written = []
     for band in bands:
-        centre = CLIENT_LINE - 4 - (LANE - 4) / 2 if band.side == "client" else SERVER_LINE + 4 + (LANE - 4) / 2
+        centre = _lifeline(band) + (LANE + EDGE) / 2 * (-1 if band.side == "client" else 1)
         y = band.top + 14
         while y <= max(band.bottom, band.top + 15):
             written.append(Text(centre, y, short(band.state or "unknown", 14)))

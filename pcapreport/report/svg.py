@@ -66,7 +66,7 @@ def inline(svg: str, prefix: str, title: str, description: str) -> str:
     svg = re.sub(r' style="([^"]*)"', lambda found: _as_attributes(found[1]), svg)
     svg = _compact(_with_needed_ids(svg, prefix)).replace("#000000", "currentColor")
     head = element("title", quoted(title)) + element("desc", quoted(description))
-    return re.sub(r"<svg([^>]*)>", lambda found: f'<svg role="img"{found[1]}>{head}', svg, count=1)
+    return re.sub(r"<svg([^>]*)>", lambda found: f'<svg role="img" fill="currentColor"{found[1]}>{head}', svg, count=1)
 
 
 def _with_needed_ids(svg: str, prefix: str) -> str:
@@ -79,8 +79,9 @@ def _with_needed_ids(svg: str, prefix: str) -> str:
 
 
 def _compact(svg: str) -> str:
-    """The same drawing in fewer bytes: what a marker's definition says is not said again at each use of it."""
-    svg = re.sub(r'<use (href="[^"]*" x="[^"]*" y="[^"]*")[^>]*>', r"<use \1/>", svg)
+    """The same drawing in fewer bytes: what all uses of a marker have in common is said once."""
+    use = r'<use (href="[^"]*") x="([^"]*)" y="([^"]*)"([^>]*?)/>'
+    svg = re.sub(rf"{use}(?:\s*<use \1 [^>]*?\4/>)*", lambda found: _shared(found[0], use), svg)
     svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)
     svg = re.sub(
         r' (d|x|y|transform)="([^"]*)"',
@@ -89,10 +90,27 @@ def _compact(svg: str) -> str:
     )
     svg = re.sub(r">\s+<", "><", svg).strip()
     svg = re.sub(r"<defs></defs>|<defs/>", "", svg)
-    before = ""
-    while before != svg:
-        before, svg = svg, re.sub(r"<g>((?:(?!</?g\b).)*)</g>", r"\1", svg, flags=re.S)
-    return svg
+    return _without_bare_groups(svg)
+
+
+def _without_bare_groups(svg: str) -> str:
+    """The drawing without groups that have no attribute left."""
+    kept: list[bool] = []
+
+    def one(tag: re.Match[str]) -> str:
+        if tag[0] != "</g>":
+            kept.append(tag[0] != "<g>")
+            return tag[0] if kept[-1] else ""
+        return tag[0] if kept.pop() else ""
+
+    return re.sub(r"<g\b[^>]*>|</g>", one, svg)
+
+
+def _shared(uses: str, pattern: str) -> str:
+    """Uses of one marker with the same look, the look moved to a group around them."""
+    found = re.findall(pattern, uses)
+    inside = "".join(f'<use {marker} x="{x}" y="{y}"/>' for marker, x, y, _ in found)
+    return f"<g{found[0][3]}>{inside}</g>"
 
 
 def _rounded(found: re.Match[str]) -> str:

@@ -73,7 +73,7 @@ class View:
         samples = self._round_trips()
         self.round_trip = min(samples, default=None)
         """Tap to X and back, ns: the quickest answer seen; None without a sample."""
-        self.delay = self.round_trip or 0
+        self.delay = 0 if self.round_trip is None else self.round_trip
         self.slowest = max(samples, default=0)
         """The slowest answer seen: no segment of X took longer from X to the tap, as far as the capture shows."""
         self.patience = self.delay + settings.jitter_ns

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import Segment, View, without_copies
 from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
+from pcapreport.tcp.shapes import canonical_numbers, reconstruct_alike
 
 HEAD_ROWS = 12
 """Rows at the start of a connection that are always looked at: the handshake and the first data each way."""
@@ -26,54 +26,89 @@ TAIL_ROWS = 4
 CONTROL = Flag.SYN | Flag.FIN | Flag.RST
 
 
-class _Columns(NamedTuple):
-    """The candidate rows of all connections, as Python lists."""
-
-    time: list[int]
-    frame: list[int]
-    side: list[int]
-    flags: list[int]
-    seq: list[int]
-    end: list[int]
-    ack: list[int]
-    length: list[int]
-    window: list[int]
+LONGEST_SHAPE = 48
+"""Candidate rows of a connection up to which others are looked for that share its shape."""
 
 
-def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings) -> Iterator[ConnectionHistory]:
+def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings) -> list[ConnectionHistory]:
     """The history of every connection, in order."""
-    chosen = candidate_rows(table)
-    bounds = np.searchsorted(chosen, table.bounds).tolist()
-    columns = _Columns(
-        *(
-            column[chosen].tolist()
-            for column in (
-                table.time_ns,
-                table.frame,
-                table.side,
-                table.flags,
-                table.seq,
-                table.end,
-                table.ack,
-                table.length,
-                table.window,
-            )
+    rows = _Candidates(table)
+    histories: list[ConnectionHistory | None] = [None] * len(table)
+    for alike in rows.groups():
+        first = alike[0]
+        if table.successor[first] >= 0:
+            histories[first] = _with_successor(table, rows, first, capture_end, settings)
+            continue
+
+        def alone(segments: Sequence[Segment], end: int) -> ConnectionHistory:
+            kept = without_copies(segments, settings)
+            return _connection_history(kept, Surroundings(end, None, None), settings)
+
+        times, frames = rows.times_and_frames(alike)
+        found = reconstruct_alike(times, frames, rows.canonical(first), capture_end, alone)
+        for connection, history in zip(alike, found, strict=True):
+            histories[connection] = history
+    return [history for history in histories if history is not None]
+
+
+class _Candidates:
+    """The candidate rows of all connections, with numbers as they are and by rank."""
+
+    def __init__(self, table: ConnectionTable) -> None:
+        self.table = table
+        self.chosen = chosen = candidate_rows(table)
+        self.bounds = np.searchsorted(chosen, table.bounds)
+        connection = np.repeat(np.arange(len(table)), np.diff(self.bounds))
+        side = table.side[chosen].astype(np.int64)
+        own, other = connection * 2 + side, connection * 2 + 1 - side
+        numbers = canonical_numbers(
+            np.concatenate([own, own, other]),
+            np.concatenate([table.seq[chosen], table.end[chosen], table.ack[chosen]]),
         )
-    )
+        seq, end, ack = numbers.reshape(3, -1)
+        flags = table.flags[chosen].astype(np.int64) & (CONTROL | Flag.ACK)
+        length, window = (table.length[chosen] > 0).astype(np.int64), (table.window[chosen] > 0).astype(np.int64)
+        self._shape = np.stack([side, flags, seq, end, ack, length, window], axis=1)
 
-    def segments_of(connection: int) -> list[Segment]:
-        rows = slice(bounds[connection], bounds[connection + 1])
-        return [Segment(*values) for values in zip(*(column[rows] for column in columns), strict=True)]
+    def groups(self) -> list[list[int]]:
+        """Connections of one shape together; those with a successor, and long ones, each alone."""
+        bounds, successor = self.bounds.tolist(), self.table.successor.tolist()
+        by_shape: dict[bytes, list[int]] = {}
+        single: list[list[int]] = []
+        for connection in range(len(self.table)):
+            start, stop = bounds[connection], bounds[connection + 1]
+            if successor[connection] >= 0 or stop - start > LONGEST_SHAPE:
+                single.append([connection])
+            else:
+                by_shape.setdefault(self._shape[start:stop].tobytes(), []).append(connection)
+        return single + list(by_shape.values())
 
-    successor = table.successor.tolist()
-    for connection in range(len(table)):
-        segments = without_copies(segments_of(connection), settings)
-        surroundings = Surroundings(capture_end, None, None)
-        if successor[connection] >= 0:
-            aftermath = _in_numbers_of(table, connection, successor[connection], segments_of(successor[connection]))
-            surroundings = _surroundings(capture_end, aftermath)
-            segments = segments + [s for s in aftermath if not s.flags & (Flag.SYN)]
-        yield _connection_history(segments, surroundings, settings)
+    def times_and_frames(self, connections: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Two arrays (rows, connections) for connections of one shape."""
+        starts = self.bounds[connections]
+        rows = self.chosen[starts[None, :] + np.arange(self.bounds[connections[0] + 1] - starts[0])[:, None]]
+        return self.table.time_ns[rows], self.table.frame[rows]
+
+    def canonical(self, connection: int) -> list[Segment]:
+        """The segments of a connection with canonical numbers; times and frames are to be filled in."""
+        rows = self._shape[self.bounds[connection] : self.bounds[connection + 1]].tolist()
+        return [Segment(0, 0, *values) for values in rows]
+
+    def segments(self, connection: int) -> list[Segment]:
+        """The segments of a connection as they are."""
+        table, rows = self.table, self.chosen[self.bounds[connection] : self.bounds[connection + 1]]
+        columns = (table.time_ns, table.frame, table.side, table.flags, table.seq, table.end, table.ack, table.length, table.window)
+        return [Segment(*values) for values in zip(*(column[rows].tolist() for column in columns), strict=True)]
+
+
+def _with_successor(
+    table: ConnectionTable, rows: _Candidates, connection: int, capture_end: int, settings: Settings
+) -> ConnectionHistory:
+    """The history of a connection whose ports were used again: what opened the next one tells of its end."""
+    successor = int(table.successor[connection])
+    aftermath = _in_numbers_of(table, connection, successor, rows.segments(successor))
+    segments = without_copies(rows.segments(connection), settings) + [s for s in aftermath if not s.flags & Flag.SYN]
+    return _connection_history(segments, _surroundings(capture_end, aftermath), settings)
 
 
 def _connection_history(segments: list[Segment], surroundings: Surroundings, settings: Settings) -> ConnectionHistory:

@@ -418,7 +418,7 @@ class _Machine:
         if rule is None:
             return
         before = self.transitions[-1]
-        earliest = fact.earliest if before.earliest is None else max(before.earliest, fact.earliest or before.earliest)
+        earliest = _later(before.earliest, fact.earliest)
         if given is Input.SEND_SYN and before.rule == "E1" and before.state is State.CLOSED:
             self.transitions.pop()
         latest = fact.latest
@@ -490,7 +490,7 @@ class _Machine:
         earliest = before.earliest if mine else syn.at
         own_last = self.view.own[-1].at - self.view.delay if self.view.own else None
         if mine and own_last is not None:
-            earliest = max(own_last, earliest or own_last)
+            earliest = _later(own_last, earliest)
         was_time_wait = self.state is State.TIME_WAIT
         self._enter(Transition(State.CLOSED, earliest, shown.at, syn.frame, rule.id, PROVEN, rule.why))
         if was_time_wait:
@@ -514,3 +514,10 @@ class _Machine:
         if len(self.transitions) > 1 and self.transitions[-1].certainty is SUPPOSED:
             final.add(self.transitions[-2].state)
         return EndpointHistory(tuple(self.transitions), frozenset(final), self.time_wait, tuple(self.withdrawn))
+
+
+def _later(a: int | None, b: int | None) -> int | None:
+    """The later of two lower bounds, of which either may be open."""
+    if a is None or b is None:
+        return b if a is None else a
+    return max(a, b)
