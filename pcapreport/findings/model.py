@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from pcapreport.capture.model import Capture
 from pcapreport.findings.passes import Passes
@@ -13,7 +13,7 @@ from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.history import ConnectionHistory
 
 
-class Severity(str, Enum):
+class Severity(StrEnum):
     """How much it matters."""
 
     NOTE = "note"
@@ -21,7 +21,7 @@ class Severity(str, Enum):
     ERROR = "error"
 
 
-class Confidence(str, Enum):
+class Confidence(StrEnum):
     """How sure the evidence makes it; a second axis beside severity."""
 
     HIGH = "high"
@@ -29,7 +29,7 @@ class Confidence(str, Enum):
     LOW = "low"
 
 
-class Side(str, Enum):
+class Side(StrEnum):
     """Whose doing it is."""
 
     CLIENT = "client"

@@ -48,6 +48,8 @@ def duration(ns: int | float) -> str:
 
 def frames(numbers: Sequence[int], limit: int = 4) -> str:
     """ "frame 7", "frames 7 and 9", "frames 7, 9, 12, 13 and 20 more"."""
+    if not numbers:
+        return "no frame"
     shown = [str(number) for number in numbers[:limit]]
     if len(numbers) == 1:
         return f"frame {shown[0]}"

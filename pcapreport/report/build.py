@@ -13,12 +13,12 @@ from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.verdict import judge, tell
 from pcapreport.report import measures, model
-from pcapreport.report.ladder import RANK, build_ladder, history_lanes
+from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.settings import SECOND
-from pcapreport.tcp.connections import OPENER_TEXT, Endpoint, OpenerEvidence
+from pcapreport.tcp.connections import OPENER_TEXT, Endpoint
 from pcapreport.tcp.history import EndpointHistory
 from pcapreport.tcp.states import rule_texts
 
@@ -54,8 +54,9 @@ def build_document(evidence: Evidence, findings: Sequence[Finding], options: Doc
     clock = Clock(capture.first_ns or 0)
     by_connection = _by_connection(findings, len(evidence.table))
     details = _notable(by_connection, options.details) if options.only is None else frozenset((options.only,))
-    builder = _Builder(evidence, clock, by_connection, measures.totals(evidence.table))
-    connections = [builder.connection(i, i in details) for i in range(len(evidence.table))]
+    table = evidence.table
+    builder = _Builder(evidence, clock, by_connection, measures.totals(table), table.all_endpoints())
+    connections = [builder.connection(i, i in details) for i in range(len(table))]
     verdict = judge(evidence, findings)
     return model.Document(
         schema_version=model.SCHEMA_VERSION,
@@ -67,7 +68,7 @@ def build_document(evidence: Evidence, findings: Sequence[Finding], options: Doc
         verdict=model.Verdict(
             text=verdict.text,
             side=verdict.side,
-            confidence=verdict.confidence.value,
+            confidence=verdict.confidence,
             findings=list(verdict.rules),
             evidence=list(verdict.evidence),
             cannot_know=list(verdict.cannot_know),
@@ -145,13 +146,13 @@ def _finding(finding: Finding, clock: Clock) -> model.Finding:
     doc = rules.RULES.get(finding.rule)
     return model.Finding(
         rule=finding.rule,
-        severity=finding.severity.value,
-        confidence=finding.confidence.value,
-        side=finding.side.value,
+        severity=finding.severity,
+        confidence=finding.confidence,
+        side=finding.side,
         frames=list(finding.frames),
         time_s=clock.maybe(finding.time_ns),
         summary=finding.summary,
-        alternatives=[model.Alternative(explanation=a.explanation, confidence=a.confidence.value) for a in finding.alternatives],
+        alternatives=[model.Alternative(explanation=a.explanation, confidence=a.confidence) for a in finding.alternatives],
         title=doc.title if doc else finding.rule,
         filter=frames_filter(finding.frames),
     )
@@ -191,14 +192,14 @@ class _Builder:
     clock: Clock
     found: Sequence[Sequence[Finding]]
     sums: measures.Totals
+    endpoints: Sequence[tuple[Endpoint, Endpoint]]
 
     def connection(self, index: int, detailed: bool) -> model.Connection:
         """One connection, with its detail where asked for."""
         table, history, found = self.evidence.table, self.evidence.histories[index], self.found[index]
         at = table.rows_of(index)
-        client, server = table.endpoints(index)
-        frames = table.frame[at]
-        first, last = int(frames[0]), int(frames[-1])
+        client, server = self.endpoints[index]
+        first, last = int(table.frame[at.start]), int(table.frame[at.stop - 1])
         encapsulation = int(table.packets["encapsulation"][table.row[at.start]])
         return model.Connection(
             id=index + 1,
@@ -214,10 +215,10 @@ class _Builder:
             metrics=measures.metrics(table, index, self.sums, found, detailed),
             first_frame=first,
             last_frame=last,
-            opener_known_by=OPENER_TEXT[OpenerEvidence(int(table.opener[index]))],
+            opener_known_by=OPENER_TEXT[table.opener[index]],
             filter=_connection_filter(client, server, first, last),
-            severity=max((f.severity for f in found), key=RANK.__getitem__).value if found else None,
-            anchor=_anchor(client, server, int(table.isn[index, 0]), first),
+            severity=worst(found),
+            anchor=_anchor(client, server, self.sums.isn[index][0], first),
             encapsulation=table.packets.encapsulations[encapsulation] if table.packets.encapsulations else "",
             detail=self._detail(index) if detailed else None,
         )
@@ -228,16 +229,16 @@ class _Builder:
         return model.EndpointHistory(
             history=[
                 model.Transition(
-                    state=item.state.value,
+                    state=item.state,
                     entered_s=clock.interval((item.earliest, item.latest)),
                     frame=item.frame,
                     rule=item.rule,
-                    certainty=item.certainty.value,
+                    certainty=item.certainty,
                     note=item.note,
                 )
                 for item in end.transitions
             ],
-            possible_final_states=sorted(state.value for state in end.possible_final),
+            possible_final_states=sorted(state for state in end.possible_final),
             time_wait=None
             if ledger is None
             else model.TimeWait(

@@ -116,7 +116,7 @@ def _ladder_row(rows: Sequence[Row], states: _States, marks: Mapping[int, list[F
 
 def worst(findings: Sequence[Finding]) -> str | None:
     """The highest severity among findings, as the document spells it."""
-    return max((f.severity for f in findings), key=RANK.__getitem__).value if findings else None
+    return max((f.severity for f in findings), key=RANK.__getitem__) if findings else None
 
 
 def _gap(start: int, stop: int, before: LadderRow, clock: Clock) -> LadderRow:
@@ -144,9 +144,9 @@ def _lane(end: EndpointHistory, index: Mapping[int, int], length: int) -> list[s
         position = max(position, index.get(item.frame, position) if item.frame is not None else position)
         if item.frame is not None and item.frame not in index and index and item.frame > max(index):
             break
-        if item.certainty.value == "assumed" and item.earliest is not None and item.frame is None and position:
+        if item.certainty == "assumed" and item.earliest is not None and item.frame is None and position:
             break
-        lane[position:] = [item.state.value] * (length - position)
+        lane[position:] = [item.state] * (length - position)
     return lane
 
 

@@ -13,7 +13,7 @@ WIDTH = 88
 def listing() -> str:
     """One line a rule: id, default severity, title."""
     longest = max(len(rule) for rule in RULES)
-    return "\n".join(f"{doc.id:<{longest}}  {doc.severity.value:<7}  {doc.title}" for doc in RULES.values())
+    return "\n".join(f"{doc.id:<{longest}}  {doc.severity:<7}  {doc.title}" for doc in RULES.values())
 
 
 def page(rule: str) -> str:
@@ -27,7 +27,7 @@ def page(rule: str) -> str:
 
 
 def _lines(doc: RuleDoc) -> list[str]:
-    lines = [f"{doc.id}: {doc.title}", f"severity: {doc.severity.value} unless the evidence says otherwise"]
+    lines = [f"{doc.id}: {doc.title}", f"severity: {doc.severity} unless the evidence says otherwise"]
     if doc.wireshark:
         lines.append(f"Wireshark: {doc.wireshark}")
     parts = (

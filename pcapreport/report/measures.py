@@ -34,12 +34,16 @@ RESENT = frozenset(
 
 
 class Totals(NamedTuple):
-    """Per connection and side (index connection * 2 + side): packets, unique payload bytes, smallest window, MSS."""
+    """Per connection and side (index connection * 2 + side), and per connection."""
 
     packets: list[int]
     unique_bytes: list[int]
     least_window: list[int]
     mss: list[int]
+    isn: list[list[int]]
+    isn_seen: list[list[bool]]
+    handshake_ns: list[int]
+    """-1: not seen."""
 
 
 def totals(table: ConnectionTable) -> Totals:
@@ -50,7 +54,7 @@ def totals(table: ConnectionTable) -> Totals:
     order = np.argsort(flow, kind="stable")
     fresh = _fresh_bytes(table, flow, order)
     plain = (table.flags & (Flag.SYN | Flag.RST)) == 0
-    least = np.full(flows, np.iinfo(np.int64).max)
+    least = np.full(flows, _NO_WINDOW)
     np.minimum.at(least, flow[plain], table.window[plain])
     mss = np.zeros(flows, np.int64)
     syn = (table.flags & Flag.SYN) != 0
@@ -60,7 +64,22 @@ def totals(table: ConnectionTable) -> Totals:
         np.bincount(flow, weights=fresh, minlength=flows).astype(np.int64).tolist(),
         least.tolist(),
         mss.tolist(),
+        table.isn.tolist(),
+        table.isn_seen.tolist(),
+        _handshakes(table, connection).tolist(),
     )
+
+
+def _handshakes(table: ConnectionTable, connection: Ints) -> Ints:
+    """Per connection the time from the SYN it begins with to the client's first ACK of the server's; -1 if not seen."""
+    first = table.bounds[:-1]
+    opened = (table.flags[first] & (Flag.SYN | Flag.ACK)) == Flag.SYN
+    answers = (table.side == CLIENT) & ((table.flags & (Flag.SYN | Flag.RST | Flag.ACK)) == Flag.ACK) & (table.ack >= 1)
+    at = np.flatnonzero(answers)
+    third = np.full(len(table), -1, np.int64)
+    third[connection[at][::-1]] = at[::-1]
+    took = table.time_ns[third] - table.time_ns[first]
+    return np.where(opened & (third >= 0), took, -1)
 
 
 def _fresh_bytes(table: ConnectionTable, flow: Ints, order: Ints) -> Ints:
@@ -86,7 +105,8 @@ def metrics(table: ConnectionTable, connection: int, sums: Totals, findings: Seq
     client, server = 2 * connection + CLIENT, 2 * connection + SERVER
     scales = window_scales(table, connection) if detailed else (None, None)
     resent = _resent(table, connection, findings)
-    isn = [int(n) if seen else None for n, seen in zip(table.isn[connection], table.isn_seen[connection], strict=True)]
+    isn = [number if seen else None for number, seen in zip(sums.isn[connection], sums.isn_seen[connection], strict=True)]
+    handshake = sums.handshake_ns[connection]
     return Metrics(
         client_packets=sums.packets[client],
         server_packets=sums.packets[server],
@@ -94,7 +114,7 @@ def metrics(table: ConnectionTable, connection: int, sums: Totals, findings: Seq
         server_bytes=sums.unique_bytes[server],
         client_retransmitted=resent[CLIENT],
         server_retransmitted=resent[SERVER],
-        handshake_s=_handshake(table, connection),
+        handshake_s=None if handshake < 0 else handshake / SECOND,
         client_rtt_s=_round_trip(table, connection, CLIENT) if detailed else None,
         server_rtt_s=_round_trip(table, connection, SERVER) if detailed else None,
         client_window_scale=scales[CLIENT],
@@ -108,8 +128,11 @@ def metrics(table: ConnectionTable, connection: int, sums: Totals, findings: Seq
     )
 
 
+_NO_WINDOW = int(np.iinfo(np.int64).max)
+
+
 def _scaled(window: int, shift: int | None) -> int | None:
-    return None if shift is None or window == np.iinfo(np.int64).max else window << shift
+    return None if shift is None or window == _NO_WINDOW else window << shift
 
 
 def resent_frames(findings: Sequence[Finding]) -> frozenset[int]:
@@ -125,19 +148,6 @@ def _resent(table: ConnectionTable, connection: int, findings: Sequence[Finding]
     at = table.rows_of(connection)
     by_server = int(np.count_nonzero(table.side[at][np.isin(table.frame[at], list(frames))] == SERVER))
     return len(frames) - by_server, by_server
-
-
-def _handshake(table: ConnectionTable, connection: int) -> float | None:
-    """SYN to the client's first segment that acknowledges the SYN-ACK."""
-    at = table.rows_of(connection)
-    head = slice(at.start, min(at.stop, at.start + 12))
-    flags, side, ack = table.flags[head].tolist(), table.side[head].tolist(), table.ack[head].tolist()
-    if not flags or flags[0] & (Flag.SYN | Flag.ACK) != Flag.SYN:
-        return None
-    for i in range(1, len(flags)):
-        if side[i] == CLIENT and flags[i] & (Flag.SYN | Flag.RST | Flag.ACK) == Flag.ACK and ack[i] >= 1:
-            return int(table.time_ns[head][i] - table.time_ns[head][0]) / SECOND
-    return None
 
 
 def _round_trip(table: ConnectionTable, connection: int, side: int, most: int = 20_000) -> float | None:

@@ -427,4 +427,4 @@ def _draw_texts(texts: Sequence[Text], **attributes: str | float | None) -> str:
         strong = element("tspan", quoted(text.strong), font_weight="700") if text.strong else ""
         space = "\u2002" if strong and text.text else ""
         written.append(element("text", strong + space + quoted(text.text), x=text.x, y=text.y))
-    return element("g", "".join(written), fill="currentColor", **attributes)
+    return element("g", "".join(written), **attributes)

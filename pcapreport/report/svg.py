@@ -48,6 +48,7 @@ def drawing(width: float, height: float, title: str, description: str, content: 
         viewBox=f"0 0 {coordinate(width)} {coordinate(height)}",
         width=coordinate(width),
         height=coordinate(height),
+        fill="currentColor",
         font_family="system-ui, sans-serif",
     )
 

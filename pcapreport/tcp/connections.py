@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +47,7 @@ OPENER_TEXT = {
 CLIENT, SERVER = 0, 1
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Address and port of one end."""
 
     address: str
@@ -91,17 +92,28 @@ class ConnectionTable:
 
     def endpoints(self, connection: int) -> tuple[Endpoint, Endpoint]:
         """(client, server)."""
-        at = int(self.bounds[connection])
-        row = int(self.row[at])
-        sender, receiver = _endpoint(self.packets, row, "src", "sport"), _endpoint(self.packets, row, "dst", "dport")
-        return (sender, receiver) if self.side[at] == CLIENT else (receiver, sender)
+        return self.all_endpoints(slice(connection, connection + 1))[0]
+
+    def all_endpoints(self, connections: slice = slice(None)) -> list[tuple[Endpoint, Endpoint]]:
+        """(client, server) of each connection."""
+        first = self.bounds[:-1][connections]
+        row, from_server = self.row[first], self.side[first] != CLIENT
+        sent, received = (
+            [self.packets[name][row] for name in (f"{way}_hi", f"{way}_lo", port)]
+            for way, port in (("src", "sport"), ("dst", "dport"))
+        )
+        version = self.packets["ip_version"][row].tolist()
+        clients = [np.where(from_server, b, a).tolist() for a, b in zip(sent, received, strict=True)]
+        servers = [np.where(from_server, a, b).tolist() for a, b in zip(sent, received, strict=True)]
+        return [
+            (Endpoint(_address(v, c[0], c[1]), c[2]), Endpoint(_address(v, s[0], s[1]), s[2]))
+            for v, c, s in zip(version, zip(*clients, strict=True), zip(*servers, strict=True), strict=True)
+        ]
 
 
-def _endpoint(packets: PacketTable, row: int, side: str, port: str) -> Endpoint:
-    low = int(packets[side + "_lo"][row])
-    if packets["ip_version"][row] == 4:
-        return Endpoint(str(IPv4Address(low)), int(packets[port][row]))
-    return Endpoint(str(IPv6Address(int(packets[side + "_hi"][row]) << 64 | low)), int(packets[port][row]))
+@lru_cache(maxsize=1 << 16)
+def _address(version: int, high: int, low: int) -> str:
+    return str(IPv4Address(low)) if version == 4 else str(IPv6Address(high << 64 | low))
 
 
 def find_connections(packets: PacketTable) -> ConnectionTable:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from pcapreport.tcp.states import State
 
 
-class Certainty(str, Enum):
+class Certainty(StrEnum):
     """How well a transition is known (see the package's design: observation, not participation)."""
 
     PROVEN = "proven"

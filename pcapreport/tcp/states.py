@@ -12,12 +12,12 @@ certainty `assumed` as no segment shows them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
 
-class State(str, Enum):
+class State(StrEnum):
     """Connection states, RFC 9293 section 3.3.2."""
 
     LISTEN = "LISTEN"
@@ -33,7 +33,7 @@ class State(str, Enum):
     CLOSED = "CLOSED"
 
 
-class Input(str, Enum):
+class Input(StrEnum):
     """What can move an endpoint."""
 
     SEND_SYN = "sends SYN"
@@ -126,8 +126,8 @@ def rule_texts() -> dict[str, str]:
     """What each transition rule says, by id."""
     texts: dict[str, str] = dict(EXTRA_RULES)
     for (state, given), rule in TABLE.items():
-        line = f"{state.value} to {rule.to.value} when it {given.value}" if given.name.startswith("SEND") else (
-            f"{state.value} to {rule.to.value} when {given.value}"
+        line = f"{state} to {rule.to} when it {given}" if given.name.startswith("SEND") else (
+            f"{state} to {rule.to} when {given}"
         )
         texts[rule.id] = f"{texts[rule.id]}; {line}" if rule.id in texts else f"{rule.why}: {line}"
     return texts
