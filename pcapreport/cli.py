@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -12,7 +13,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from pcapreport import __version__, errors
+from pcapreport import errors
+from pcapreport.version import __version__
 
 FORMATS = ("html", "json", "md")
 LEVELS = ("note", "warning", "error", "never")
@@ -76,7 +78,9 @@ def _configured(command: click.Command) -> dict[str, dict[str, Any]]:
     unknown = set(wanted) - set().union(*known.values())
     if unknown:
         valid = ", ".join(sorted(key.replace("_", "-") for key in set().union(*known.values())))
-        raise errors.UsageError(f"pyproject.toml: [tool.pcapreport] has no {', '.join(sorted(unknown))}; valid: {valid}")
+        raise errors.UsageError(
+            f"pyproject.toml: [tool.pcapreport] has no {', '.join(sorted(unknown))}; valid: {valid}"
+        )
     return {name: {key: value for key, value in wanted.items() if key in names} for name, names in known.items()}
 
 
@@ -90,13 +94,41 @@ def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @_option("-o", "--output", default="pcapreport-out", show_default=True, type=click.Path(file_okay=False), metavar="DIR")
-@_option("--format", "formats", default="html,json", show_default=True, callback=_formats, metavar="LIST", help="html, json, md.")
+@_option(
+    "--format",
+    "formats",
+    default="html,json",
+    show_default=True,
+    callback=_formats,
+    metavar="LIST",
+    help="html, json, md.",
+)
 @_analysis_options
-@_option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True, metavar="N", help="Worker processes.")
-@_option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Give a capture up after so many seconds.")
+@_option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default=True,
+    metavar="N",
+    help="Worker processes.",
+)
+@_option(
+    "--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Give a capture up after so many seconds."
+)
 @_option("--force", is_flag=True, help="Do again what an earlier run with the same options has done.")
-@_option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR", help="Templates that replace the built-in ones.")
-@_option("--fail-on", type=click.Choice(LEVELS), default="never", show_default=True, help="Exit 1 for a finding at least this severe.")
+@_option(
+    "--templates",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Templates that replace the built-in ones.",
+)
+@_option(
+    "--fail-on",
+    type=click.Choice(LEVELS),
+    default="never",
+    show_default=True,
+    help="Exit 1 for a finding at least this severe.",
+)
 @_option("-q", "--quiet", is_flag=True, help="No progress, only problems.")
 @_option("-v", "--verbose", is_flag=True, help="A line for every capture.")
 def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: str, **options: Any) -> None:
@@ -139,7 +171,9 @@ def _settings(time_wait: str) -> Any:
         return Settings(time_wait=time_wait_profile(time_wait))
     except ValueError:
         names = ", ".join(TIME_WAIT_PROFILES)
-        raise click.BadParameter(f"{time_wait!r}: give auto, a profile ({names}) or 0 to 3600 seconds", param_hint="--time-wait") from None
+        raise click.BadParameter(
+            f"{time_wait!r}: give auto, a profile ({names}) or 0 to 3600 seconds", param_hint="--time-wait"
+        ) from None
 
 
 class _Progress:
@@ -182,7 +216,9 @@ class _Progress:
 
 @cli.command()
 @click.argument("capture", metavar="CAPTURE")
-@click.option("--connection", type=click.IntRange(1), metavar="N", help="Draw this connection; default: the most notable one.")
+@click.option(
+    "--connection", type=click.IntRange(1), metavar="N", help="Draw this connection; default: the most notable one."
+)
 @_analysis_options
 def show(capture: str, connection: int | None, time_wait: str, max_connections: int, debug: bool) -> None:
     """Print the summary of CAPTURE (or -), then the ladder of one connection."""
@@ -199,18 +235,14 @@ def show(capture: str, connection: int | None, time_wait: str, max_connections: 
     if not document.connections:
         return
     if connection is not None and connection > len(document.connections):
-        raise errors.UsageError(f"{name}: has {len(document.connections)} connections; there is no connection {connection}")
+        raise errors.UsageError(
+            f"{name}: has {len(document.connections)} connections; there is no connection {connection}"
+        )
     detailed = [c for c in document.connections if c.detail is not None]
     chosen = document.connections[connection - 1] if connection else _most_notable(detailed or document.connections)
-    width = max(80, min(click.get_terminal_size()[0] if hasattr(click, "get_terminal_size") else _width(), 140))
+    width = max(80, min(shutil.get_terminal_size((100, 24)).columns, 140))
     click.echo("")
     click.echo(ladder_text(chosen, width))
-
-
-def _width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size((100, 24)).columns
 
 
 def _most_notable(connections: Sequence[Any]) -> Any:
@@ -230,7 +262,9 @@ def rules(rule: str | None) -> None:
 @cli.command()
 @click.argument("document", type=click.Path(exists=True, dir_okay=False), metavar="FILE.json")
 @_option("-o", "--output", type=click.Path(file_okay=False), metavar="DIR", help="Default: beside the file.")
-@_option("--format", "formats", default="html", show_default=True, callback=_formats, metavar="LIST", help="html, json, md.")
+@_option(
+    "--format", "formats", default="html", show_default=True, callback=_formats, metavar="LIST", help="html, json, md."
+)
 @_option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR")
 @_option("--debug", is_flag=True, help="Show a traceback for errors.")
 def render(document: str, output: str | None, formats: frozenset[str], templates: str | None, debug: bool) -> None:
@@ -242,7 +276,9 @@ def render(document: str, output: str | None, formats: frozenset[str], templates
     try:
         saved = model.decode(path.read_bytes())
     except ValueError as error:
-        raise errors.BadDocument(f"{document}: is no result document ({error}); give a .json that `report` wrote") from error
+        raise errors.BadDocument(
+            f"{document}: is no result document ({error}); give a .json that `report` wrote"
+        ) from error
     folder = Path(output) if output else path.parent
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in render_formats(saved, formats, Path(templates) if templates else None):
@@ -293,7 +329,10 @@ def _guarded(run: Callable[[], None]) -> Callable[[], None]:
         except errors.PcapReportError as error:
             if debug:
                 raise
-            _fail(str(error), errors.EXIT_NOTHING_ANALYSED if isinstance(error, errors.UnreadableCapture) else error.exit_code)
+            _fail(
+                str(error),
+                errors.EXIT_NOTHING_ANALYSED if isinstance(error, errors.UnreadableCapture) else error.exit_code,
+            )
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
@@ -302,7 +341,10 @@ def _guarded(run: Callable[[], None]) -> Callable[[], None]:
         except OSError as error:
             if debug:
                 raise
-            _fail(f"{error.filename or 'output'}: {error.strerror or error}; check the path and its permissions", errors.EXIT_USAGE)
+            _fail(
+                f"{error.filename or 'output'}: {error.strerror or error}; check the path and its permissions",
+                errors.EXIT_USAGE,
+            )
 
     return guarded
 

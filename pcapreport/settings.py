@@ -29,7 +29,10 @@ def _profiles() -> Mapping[str, TimeWaitProfile]:
         ("macos", 30, 1, "MSL 15 s in XNU's tcp_timer.h"),
     )
     return MappingProxyType(
-        {name: TimeWaitProfile(name, two_msl * SECOND, int(slack * SECOND), text) for name, two_msl, slack, text in rows}
+        {
+            name: TimeWaitProfile(name, two_msl * SECOND, int(slack * SECOND), text)
+            for name, two_msl, slack, text in rows
+        }
     )
 
 

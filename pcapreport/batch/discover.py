@@ -98,7 +98,9 @@ def looks_like_capture(path: Path) -> bool:
 
 
 def _once(jobs: Iterable[Job]) -> list[Job]:
-    return list({os.path.realpath(job.source) if job.source != STANDARD_INPUT else job.source: job for job in jobs}.values())
+    return list(
+        {os.path.realpath(job.source) if job.source != STANDARD_INPUT else job.source: job for job in jobs}.values()
+    )
 
 
 def _with_unique_names(jobs: list[Job]) -> list[Job]:

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from pcapreport import __version__
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.index import IndexEntry
+from pcapreport.version import __version__
 
 FILE = ".pcapreport.sqlite"
 _TABLE = """create table if not exists done (
@@ -38,7 +38,7 @@ class Manifest:
         return database
 
     def done(self, job: Job) -> IndexEntry | None:
-        """The entry of an earlier run on the same bytes (by size and modification time) and options, if its files stand."""
+        """The entry of an earlier run on the same bytes (by size and time of change) and options, if its files stand."""
         if job.source == STANDARD_INPUT or not self._path.exists():
             return None
         try:

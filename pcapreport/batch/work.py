@@ -97,7 +97,7 @@ def render_formats(
 
 @contextmanager
 def _time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise _TooSlow in this process's main thread after `seconds` (nothing elsewhere, or where the system has no timer)."""
+    """Raise _TooSlow in the main thread after `seconds`; no limit elsewhere, or where the system has no timer."""
     usable = seconds and hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not usable or seconds is None:
         yield

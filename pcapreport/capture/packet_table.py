@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
+"""A column; COLUMNS says of what type."""
 
 
 class Flag(IntFlag):
@@ -124,7 +125,7 @@ class PacketTable:
     def __len__(self) -> int:
         return len(self.columns["frame"])
 
-    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+    def __getitem__(self, name: str) -> Array:
         return self.columns[name]
 
     @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from pcapreport.capture.packet_table import RowNote
+from pcapreport.findings.columns import column
 from pcapreport.findings.grouping import Bools, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.wording import count, duration, first_of, side_name, times
@@ -32,7 +33,12 @@ def damage(evidence: Evidence) -> Iterator[Finding]:
     base = _about_capture(evidence, "capture_damaged", np.empty(0, np.int64), "")
     at = f" after {count(capture.packets, 'packet')}"
     yield Finding(
-        base.rule, base.severity, base.confidence, base.side, frames, None,
+        base.rule,
+        base.severity,
+        base.confidence,
+        base.side,
+        frames,
+        None,
         f"The capture file is not whole ({what}){at}: what came later is not known.",
     )
 
@@ -55,8 +61,9 @@ def copies(evidence: Evidence) -> Iterator[Finding]:
     apart = int(np.median(np.abs(table.time_ns[rows] - table.time_ns[passes.original[rows]])))
     whole = len(rows) >= COPYING_SHARE * len(table.row)
     summary = (
-        f"{count(len(rows), 'TCP segment')} of {len(table.row):,} {'stands' if len(rows) == 1 else 'stand'} in the capture "
-        f"more than once ({first_of(numbers)}; typically {duration(apart)} apart); the copies are not counted as sent again."
+        f"{count(len(rows), 'TCP segment')} of {len(table.row):,} {'is a copy' if len(rows) == 1 else 'are copies'} of "
+        f"another ({first_of(numbers)}; typically {duration(apart)} later) and {'is' if len(rows) == 1 else 'are'} not "
+        "counted as sent again."
     )
     made = "The network delivered them twice." if whole else "The capture recorded them twice."
     other = Alternative(made, Confidence.LOW if whole else Confidence.MEDIUM)
@@ -68,13 +75,13 @@ def copies(evidence: Evidence) -> Iterator[Finding]:
 def cut_packets(evidence: Evidence) -> Iterator[Finding]:
     """Packets of which the capture holds only the beginning."""
     table = evidence.table
-    rows = np.flatnonzero((table.packets["notes"][table.row] & RowNote.SNAPLEN_CUT) != 0)
+    rows = np.flatnonzero((column(table, "notes") & RowNote.SNAPLEN_CUT) != 0)
     if len(rows):
-        kept = int(table.packets["cap_len"][table.row[rows]].max())
+        kept = int(column(table, "cap_len")[rows].max())
         numbers = sorted(table.frame[rows].tolist())
         summary = (
-            f"{count(len(rows), 'TCP packet')} of {len(table.row):,} {'was' if len(rows) == 1 else 'were'} cut to at most "
-            f"{count(kept, 'byte')} ({first_of(numbers)}): their content is missing, their lengths are from the headers."
+            f"{count(len(rows), 'TCP packet')} of {len(table.row):,} {'was' if len(rows) == 1 else 'were'} cut to at "
+            f"most {count(kept, 'byte')} ({first_of(numbers)}): content is missing, lengths are from the headers."
         )
         yield _about_capture(evidence, "snaplen_cut", rows, summary)
 
@@ -121,8 +128,10 @@ def one_sided(evidence: Evidence) -> Iterator[Finding]:
         evidence,
         "one_sided",
         single,
-        lambda connection: f"Only the {side_name(0 if client[connection] else 1)}'s segments were captured; "
-        "what the other side did shows only in the acknowledgments.",
+        lambda connection: (
+            f"Only the {side_name(0 if client[connection] else 1)}'s segments were captured; "
+            "what the other side did shows only in the acknowledgments."
+        ),
         "shows one direction only: what the other side did shows only in the acknowledgments.",
         "show one direction only: what the other side did shows only in the acknowledgments.",
     )
@@ -136,7 +145,9 @@ def _acknowledges(evidence: Evidence) -> Bools:
     return heard
 
 
-def _each_or_all(evidence, rule, chosen, one, single, several):  # type: ignore[no-untyped-def]
+def _each_or_all(
+    evidence: Evidence, rule: str, chosen: Bools, one: Callable[[int], str], single: str, several: str
+) -> Iterator[Finding]:
     """One finding about the capture where every connection is concerned, else one a connection."""
     table = evidence.table
     hit = np.flatnonzero(chosen)
@@ -149,4 +160,6 @@ def _each_or_all(evidence, rule, chosen, one, single, several):  # type: ignore[
         yield _about_capture(evidence, rule, rows, summary)
         return
     for connection in hit.tolist():
-        yield finding(evidence, rule, connection, Side.CAPTURE, table.bounds[connection : connection + 1], one(connection))
+        yield finding(
+            evidence, rule, connection, Side.CAPTURE, table.bounds[connection : connection + 1], one(connection)
+        )

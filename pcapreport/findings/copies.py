@@ -27,15 +27,18 @@ def originals(table: ConnectionTable, connection: Ints, settings: Settings) -> I
     where the capture evidently copies other segments.
     """
     columns = _columns(table, connection)
-    order = np.argsort(_mix(columns), kind="stable")
-    same = np.ones(max(len(order) - 1, 0), bool)
+    mixed = _mix(columns)
+    order = np.argsort(mixed, kind="stable")
+    ordered = mixed[order]
+    pairs = np.flatnonzero(ordered[1:] == ordered[:-1])
+    earlier, later = order[pairs], order[pairs + 1]
+    same = np.abs(table.time_ns[later] - table.time_ns[earlier]) <= _windows(table, earlier, later, settings)
     for column in columns:
-        same &= column[order][1:] == column[order][:-1]
-    same &= np.abs(np.diff(table.time_ns[order])) <= _windows(table, order, settings)
+        same &= column[earlier] == column[later]
     copy = np.zeros(len(order), bool)
-    copy[order[1:]] = same
+    copy[later[same]] = True
     first = np.arange(len(order))
-    first[1:][same] = 0
+    first[pairs[same] + 1] = 0
     original = np.full(len(order), -1)
     original[order] = order[np.maximum.accumulate(first)]
     distinct = (table.end > table.seq) | ((table.packets["ip_id"][table.row] != 0) & _is_ipv4(table))
@@ -44,12 +47,11 @@ def originals(table: ConnectionTable, connection: Ints, settings: Settings) -> I
     return np.where(copy, original, -1)
 
 
-def _windows(table: ConnectionTable, order: Ints, settings: Settings) -> Ints:
-    """How close two neighbours of `order` must be to be copies: far less close where they were taken at two places."""
-    packets, row = table.packets, table.row[order]
-    elsewhere = np.diff(packets["ttl"][row].astype(np.int64)) != 0
-    elsewhere |= np.diff(packets["interface"][row].astype(np.int64)) != 0
-    marked = (packets["ip_id"][row[1:]] != 0) | (packets["ts_val"][row[1:]] != 0)
+def _windows(table: ConnectionTable, earlier: Ints, later: Ints, settings: Settings) -> Ints:
+    """How close two equal rows must be to be copies: far less close where they were taken at two places."""
+    packets, one, two = table.packets, table.row[earlier], table.row[later]
+    elsewhere = (packets["ttl"][one] != packets["ttl"][two]) | (packets["interface"][one] != packets["interface"][two])
+    marked = (packets["ip_id"][two] != 0) | (packets["ts_val"][two] != 0)
     return np.where(elsewhere & marked, BETWEEN_TAPS_NS, settings.copy_window_ns)
 
 
@@ -60,7 +62,14 @@ def _is_ipv4(table: ConnectionTable) -> Bools:
 def _columns(table: ConnectionTable, connection: Ints) -> list[Ints]:
     packets, row = table.packets, table.row
     where = connection * 2 + table.side
-    own = [where, table.seq, table.end, table.ack, table.flags.astype(np.int64) & ~int(Flag.CWR | Flag.ECE), table.window]
+    own = [
+        where,
+        table.seq,
+        table.end,
+        table.ack,
+        table.flags.astype(np.int64) & ~int(Flag.CWR | Flag.ECE),
+        table.window,
+    ]
     fields = ("checksum", "ip_id", "ts_val", "ts_ecr")
     return own + [packets[name][row].astype(np.int64) for name in fields]
 

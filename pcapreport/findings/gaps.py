@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Option
+from pcapreport.findings.columns import column, stamped
 from pcapreport.settings import Settings
 from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import ConnectionTable
@@ -68,11 +68,10 @@ def judge_gaps(
 
 def _newer_timestamp(table: ConnectionTable, rows: Ints, witness: Ints) -> Ints:
     """1: stamped later than the witness, -1: earlier, 0: in the same tick or unknown."""
-    packets = table.packets
-    stamped = ((packets["options"][table.row[rows]] & packets["options"][table.row[witness]]) & Option.TIMESTAMP) != 0
-    values = packets["ts_val"].astype(np.uint32)
-    newer = np.sign(sequence.distances(values[table.row[rows]], values[table.row[witness]]))
-    return np.where(stamped, newer, 0).astype(np.int64)
+    has = stamped(table)
+    values = column(table, "ts_val").astype(np.uint32)
+    newer = np.sign(sequence.distances(values[rows], values[witness]))
+    return np.where(has[rows] & has[witness], newer, 0).astype(np.int64)
 
 
 def _higher_id(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) -> Ints:
@@ -87,8 +86,9 @@ def _higher_id(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) ->
 
 def _id_step(table: ConnectionTable, later: Ints, earlier: Ints) -> Ints:
     """Difference of two IP IDs on their circle of 2^16."""
-    ids = table.packets["ip_id"].astype(np.int64)
-    return (ids[table.row[later]] - ids[table.row[earlier]] + (1 << 15)) % (1 << 16) - (1 << 15)
+    ids = table.packets["ip_id"]
+    step = ids[table.row[later]].astype(np.int64) - ids[table.row[earlier]].astype(np.int64)
+    return (step + (1 << 15)) % (1 << 16) - (1 << 15)
 
 
 def _counts_packets(table: ConnectionTable, flow: Ints, one: int) -> bool:

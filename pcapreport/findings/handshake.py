@@ -31,7 +31,7 @@ def _rows(evidence: Evidence, connection: int, side: int, mask: int, value: int)
     table = evidence.table
     rows = np.arange(table.bounds[connection], table.bounds[connection + 1])
     wanted = (table.side[rows] == side) & ((table.flags[rows] & mask) == value)
-    return rows[wanted & (evidence.passes.original[rows] < 0)]
+    return np.asarray(rows[wanted & (evidence.passes.original[rows] < 0)])
 
 
 def _refused(evidence: Evidence, connection: int) -> Finding:
@@ -40,8 +40,9 @@ def _refused(evidence: Evidence, connection: int) -> Finding:
     resets = _rows(evidence, connection, SERVER, Flag.RST, Flag.RST)
     server = table.endpoints(connection)[1]
     rows = np.concatenate([syns, resets])
-    waited = f" after {duration(max(int(table.time_ns[resets[0]] - table.time_ns[syns[0]]), 0))}" if len(rows) > 1 else ""
-    summary = f"The server refused: {address(server)} answered the SYN with a RST (frame {int(table.frame[resets[0]])}){waited}."
+    answer = int(table.frame[resets[0]])
+    waited = f" after {duration(max(int(table.time_ns[resets[0]] - table.time_ns[syns[0]]), 0))}" if len(syns) else ""
+    summary = f"The server refused: {address(server)} answered the SYN with a RST (frame {answer}){waited}."
     other = Alternative("A firewall on the way sent the RST in the server's name.", Confidence.LOW)
     return finding(
         evidence, "connection_refused", connection, Side.SERVER, rows, summary, None, Confidence.HIGH, (other,)
@@ -110,5 +111,3 @@ def reused_ports(evidence: Evidence) -> Iterator[Finding]:
             f"(frame {int(table.frame[table.bounds[old + 1] - 1])})."
         )
         yield finding(evidence, "reused_ports", new, SIDES[side], syns, summary)
-
-

@@ -53,14 +53,14 @@ def sent_again(evidence: Evidence) -> Bools:
     passes = evidence.passes
     repeated = passes.live & ~passes.keep_alive & (passes.known > 0)
     repeated |= passes.gaps.resent | passes.hidden
-    return repeated & ~passes.wandered & ~_crossing_syn_ack(evidence)
+    return np.asarray(repeated & ~passes.wandered & ~_crossing_syn_ack(evidence))
 
 
 def _crossing_syn_ack(evidence: Evidence) -> Bools:
     """The SYN that goes out once more as SYN-ACK in a simultaneous open (RFC 9293 MUST-10): an answer."""
     table, passes = evidence.table, evidence.passes
     both = Flag.SYN | Flag.ACK
-    syn_ack = passes.live & ((table.flags & both) == both) & (passes.known > 0)
+    syn_ack: Bools = passes.live & ((table.flags & both) == both) & (passes.known > 0)
     for row in np.flatnonzero(syn_ack):
         start = table.bounds[passes.connection[row]]
         mine = table.side[start:row] == table.side[row]
@@ -74,7 +74,8 @@ def _prompted(evidence: Evidence) -> Bools:
     named = (passes.duplicates_before >= settings.fast_retransmit_acks) | (passes.sacked_before > table.seq)
     round_trip = np.maximum(passes.round_trip_ns, 0)[passes.connection]
     since = table.time_ns - table.time_ns[passes.previous_peer]
-    return named & (passes.previous_peer >= 0) & (since <= round_trip + settings.jitter_ns)
+    prompt = since <= round_trip + settings.jitter_ns
+    return np.asarray(named & (passes.previous_peer >= 0) & prompt)
 
 
 def _tail_loss_probe(evidence: Evidence) -> Bools:
@@ -84,7 +85,7 @@ def _tail_loss_probe(evidence: Evidence) -> Bools:
     first_time = passes.known[passes.previous_send] == 0
     older_waits = (passes.acked_before != NONE) & (passes.acked_before < table.seq)
     early = table.time_ns - table.time_ns[passes.previous_send] < SHORTEST_TIMEOUT_NS
-    return last & first_time & (passes.previous_send >= 0) & (older_waits | early)
+    return np.asarray(last & first_time & (passes.previous_send >= 0) & (older_waits | early))
 
 
 _WHY = {
@@ -112,7 +113,9 @@ def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
     if unseen.any():
         lost = [int(frame) for frame in np.sort(evidence.table.frame[group.rows[unseen]])]
         verb = "its" if len(lost) == 1 else "their"
-        summary += f" For {frames(lost)} {verb} first transmission did not pass this tap: lost before it, or not captured."
+        summary += (
+            f" For {frames(lost)} {verb} first transmission did not pass this tap: lost before it, or not captured."
+        )
         if (evidence.passes.gaps.by_time | evidence.passes.hidden)[group.rows].any():
             confidence = Confidence.MEDIUM
             alternatives = (Alternative("The network delivered the first transmission late.", Confidence.LOW),)
@@ -141,7 +144,7 @@ def old_duplicates(evidence: Evidence) -> Iterator[Finding]:
         numbers = group.frames(evidence)
         summary = (
             f"{count(len(numbers), 'old segment')} of the {side_name(group.side)} passed the tap once more "
-            f"({first_of(numbers)}) with a timestamp that was out of date: not sent again, but long on its way or forged."
+            f"({first_of(numbers)}) with an outdated timestamp: not sent again, but long on its way or forged."
         )
         yield finding(
             evidence, "old_duplicate", group.connection, Side.NETWORK, group.rows, summary, None, Confidence.MEDIUM
@@ -156,7 +159,7 @@ def out_of_order(evidence: Evidence) -> Iterator[Finding]:
         one = len(numbers) == 1
         summary = (
             f"{count(len(numbers), 'segment')} of the {side_name(group.side)} passed the tap after "
-            f"{'one' if one else 'some'} sent later ({first_of(numbers)}): the network changed the order, nothing was lost."
+            f"{'one' if one else 'some'} sent later ({first_of(numbers)}): the network changed the order."
         )
         unsure = bool(gaps.by_time[group.rows].any())
         other = Alternative("Sent again after a loss before the tap.", Confidence.LOW)
@@ -242,6 +245,10 @@ def _comes_soon(evidence: Evidence, row: int) -> bool:
     for other in range(row + 1, min(row + 16, stop)):
         if table.time_ns[other] - table.time_ns[row] > evidence.settings.jitter_ns:
             return False
-        if table.side[other] != table.side[row] and passes.live[other] and table.seq[other] < table.ack[row] <= table.end[other]:
+        if (
+            table.side[other] != table.side[row]
+            and passes.live[other]
+            and table.seq[other] < table.ack[row] <= table.end[other]
+        ):
             return bool(passes.known[other] == 0)
     return False

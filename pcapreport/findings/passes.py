@@ -1,7 +1,8 @@
 """Array passes over all connections at once, shared by the detectors.
 
 Everything here is a fact about a row and what stood before it at this tap, in capture order; only `gaps`, `hidden`
-and `wandered` are judgements. The rows of one connection stand together, so a running value needs only to be kept from crossing into the next one.
+and `wandered` are judgements. The rows of one connection stand together, so a running value needs only to be kept
+from crossing into the next one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
+from pcapreport.findings.columns import column
 from pcapreport.findings.copies import originals
 from pcapreport.findings.gaps import Gaps, judge_gaps
 from pcapreport.findings.holes import coverage
@@ -112,7 +114,7 @@ class _Work:
         zero = self._window_zero(previous_peer)
         keep_alive, probe = self._keep_alives(live, sent, acked, zero)
         known = self._without_probe_bytes(np.where(keep_alive, 0, covered.known), live, keep_alive)
-        has_sack = np.asarray(table.packets["sack"][table.row] >= 0)
+        has_sack = column(table, "sack") >= 0
         _, sacked = self._highest(self._sack_edge(has_sack), has_sack & acks)
         duplicate = self._duplicate_acks(acks, has_sack, own_ack, sent, peer_sent, previous)
         duplicate &= ~keep_alive & ~(keep_alive[previous_peer] & (previous_peer > previous))
@@ -161,7 +163,7 @@ class _Work:
     def _acked_at_end(self, acks: Bools) -> Ints:
         best = np.full(2 * len(self.table), NONE)
         np.maximum.at(best, (self.flow ^ 1)[acks], self.table.ack[acks])
-        return best[self.flow]
+        return np.asarray(best[self.flow])
 
     def _latest(self, wanted: Bools) -> tuple[Ints, Ints]:
         by_client = latest_before(wanted & self.client, self.starts, self.connection)
@@ -193,12 +195,12 @@ class _Work:
         peer = self.flow ^ 1
         silent = top[peer] == NONE
         known = table.isn_seen.reshape(-1)[peer] if len(peer) else np.zeros(0, bool)
-        return silent | ((table.ack < top[peer] + FAR) & (table.ack >= np.where(known, 0, -FAR)))
+        return np.asarray(silent | ((table.ack < top[peer] + FAR) & (table.ack >= np.where(known, 0, -FAR))))
 
     def _window_zero(self, previous_peer: Ints) -> Bools:
         table = self.table
         syn = (table.flags[previous_peer] & Flag.SYN) != 0
-        return (previous_peer >= 0) & (table.window[previous_peer] == 0) & ~syn
+        return np.asarray((previous_peer >= 0) & (table.window[previous_peer] == 0) & ~syn)
 
     def _keep_alives(self, live: Bools, sent: Ints, acked: Ints, zero: Bools) -> tuple[Bools, Bools]:
         """(keep-alives and probes, of these the zero-window probes)."""
@@ -238,7 +240,7 @@ class _Work:
         control = (table.flags & (Flag.SYN | Flag.FIN)) != 0
         repeats = acks & ~control & (table.length == 0) & (table.ack == own_ack) & (table.seq == sent)
         same_window = (table.window == table.window[previous]) & ((table.flags[previous] & Flag.SYN) == 0)
-        return repeats & (previous >= 0) & (same_window | has_sack) & (peer_sent > table.ack)
+        return np.asarray(repeats & (previous >= 0) & (same_window | has_sack) & (peer_sent > table.ack))
 
     def _hidden(self, live: Bools, sent: Ints, acked: Ints, previous: tuple[Ints, Ints, Ints], trips: Ints) -> Bools:
         table = self.table

@@ -25,8 +25,8 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         ERROR,
         "The client asked to open a connection, perhaps several times, and heard nothing.",
         "The user waits until the client gives up, often more than a minute.",
-        "A filter that drops silently, a host that is down, wrong routing, a full queue of new connections, or answers that "
-        "take a way not captured.",
+        "A filter that drops silently, a host that is down, wrong routing, a full queue of new connections, or "
+        "answers that take a way not captured.",
         "Capture at the server: does the SYN arrive there, and does an answer leave?",
         "A capture that sees only one direction shows the same.",
         ("RFC 9293 section 3.8.3",),
@@ -71,8 +71,8 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         NOTE,
         "A RST was sent when the connection was over anyway.",
         "It changes nothing for either application; it only looks alarming.",
-        "A late segment reached a host that had forgotten the connection, or a client drops connections this way after "
-        "an orderly close.",
+        "A late segment reached a host that had forgotten the connection, or a client drops connections this way "
+        "after an orderly close.",
         "Nothing.",
         "None known.",
         ("RFC 9293 section 3.10.7.1",),
@@ -115,8 +115,8 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         "Closed on one side only",
         NOTE,
         "One side closed its direction while the other went on sending, or never closed at all.",
-        "Used on purpose it is a good protocol. A side that never closes keeps a socket in CLOSE-WAIT, which in numbers "
-        "exhausts the host.",
+        "Used on purpose it is a good protocol. A side that never closes keeps a socket in CLOSE-WAIT, which in "
+        "numbers exhausts the host.",
         "A request sent with its end marked; or an application that does not notice the end of the connection.",
         "If the connection stays in CLOSE-WAIT, fix the application on that side: it must close its socket.",
         "A capture that ends early can hide the second FIN.",
@@ -159,10 +159,10 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         "time_wait_collision",
         "New connection met TIME-WAIT",
         WARNING,
-        "A SYN came while a side was in TIME-WAIT for the same ports, and its numbers were not new enough: it was answered "
-        "with the old connection's acknowledgment, which had to be reset first.",
-        "The opening is delayed, by milliseconds on today's Linux and by a second or more elsewhere; some systems refuse "
-        "until TIME-WAIT ends.",
+        "A SYN came while a side was in TIME-WAIT for the same ports, and its numbers were not new enough: it was "
+        "answered with the old connection's acknowledgment, which had to be reset first.",
+        "The opening is delayed, by milliseconds on today's Linux and by a second or more elsewhere; some systems "
+        "refuse until TIME-WAIT ends.",
         "Source ports used again too soon, often by a translator or a load test; timestamps switched off.",
         "Spread the connections over more ports, keep connections open, and leave TCP timestamps on.",
         "Whether TIME-WAIT still lasted follows from the histories of this capture and the chosen profile.",
@@ -205,7 +205,8 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         NOTE,
         "Segments that are equal in every field stand in the capture twice or more, close together.",
         "Counted as sent again they would look like loss; here they are set aside.",
-        "A mirror port that copies both ways in and out, several interfaces captured at once, or a network that duplicates.",
+        "A mirror port that copies both ways in and out, several interfaces captured at once, or a network that "
+        "duplicates.",
         "Capture on one interface or one direction of the mirror only.",
         "A few copies may come from the network; many come from the capture.",
     ),
@@ -225,7 +226,8 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         NOTE,
         "A packet carries an earlier time than the one before it in the file.",
         "Delays measured across such a place are wrong.",
-        "A clock that was set during the capture, or packets from several queues or interfaces merged in the wrong order.",
+        "A clock that was set during the capture, or packets from several queues or interfaces merged in the wrong "
+        "order.",
         "Sort the capture by time if interfaces were merged; otherwise do not trust delays across the step.",
         "Steps below a millisecond are not reported.",
     ),

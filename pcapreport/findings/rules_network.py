@@ -12,16 +12,16 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "retransmission",
         "Data sent again",
         WARNING,
-        "A side sent bytes that it had sent before, after waiting for an acknowledgment in vain. Either the bytes or "
-        "their acknowledgment did not arrive in time.",
-        "Waiting for the timeout stops the transfer for at least a fifth of a second, and the sender then starts again "
-        "slowly.",
-        "Congestion or a faulty link on the path; a receiver that was overloaded; a path whose delay jumped above the "
-        "sender's timeout.",
-        "Look on which side of the tap the first transmission was lost: if it stands in the capture, it was lost behind "
-        "the tap. Compare with a capture from the other end.",
-        "Bytes lost before the tap are recognised only by the gap they leave, by skipped IP IDs or by a pause in mid-write; "
-        "a single lost last segment may go unseen.",
+        "A side sent bytes that it had sent before, after waiting for an acknowledgment in vain. Either the bytes "
+        "or their acknowledgment did not arrive in time.",
+        "Waiting for the timeout stops the transfer for at least a fifth of a second, and the sender then starts "
+        "again slowly.",
+        "Congestion or a faulty link on the path; a receiver that was overloaded; a path whose delay jumped above "
+        "the sender's timeout.",
+        "Look on which side of the tap the first transmission was lost: if it stands in the capture, it was lost "
+        "behind the tap. Compare with a capture from the other end.",
+        "Bytes lost before the tap are recognised only by the gap they leave, by skipped IP IDs or by a pause in "
+        "mid-write; a single lost last segment may go unseen.",
         ("RFC 6298 section 5",),
         "tcp.analysis.retransmission",
     ),
@@ -33,8 +33,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "The loss is real, but its repair costs about one round trip and no long pause.",
         "A segment lost to congestion or to a faulty link while later ones arrived; sometimes strong reordering.",
         "A few of these are normal on busy paths. Many point to a link with errors or to a queue that is too short.",
-        "With modern loss detection fewer than three duplicate acknowledgments can suffice; the rule therefore accepts "
-        "selective acknowledgments of later data as well.",
+        "With modern loss detection fewer than three duplicate acknowledgments can suffice; the rule therefore "
+        "accepts selective acknowledgments of later data as well.",
         ("RFC 5681 section 3.2", "RFC 6675", "RFC 8985"),
         "tcp.analysis.fast_retransmission",
     ),
@@ -43,11 +43,13 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "Data sent again without need",
         NOTE,
         "A side sent bytes again although the other side's acknowledgment of them had passed the tap already.",
-        "The bytes were not lost, so the repetition wasted bandwidth; the sender may also have slowed down for nothing.",
-        "The acknowledgment was lost or late behind the tap; the network changed the order; the sender's timeout is too short.",
+        "The bytes were not lost, so the repetition wasted bandwidth; the sender may also have slowed down for "
+        "nothing.",
+        "The acknowledgment was lost or late behind the tap; the network changed the order; the sender's timeout is "
+        "too short.",
         "Check whether acknowledgments are lost on the way back, and whether the delay of the path varies strongly.",
-        "Close to the receiver the acknowledgment is seen before the sender can have it: then the repetition was sent "
-        "in good faith.",
+        "Close to the receiver the acknowledgment is seen before the sender can have it: then the repetition was "
+        "sent in good faith.",
         ("RFC 2883", "RFC 5682"),
         "tcp.analysis.spurious_retransmission",
     ),
@@ -55,8 +57,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "tail_loss_probe",
         "Last segment sent again as a probe",
         NOTE,
-        "A side repeated only its last segment, sooner than a timeout would have allowed, to learn whether the end of "
-        "its data had arrived.",
+        "A side repeated only its last segment, sooner than a timeout would have allowed, to learn whether the end "
+        "of its data had arrived.",
         "It shows that the acknowledgment of the end was late. The probe turns a long timeout into a short repair.",
         "The last segments or their acknowledgment were lost or late; a receiver that delays acknowledgments.",
         "Nothing, unless it happens in most connections: then look for loss or for very late acknowledgments.",
@@ -69,10 +71,10 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         WARNING,
         "A side repeated its request to open a connection because no answer had come.",
         "Each repetition costs the user a second or more before the connection even exists.",
-        "The SYN or the answer was lost; a filter drops it; the server's queue of new connections is full; a SYN met "
-        "the rest of an older connection.",
-        "See whether an answer to the first SYN stands in the capture. If it does, it was lost behind the tap; if not, look "
-        "at the server's side.",
+        "The SYN or the answer was lost; a filter drops it; the server's queue of new connections is full; a SYN "
+        "met the rest of an older connection.",
+        "See whether an answer to the first SYN stands in the capture. If it does, it was lost behind the tap; if "
+        "not, look at the server's side.",
         "A SYN whose first transmission was lost before the tap looks like a first one.",
         ("RFC 6298 section 5",),
         "tcp.analysis.retransmission",
@@ -81,15 +83,15 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "syn_ack_retransmission",
         "SYN, ACK sent again",
         WARNING,
-        "The answering side repeated its half of the handshake because the third step had not reached it, or because "
-        "the SYN came once more.",
+        "The answering side repeated its half of the handshake because the third step had not reached it, or "
+        "because the SYN came once more.",
         "The connection opens late, and data that the opener sends meanwhile may be thrown away.",
-        "The SYN, ACK or the final ACK was lost; the server's accept queue is full, so that it ignores the final ACK; "
-        "the server waits for data before it accepts.",
-        "If the client's ACK stands in the capture before the repetition, look at the server: its listen backlog, and "
-        "counters of overflowed listen queues.",
-        "A full queue and a lost ACK cannot be told apart from the segments alone. The SYN, ACK of a simultaneous open is "
-        "not counted.",
+        "The SYN, ACK or the final ACK was lost; the server's accept queue is full, so that it ignores the final "
+        "ACK; the server waits for data before it accepts.",
+        "If the client's ACK stands in the capture before the repetition, look at the server: its listen backlog, "
+        "and counters of overflowed listen queues.",
+        "A full queue and a lost ACK cannot be told apart from the segments alone. The SYN, ACK of a simultaneous "
+        "open is not counted.",
         ("RFC 9293 section 3.10.7.4",),
         "tcp.analysis.retransmission",
     ),
@@ -98,8 +100,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "FIN sent again",
         WARNING,
         "A side repeated its closing segment because no acknowledgment of it had arrived.",
-        "The side stays in a closing state for longer; if the last acknowledgment of a close was lost, the other side's "
-        "TIME-WAIT starts anew.",
+        "The side stays in a closing state for longer; if the last acknowledgment of a close was lost, the other "
+        "side's TIME-WAIT starts anew.",
         "The FIN or its acknowledgment was lost; the other host is gone; a filter forgot the connection.",
         "Look for the acknowledgment between the two FINs. If it is there, it was lost behind the tap.",
         "None known.",
@@ -112,8 +114,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         NOTE,
         "Segments passed the tap after others that were sent later. They were late, not lost.",
         "Reordering makes receivers send duplicate acknowledgments, and a sender may take that for loss.",
-        "Several paths or queues of different length, link bundles that spread packets, wireless repetition, or a capture "
-        "that merges two interfaces.",
+        "Several paths or queues of different length, link bundles that spread packets, wireless repetition, or a "
+        "capture that merges two interfaces.",
         "Check link bundles and load balancing on the path, and whether the capture was taken with several queues.",
         "Without timestamps or counted IP IDs only the delay tells late from repeated; the finding then says so.",
         ("RFC 4737",),
@@ -123,8 +125,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "old_duplicate",
         "An old segment appeared again",
         WARNING,
-        "A segment with bytes seen before passed again, stamped no newer than what its sender had sent a second or more "
-        "earlier: the sender cannot have sent it now.",
+        "A segment with bytes seen before passed again, stamped no newer than what its sender had sent a second or "
+        "more earlier: the sender cannot have sent it now.",
         "Such wanderers are the reason why a closed connection waits in TIME-WAIT; they may also be forged.",
         "A segment held up in the network, a loop, a replay by a test tool or an attacker.",
         "Compare the TTL and the path of the segment with its neighbours.",
@@ -135,13 +137,13 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "duplicate_ack",
         "Acknowledgment repeated",
         NOTE,
-        "A receiver sent the same acknowledgment again while data was on its way: something arrived, but not what it "
-        "waited for.",
+        "A receiver sent the same acknowledgment again while data was on its way: something arrived, but not what "
+        "it waited for.",
         "It is the receiver's report of loss or reordering, seen from its own side.",
         "A lost segment before the ones that arrived, or reordering.",
         "Look for the segment that starts at the acknowledged number: sent again, or merely late?",
-        "Keep-alive answers, window updates and the repeated last acknowledgment of a close are not counted; copies made "
-        "by the capture are not either.",
+        "Keep-alive answers, window updates and the repeated last acknowledgment of a close are not counted; copies "
+        "made by the capture are not either.",
         ("RFC 5681 section 2",),
         "tcp.analysis.duplicate_ack",
     ),
@@ -149,14 +151,14 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "lost_segment",
         "Bytes missing at the tap",
         WARNING,
-        "What a side sent has a gap at this tap. Either the bytes were lost before they came here, or the capture missed "
-        "them.",
-        "In the first case the network before the tap loses packets. In the second the capture is incomplete, and other "
-        "findings of this connection deserve less trust.",
-        "Loss before the tap; an overloaded capturing host; a mirror port with more traffic than it can carry; several "
-        "paths of which one is captured.",
-        "If the other side acknowledged the bytes, improve the capture. If they were sent again, look for loss between the "
-        "sender and the tap.",
+        "What a side sent has a gap at this tap. Either the bytes were lost before they came here, or the capture "
+        "missed them.",
+        "In the first case the network before the tap loses packets. In the second the capture is incomplete, and "
+        "other findings of this connection deserve less trust.",
+        "Loss before the tap; an overloaded capturing host; a mirror port with more traffic than it can carry; "
+        "several paths of which one is captured.",
+        "If the other side acknowledged the bytes, improve the capture. If they were sent again, look for loss "
+        "between the sender and the tap.",
         "A gap at the very end of the capture may close later.",
         (),
         "tcp.analysis.lost_segment",
@@ -165,7 +167,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "ack_lost_segment",
         "Acknowledgment of bytes not in the capture",
         NOTE,
-        "A side acknowledged bytes that never passed this tap. They must have been sent, so the capture does not hold them.",
+        "A side acknowledged bytes that never passed this tap. They must have been sent, so the capture does not "
+        "hold them.",
         "It proves that the capture is incomplete; states and counts around this place are less certain.",
         "Packets dropped while capturing, a one-way mirror, several paths, or a capture filter that is too narrow.",
         "Capture again nearer to the host, with a larger buffer, and without a narrow filter.",
@@ -179,9 +182,11 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         WARNING,
         "A side announced a receive window of zero: its buffer was full and the sender had to stop.",
         "The transfer stands still until the application reads. The delay is made by that host, not by the network.",
-        "An application that is busy, blocked or slow to read; a buffer that is too small; sometimes a deliberate brake.",
+        "An application that is busy, blocked or slow to read; a buffer that is too small; sometimes a deliberate "
+        "brake.",
         "Find out what the reading application did during the time named; measure its processor and disk use.",
-        "The window of a RST or a SYN is not counted. How long the application really blocked can be a little less than shown.",
+        "The window of a RST or a SYN is not counted. How long the application really blocked can be a little less "
+        "than shown.",
         ("RFC 9293 section 3.8.6",),
         "tcp.analysis.zero_window",
     ),
@@ -193,7 +198,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "It shows that the sender had data ready and that the receiver held it up.",
         "See zero_window: the receiving application does not read.",
         "Look at the receiving application, not at the network.",
-        "Linux probes with an empty segment one below the next number; other systems send one byte. Both are recognised.",
+        "Linux probes with an empty segment one below the next number; other systems send one byte. Both are "
+        "recognised.",
         ("RFC 9293 section 3.8.6.1",),
         "tcp.analysis.zero_window_probe",
     ),
@@ -202,7 +208,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "Keep-alive",
         NOTE,
         "A side that had nothing to send asked whether the other side was still there.",
-        "Answered ones are harmless and keep filters from forgetting the connection. Unanswered ones end the connection.",
+        "Answered ones are harmless and keep filters from forgetting the connection. Unanswered ones end the "
+        "connection.",
         "The application or the system has keep-alive switched on.",
         "Nothing if they are answered. If not, see whether the peer or a filter on the way lost the connection.",
         "With an interval longer than the capture only some are seen.",
@@ -215,10 +222,10 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         ERROR,
         "One side repeated its data or its questions three times or more, and nothing ever came back.",
         "For the user the connection hangs until the timeout, which can take many minutes.",
-        "The silent host crashed or lost power; a link broke; a filter or translator forgot the connection and drops "
-        "everything.",
-        "Check whether the silent host was up, and whether a firewall on the path expires idle connections sooner than "
-        "these hosts expect.",
+        "The silent host crashed or lost power; a link broke; a filter or translator forgot the connection and "
+        "drops everything.",
+        "Check whether the silent host was up, and whether a firewall on the path expires idle connections sooner "
+        "than these hosts expect.",
         "From one capture a dead host and a dead path look the same.",
         ("RFC 9293 section 3.8.3",),
     ),

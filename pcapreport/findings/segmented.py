@@ -39,7 +39,7 @@ def highest_before(values: Ints, wanted: Bools, starts: Ints, group: Ints) -> In
 def latest_before(wanted: Bools, starts: Ints, group: Ints) -> Ints:
     """Per row the position of the nearest earlier row of its group where `wanted`, or -1."""
     positions = np.where(wanted, np.arange(len(wanted)), -1)
-    before = np.full(len(wanted), -1)
+    before: Ints = np.full(len(wanted), -1)
     before[1:] = np.maximum.accumulate(positions)[:-1]
     before[before < starts[group]] = -1
     return before
@@ -48,7 +48,7 @@ def latest_before(wanted: Bools, starts: Ints, group: Ints) -> Ints:
 def count_since(counted: Bools, reset: Bools, starts: Ints) -> Ints:
     """Per row how many earlier rows `counted` since the last `reset` or the start of its group."""
     total = np.cumsum(counted)
-    before = total - counted
+    before: Ints = total - counted
     zero = reset.copy()
     zero[starts] = True
     base = np.maximum.accumulate(np.where(reset, total, np.where(zero, before, 0)))

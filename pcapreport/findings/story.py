@@ -8,13 +8,13 @@ import numpy as np
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Evidence, Finding, Severity
-from pcapreport.findings.wording import The, address, count, frames, side_name
+from pcapreport.findings.wording import The, address, count, duration, frames, side_name
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, TimeWait
 from pcapreport.tcp.states import State
 
-TOLD = frozenset("connection_refused syn_unanswered handshake_incomplete reset".split())
+TOLD = frozenset({"connection_refused", "syn_unanswered", "handshake_incomplete", "reset"})
 """Rules whose summary takes the place of a sentence of the story."""
 RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 
@@ -40,7 +40,7 @@ def _opened(connection: int, evidence: Evidence, history: ConnectionHistory) -> 
         "simultaneous": f"{client} (client) and {server} (server) opened the connection at the same time ({steps}).",
         "refused": f"{client} (client) asked {server} (server) for a connection and was refused ({steps}).",
         "unanswered": f"{client} (client) asked {server} (server) for a connection and no answer was captured ({steps}).",
-        "incomplete": f"{client} (client) began a connection to {server} (server) that was never fully opened ({steps}).",
+        "incomplete": f"{client} (client) began a connection to {server} (server) that never fully opened ({steps}).",
         "one-sided": f"{client} (client) connected to {server} (server), of which no segment was captured.",
     }
     unknown = f"{client} (client) and {server} (server) were connected before the capture began."
@@ -52,14 +52,15 @@ def _steps(connection: int, evidence: Evidence) -> list[int]:
     table = evidence.table
     start, stop = int(table.bounds[connection]), int(table.bounds[connection + 1])
     flags, side = table.flags[start : min(stop, start + 16)].tolist(), table.side[start : start + 16].tolist()
+    ending = Flag.RST if evidence.histories[connection].opening in ("refused", "incomplete") else Flag(0)
     chosen: list[int] = []
     kinds: set[tuple[int, int]] = set()
     for at, (bits, who) in enumerate(zip(flags, side, strict=False)):
         kind = (who, bits & (Flag.SYN | Flag.ACK | Flag.RST))
-        if bits & (Flag.SYN | Flag.RST) and kind not in kinds:
+        if bits & (Flag.SYN | ending) and kind not in kinds:
             kinds.add(kind)
             chosen.append(at)
-        elif len(kinds) > 1 and not bits & Flag.SYN and who == CLIENT:
+        elif len(kinds) > 1 and not bits & (Flag.SYN | Flag.RST) and who == CLIENT:
             chosen.append(at)
             break
     return [int(table.frame[start + at]) for at in chosen] or [int(table.frame[start])]
@@ -81,7 +82,8 @@ def _closed(connection: int, evidence: Evidence, history: ConnectionHistory, own
     if history.closing == "half-closed":
         side = CLIENT if client else SERVER
         fin = client or server
-        return f"{amounts}; the {side_name(side)} closed{f' (frame {fin})' if fin else ''}, the {side_name(1 - side)} did not."
+        where = f" (frame {fin})" if fin else ""
+        return f"{amounts}; the {side_name(side)} closed{where}, the {side_name(1 - side)} did not."
     if history.opening == "incomplete":
         return ""
     return f"{amounts}; the connection was still open when the capture ended, as far as it shows."
@@ -118,16 +120,16 @@ def _time_waits(evidence: Evidence, history: ConnectionHistory) -> Iterator[str]
 
 def _time_wait(side: int, ledger: TimeWait, zero: int) -> str:
     entered = _span(ledger.entered, zero)
-    until = _span(ledger.expires, zero)
+    until, length = _span(ledger.expires, zero), duration(ledger.two_msl)
     begin = f"{The(side)} entered TIME-WAIT at {entered} s"
     if ledger.ended_by == "expiry":
-        return f"{begin} and left it at {until} s by the {ledger.profile} timer."
+        return f"{begin} and left it at {until} s (2MSL of {length}, profile {ledger.profile})."
     at = f" (frame {ledger.ended_frame})" if ledger.ended_frame else ""
     if ledger.ended_by == "reset":
         return f"{begin}; a RST{at} ended it early."
     if ledger.ended_by == "reuse":
         return f"{begin}; a new connection on the same ports{at} ended it early."
-    return f"{begin} and stays there until {until} s by the {ledger.profile} timer; the capture ends before that."
+    return f"{begin} and stays there until {until} s (2MSL of {length}, profile {ledger.profile}); the capture ends before."
 
 
 def _span(bounds: tuple[int | None, int | None], zero: int) -> str:

@@ -71,7 +71,15 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
     summary = f"{The(group.side)} reset the connection{where} ({first_of(numbers)}): {reason}{more}."
     severity = Severity.ERROR if lost else Severity.WARNING
     yield finding(
-        evidence, "reset", group.connection, SIDES[group.side], group.rows, summary, severity, Confidence.HIGH, alternatives
+        evidence,
+        "reset",
+        group.connection,
+        SIDES[group.side],
+        group.rows,
+        summary,
+        severity,
+        Confidence.HIGH,
+        alternatives,
     )
     prompt = int(passes.previous_peer[row])
     if prompt >= 0 and table.length[prompt] and _sent_fin_before(evidence, group, prompt):
@@ -107,7 +115,7 @@ def _reason(evidence: Evidence, group: Group, row: int) -> tuple[str, tuple[Alte
     if table.flags[row] & Flag.ACK:
         unread = Alternative("It closed while received data lay unread.", Confidence.MEDIUM)
         killed = Alternative("A middle box sent the RST in its name.", Confidence.LOW)
-        return "its application aborted the connection", (unread, killed)
+        return "aborted from its own side, by its application or a timer of its own", (unread, killed)
     answered = f"frame {int(table.frame[prompt])}" if prompt >= 0 else "an earlier segment"
     if prompt >= 0 and _sent_fin_before(evidence, group, prompt):
         return f"it had closed already and no one was left to take {answered}", ()
@@ -134,8 +142,15 @@ def _unread(evidence: Evidence, group: Group, row: int) -> Finding:
     )
     other = Alternative("It aborted before these bytes arrived.", Confidence.MEDIUM)
     return finding(
-        evidence, "close_with_unread_data", group.connection, SIDES[group.side], [row], summary, None,
-        Confidence.MEDIUM, (other,),
+        evidence,
+        "close_with_unread_data",
+        group.connection,
+        SIDES[group.side],
+        [row],
+        summary,
+        None,
+        Confidence.MEDIUM,
+        (other,),
     )
 
 
@@ -166,7 +181,9 @@ def _harmless(evidence: Evidence, group: Group) -> Finding:
         why = "both sides had closed already"
     else:
         why = "its connection was gone already"
-    summary = f"{The(group.side)} sent a RST when it was over ({first_of(numbers)}){answered}: {why}, so it did no harm."
+    summary = (
+        f"{The(group.side)} sent a RST when it was over ({first_of(numbers)}){answered}: {why}, so it did no harm."
+    )
     return finding(evidence, "reset_after_close", group.connection, SIDES[group.side], group.rows, summary)
 
 
@@ -204,8 +221,15 @@ def unanswered_fins(evidence: Evidence) -> Iterator[Finding]:
         )
         others = (Alternative("The network lost the FIN or its acknowledgment each time.", Confidence.MEDIUM),)
         yield finding(
-            evidence, "fin_unanswered", group.connection, SIDES[1 - group.side], group.rows, summary, None,
-            Confidence.MEDIUM, others,
+            evidence,
+            "fin_unanswered",
+            group.connection,
+            SIDES[1 - group.side],
+            group.rows,
+            summary,
+            None,
+            Confidence.MEDIUM,
+            others,
         )
 
 
@@ -255,5 +279,13 @@ def _never_closed(evidence: Evidence, connection: int, fin: int) -> Iterator[Fin
     )
     others = (Alternative("Its FIN was not captured, or it still had something to send.", Confidence.LOW),)
     yield finding(
-        evidence, "half_closed", connection, SIDES[1 - closer], [fin], summary, Severity.WARNING, Confidence.HIGH, others
+        evidence,
+        "half_closed",
+        connection,
+        SIDES[1 - closer],
+        [fin],
+        summary,
+        Severity.WARNING,
+        Confidence.HIGH,
+        others,
     )

@@ -11,7 +11,7 @@ from pcapreport.findings.grouping import SIDES, finding
 from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.wording import The, duration, frames, side_name
 from pcapreport.tcp.connections import CLIENT
-from pcapreport.tcp.history import TimeWait
+from pcapreport.tcp.history import Restart, TimeWait
 from pcapreport.tcp.states import State
 
 
@@ -21,26 +21,34 @@ def ledgers(evidence: Evidence) -> Iterator[Finding]:
         for side, end in enumerate((history.client, history.server)):
             if end.time_wait is None:
                 continue
-            if end.time_wait.restarts:
+            if _fresh_restarts(evidence, connection, end.time_wait):
                 yield _restarts(evidence, connection, side, end.time_wait)
             if end.time_wait.ended_by == "reuse":
                 yield _reuse(evidence, connection, side, end.time_wait)
 
 
-def _of_frames(
-    evidence: Evidence, rule: str, connection: int, side: Side, numbers: list[int], at: int | None, summary: str
-) -> Finding:
+def _fresh_restarts(evidence: Evidence, connection: int, ledger: TimeWait) -> list[Restart]:
+    """The restarts, copies of a segment made by the capture left out."""
+    if not ledger.restarts:
+        return []
+    rows = evidence.table.rows_of(connection)
+    copies = set(evidence.table.frame[rows][evidence.passes.original[rows] >= 0].tolist())
+    return [item for item in ledger.restarts if item.frame not in copies]
+
+
+def _of_frames(rule: str, connection: int, side: Side, numbers: list[int], at: int | None, summary: str) -> Finding:
+    """A finding that the history, not a row, gives the frames of."""
     return Finding(rule, Severity.NOTE, Confidence.HIGH, side, tuple(sorted(numbers)), at, summary, connection)
 
 
 def _restarts(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
-    numbers = [item.frame for item in ledger.restarts]
-    first = ledger.restarts[0]
+    restarts = _fresh_restarts(evidence, connection, ledger)
+    numbers, first = [item.frame for item in restarts], restarts[0]
     summary = (
         f"{frames(numbers).capitalize()} reached the {side_name(side)} in TIME-WAIT and started its wait of "
         f"{duration(ledger.two_msl)} anew: the {side_name(1 - side)} had not got the last ACK."
     )
-    return _of_frames(evidence, "time_wait_restart", connection, SIDES[side], numbers, first.at, summary)
+    return _of_frames("time_wait_restart", connection, SIDES[side], numbers, first.at, summary)
 
 
 def _reuse(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
@@ -51,7 +59,7 @@ def _reuse(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> 
         f"A new connection on the same addresses and ports ended the {side_name(side)}'s TIME-WAIT of "
         f"{duration(ledger.two_msl)} early{after} ({frames(numbers) if numbers else 'no frame shows it'})."
     )
-    return _of_frames(evidence, "time_wait_reuse", connection, SIDES[side], numbers, ledger.ended_at, summary)
+    return _of_frames("time_wait_reuse", connection, SIDES[side], numbers, ledger.ended_at, summary)
 
 
 def collisions(evidence: Evidence) -> Iterator[Finding]:
@@ -64,7 +72,9 @@ def collisions(evidence: Evidence) -> Iterator[Finding]:
         old = int(predecessor[connection])
         side = int(table.side[rows[1]])
         history = evidence.histories[old] if old >= 0 else None
-        end = None if history is None else history.client if _same_end(evidence, old, connection, side) else history.server
+        end = None
+        if history is not None:
+            end = history.client if _same_end(evidence, old, connection, side) else history.server
         waiting = end is not None and any(item.state is State.TIME_WAIT for item in end.transitions)
         yield _collision(evidence, connection, rows, waiting)
 
@@ -111,5 +121,3 @@ def _collision(evidence: Evidence, connection: int, rows: list[int], waiting: bo
     summary = f"{The(side)} was {state} on the same ports: {steps}."
     rule = "time_wait_collision" if waiting else "half_open_connection"
     return finding(evidence, rule, connection, SIDES[side], rows, summary)
-
-

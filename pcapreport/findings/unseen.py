@@ -1,8 +1,8 @@
-"""Repetitions whose first transmission never passed this tap and left no gap, and old duplicates that no one sent again.
+"""Repetitions whose first transmission never passed this tap and left no gap; old duplicates that no one sent again.
 
-A lost tail leaves no gap behind. But a sender that counts its packets in the IP ID has skipped one; a sender that marks
-the end of each write with PSH does not pause before it when nothing holds it up; and a SYN-ACK that echoes the timestamp
-of an earlier SYN than the last answers one that was taken up long before.
+A lost tail leaves no gap behind. But a sender that counts its packets in the IP ID has skipped one; a sender that
+marks the end of each write with PSH does not pause before it when nothing holds it up; and a SYN-ACK that echoes the
+timestamp of an earlier SYN than the last answers one that was taken up long before.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag, Option
+from pcapreport.capture.packet_table import Flag
+from pcapreport.findings.columns import column, stamped
 from pcapreport.settings import SECOND, Settings
 from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import ConnectionTable
@@ -31,21 +32,26 @@ def skipped_ids(
     What lacks did not acknowledge anything new (this row does not either), so it carried the same numbers.
     `round_trip`: per row.
     """
-    packets, row = table.packets, table.row
-    ids = packets["ip_id"][row].astype(np.int64)
+    ids = column(table, "ip_id")
     step = np.where(previous >= 0, (ids - ids[previous]) % (1 << 16), 0)
-    valid = (previous >= 0) & (packets["ip_version"][row] == 4) & (ids != 0) & (ids[previous] != 0)
+    valid = (previous >= 0) & (column(table, "ip_version") == 4) & (ids != 0) & (ids[previous] != 0)
     total = np.bincount(flow[valid], minlength=2 * len(table))
     ones = np.bincount(flow[valid & (step == 1)], minlength=2 * len(table))
     steady = (total >= FEW) & (ones >= STEADY_SHARE * (total - 1))
     pause = table.time_ns - table.time_ns[previous]
     quiet = (pause >= settings.jitter_ns) & (pause >= round_trip)
     same = (table.ack == table.ack[previous]) & (table.window == table.window[previous])
-    return fresh & valid & steady[flow] & (step >= 2) & (step <= FEW) & quiet & same
+    return np.asarray(fresh & valid & steady[flow] & (step >= 2) & (step <= FEW) & quiet & same)
 
 
 def stalled_writes(
-    table: ConnectionTable, flow: Ints, fresh: Bools, previous_send: Ints, previous_peer: Ints, acked: Ints, settings: Settings
+    table: ConnectionTable,
+    flow: Ints,
+    fresh: Bools,
+    previous_send: Ints,
+    previous_peer: Ints,
+    acked: Ints,
+    settings: Settings,
 ) -> Bools:
     """New data after a long pause in mid-write, although all was acknowledged and the window open."""
     pushes = (table.flags & Flag.PSH) != 0
@@ -54,22 +60,23 @@ def stalled_writes(
     midway = (before >= 0) & ~pushes[before] & (table.length[before] > 0) & ((table.flags[before] & Flag.SYN) == 0)
     waited = table.time_ns - table.time_ns[np.maximum(before, previous_peer)]
     free = (acked == table.seq) & (table.window[previous_peer] > 0) & (previous_peer >= 0)
-    return fresh & marks[flow] & midway & free & (table.length > 0) & (waited >= settings.unanswered_ns // 4)
+    return np.asarray(
+        fresh & marks[flow] & midway & free & (table.length > 0) & (waited >= settings.unanswered_ns // 4)
+    )
 
 
 def late_syn_acks(table: ConnectionTable, connection: Ints, first_syn_ack: Bools, settings: Settings) -> Bools:
     """First SYN-ACKs seen that echo a SYN which was repeated since (and which they would have followed at once)."""
     chosen = np.zeros(len(table.row), bool)
-    packets = table.packets
-    stamped = (packets["options"][table.row] & Option.TIMESTAMP) != 0
-    for at in np.flatnonzero(first_syn_ack & stamped).tolist():
+    values, echoes = column(table, "ts_val"), column(table, "ts_ecr")
+    for at in np.flatnonzero(first_syn_ack & stamped(table)).tolist():
         start = int(table.bounds[connection[at]])
         if at - start < 2:
             continue
         earlier = np.arange(start, at)
         syns = earlier[(table.side[earlier] != table.side[at]) & ((table.flags[earlier] & Flag.SYN) != 0)]
-        stamps = packets["ts_val"][table.row[syns]]
-        echoed = np.flatnonzero(stamps == packets["ts_ecr"][table.row[at]])
+        stamps = values[syns]
+        echoed = np.flatnonzero(stamps == echoes[at])
         if len(echoed) and len(syns) > 1 and stamps[-1] != stamps[echoed[0]]:
             chosen[at] = table.time_ns[at] - table.time_ns[syns[echoed[0]]] >= SECOND - settings.jitter_ns
     return chosen
@@ -77,9 +84,9 @@ def late_syn_acks(table: ConnectionTable, connection: Ints, first_syn_ack: Bools
 
 def old_duplicates(table: ConnectionTable, repeated: Bools, previous: Ints) -> Bools:
     """Old numbers with a timestamp no newer than one of a second ago: wandered, not sent again (RFC 7323 5.4)."""
-    packets, row = table.packets, table.row
-    stamped = ((packets["options"][row] & packets["options"][row[previous]]) & Option.TIMESTAMP) != 0
-    values = packets["ts_val"][row].astype(np.uint32)
+    values = column(table, "ts_val").astype(np.uint32)
+    both = stamped(table)
+    both &= both[previous]
     stale = sequence.distances(values, values[previous]) <= 0
     pause = table.time_ns - table.time_ns[previous]
-    return repeated & (previous >= 0) & stamped & stale & (pause >= SECOND)
+    return np.asarray(repeated & (previous >= 0) & both & stale & (pause >= SECOND))

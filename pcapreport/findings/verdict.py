@@ -15,17 +15,51 @@ from pcapreport.tcp.connections import OpenerEvidence
 __all__ = ["Verdict", "judge", "tell"]
 
 GRAVEST_FIRST = (
-    "peer_silent syn_unanswered connection_refused fin_unanswered data_after_close close_with_unread_data reset zero_window"
-    " time_wait_collision half_open_connection handshake_incomplete half_closed retransmission fast_retransmission"
-    " syn_retransmission syn_ack_retransmission fin_retransmission lost_segment reset_ignored old_duplicate keep_alive"
-).split()
+    "peer_silent",
+    "syn_unanswered",
+    "connection_refused",
+    "fin_unanswered",
+    "data_after_close",
+    "close_with_unread_data",
+    "reset",
+    "zero_window",
+    "time_wait_collision",
+    "half_open_connection",
+    "handshake_incomplete",
+    "half_closed",
+    "retransmission",
+    "fast_retransmission",
+    "syn_retransmission",
+    "syn_ack_retransmission",
+    "fin_retransmission",
+    "lost_segment",
+    "reset_ignored",
+    "old_duplicate",
+    "keep_alive",
+)
 """Among findings of equal severity, what explains more comes first."""
 NETWORK = frozenset(
-    "retransmission fast_retransmission tail_loss_probe syn_retransmission syn_ack_retransmission fin_retransmission"
-    " duplicate_ack out_of_order old_duplicate".split()
+    {
+        "retransmission",
+        "fast_retransmission",
+        "tail_loss_probe",
+        "syn_retransmission",
+        "syn_ack_retransmission",
+        "fin_retransmission",
+        "duplicate_ack",
+        "out_of_order",
+        "old_duplicate",
+    }
 )
 """Sent by a side, but caused by the network."""
-UNDECIDABLE = frozenset("peer_silent syn_unanswered fin_unanswered reset_ignored".split())
+UNDECIDABLE = frozenset(
+    {
+        "peer_silent",
+        "syn_unanswered",
+        "fin_unanswered",
+        "reset_ignored",
+    }
+)
 """A dead host and a dead path look the same."""
 PHRASES = {
     "peer_silent": "lost the other side",
@@ -41,6 +75,7 @@ PHRASES = {
     "time_wait_collision": "met TIME-WAIT when they opened",
     "half_open_connection": "met an older connection when they opened",
 }
+ORDERLY = ("client-first", "server-first", "simultaneous")
 EVIDENCE_SHOWN = 6
 
 
@@ -74,6 +109,7 @@ def judge(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
     text = _headline(evidence, lead, alike)
     if second is not None and not _tells_the_same(lead, second):
         text += f" {_also(evidence, second, serious)}"
+    text += _all_the_same(evidence, lead)
     shown = _first_of_each_rule(serious)
     return Verdict(
         text=text,
@@ -105,12 +141,21 @@ def _tells_the_same(lead: Finding, second: Finding) -> bool:
     return lead.connection == second.connection and bool(set(lead.frames) & set(second.frames))
 
 
+def _all_the_same(evidence: Evidence, lead: Finding) -> str:
+    """Where the trouble was overcome, that is part of the verdict."""
+    orderly = all(history.closing in ORDERLY for history in evidence.histories)
+    if not orderly or lead.side is Side.CAPTURE:
+        return ""
+    return " It closed in order all the same." if len(evidence.table) == 1 else " All closed in order all the same."
+
+
 def _where(evidence: Evidence, finding: Finding) -> str:
-    """ "Connection 3, 10.0.0.1:4000 to 10.0.0.2:80: ", or "" for the capture as a whole or its only connection."""
+    """ "10.0.0.1:4000 to 10.0.0.2:80 (from frame 11): ", or "" for the capture as a whole or its only connection."""
     if finding.connection is None or len(evidence.table) == 1:
         return ""
     client, server = evidence.table.endpoints(finding.connection)
-    return f"Connection {finding.connection + 1}, {address(client)} to {address(server)}: "
+    first = int(evidence.table.frame[evidence.table.bounds[finding.connection]])
+    return f"{address(client)} to {address(server)} (from frame {first}): "
 
 
 def _headline(evidence: Evidence, lead: Finding, alike: Sequence[Finding]) -> str:
@@ -119,12 +164,13 @@ def _headline(evidence: Evidence, lead: Finding, alike: Sequence[Finding]) -> st
         return f"{_where(evidence, lead)}{lead.summary}"
     if lead.rule in PHRASES:
         what = PHRASES[lead.rule]
-        return f"{concerned:,} of {len(evidence.table):,} connections {what}. The first: {_where(evidence, lead)}{lead.summary}"
+        example = f"For example {_where(evidence, lead)}{lead.summary}"
+        return f"{concerned:,} of {len(evidence.table):,} connections {what}. {example}"
     segments = sum(len(f.frames) for f in alike)
     what = RULES[lead.rule].title.lower()
     return (
-        f"{concerned:,} of {len(evidence.table):,} connections show {what} ({count(segments, 'frame')}). "
-        f"The most: {_where(evidence, lead)}{lead.summary}"
+        f"{concerned:,} of {len(evidence.table):,} connections show: {what} ({count(segments, 'frame')}). "
+        f"Most in: {_where(evidence, lead)}{lead.summary}"
     )
 
 
@@ -146,11 +192,13 @@ def _all_well(evidence: Evidence, findings: Sequence[Finding], limits: tuple[str
     openings = Counter(history.opening for history in evidence.histories)
     closings = Counter(history.closing for history in evidence.histories)
     opened = sum(openings[kind] for kind in ("three-way", "fast-open", "simultaneous"))
-    orderly = sum(closings[kind] for kind in ("client-first", "server-first", "simultaneous"))
+    orderly = sum(closings[kind] for kind in ORDERLY)
     if opened == total == orderly:
         start = "The connection opened, exchanged data and closed in order"
         if total > 1:
-            start = f"All {total:,} connections opened, exchanged data and closed in order"
+            start = (
+                f"{'Both' if total == 2 else f'All {total:,}'} connections opened, exchanged data and closed in order"
+            )
         text = f"{start}; {_who_closed(closings, total)}. Nothing went wrong that this capture shows."
     else:
         text = f"Nothing went wrong that this capture shows: {_tally(openings, closings, opened, orderly, total)}."

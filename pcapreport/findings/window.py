@@ -8,7 +8,7 @@ import numpy as np
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
-from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
+from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.wording import The, count, duration, first_of, side_name, times
 
 
@@ -72,8 +72,13 @@ def keep_alives(evidence: Evidence) -> Iterator[Finding]:
         numbers = group.frames(evidence)
         silent = unanswered(evidence, group)
         other = side_name(1 - group.side)
-        answer = "each was answered" if not silent else f"{count(silent, 'of them')}".replace("of thems", "of them")
-        outcome = answer if not silent else f"the last {count(silent, 'question')} got no answer"
+        outcome = (
+            "the last got no answer"
+            if silent == 1
+            else f"the last {silent:,} got no answer"
+            if silent
+            else "each was answered"
+        )
         summary = (
             f"{The(group.side)} sent {count(len(numbers), 'keep-alive')} ({first_of(numbers)}) to see whether the "
             f"{other} was still there; {outcome}."
@@ -110,16 +115,21 @@ def silent_peers(evidence: Evidence) -> Iterator[Finding]:
             continue
         numbers = group.frames(evidence)
         since = int(table.time_ns[group.rows[-1]] - table.time_ns[peer_last[group.rows[0]]])
-        other = 1 - group.side
+        other, last = 1 - group.side, int(table.frame[peer_last[group.rows[0]]])
         summary = (
-            f"The {side_name(other)} fell silent: its last segment is frame {int(table.frame[peer_last[group.rows[0]]])}, "
+            f"{The(other)} fell silent: its last segment is frame {last}, "
             f"and {count(len(numbers), 'attempt')} of the {side_name(group.side)} to reach it over {duration(since)} "
             f"({first_of(numbers)}) had no answer."
         )
-        why = (
-            Alternative("The network between the tap and that side failed, or a filter dropped its segments.", Confidence.MEDIUM),
-        )
+        path = Alternative("The path between the tap and that side failed, or a filter drops all.", Confidence.MEDIUM)
         yield finding(
-            evidence, "peer_silent", group.connection, SIDES[other] if len(SIDES) else Side.NETWORK, group.rows,
-            summary, None, Confidence.MEDIUM, why,
+            evidence,
+            "peer_silent",
+            group.connection,
+            SIDES[other],
+            group.rows,
+            summary,
+            None,
+            Confidence.MEDIUM,
+            (path,),
         )

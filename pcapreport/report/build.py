@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from pcapreport import __version__
 from pcapreport.capture.model import Capture
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding
@@ -21,6 +20,7 @@ from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import OPENER_TEXT, Endpoint
 from pcapreport.tcp.history import EndpointHistory
 from pcapreport.tcp.states import rule_texts
+from pcapreport.version import __version__
 
 METHOD = (
     "The capture was read as it stands; nothing was sent, resolved or looked up.",
@@ -67,8 +67,8 @@ def build_document(evidence: Evidence, findings: Sequence[Finding], options: Doc
         findings=[_finding(f, clock) for f in findings if f.connection is None],
         verdict=model.Verdict(
             text=verdict.text,
-            side=verdict.side,
-            confidence=verdict.confidence,
+            side=model.spelled(verdict.side),
+            confidence=model.spelled(verdict.confidence),
             findings=list(verdict.rules),
             evidence=list(verdict.evidence),
             cannot_know=list(verdict.cannot_know),
@@ -131,7 +131,9 @@ def _capture(capture: Capture, clock: Clock) -> model.Capture:
             )
             for one in capture.interfaces
         ],
-        problems=[model.Problem(code=p.code, message=p.message, offset=p.offset, frame=p.frame) for p in capture.problems],
+        problems=[
+            model.Problem(code=p.code, message=p.message, offset=p.offset, frame=p.frame) for p in capture.problems
+        ],
         byte_order=capture.byte_order,
         comments=[model.Comment(frame=frame, text=text) for frame, text in capture.comments],
         application=capture.application,
@@ -146,13 +148,16 @@ def _finding(finding: Finding, clock: Clock) -> model.Finding:
     doc = rules.RULES.get(finding.rule)
     return model.Finding(
         rule=finding.rule,
-        severity=finding.severity,
-        confidence=finding.confidence,
-        side=finding.side,
+        severity=model.spelled(finding.severity),
+        confidence=model.spelled(finding.confidence),
+        side=model.spelled(finding.side),
         frames=list(finding.frames),
         time_s=clock.maybe(finding.time_ns),
         summary=finding.summary,
-        alternatives=[model.Alternative(explanation=a.explanation, confidence=a.confidence) for a in finding.alternatives],
+        alternatives=[
+            model.Alternative(explanation=a.explanation, confidence=model.spelled(a.confidence))
+            for a in finding.alternatives
+        ],
         title=doc.title if doc else finding.rule,
         filter=frames_filter(finding.frames),
     )
@@ -171,7 +176,9 @@ def frames_filter(frames: Sequence[int], most: int = 40) -> str:
         start = previous = frame
     if not parts:
         return ""
-    return f"frame.number == {parts[0]}" if parts == [str(frames[0])] else f"frame.number in {{{', '.join(parts[:most])}}}"
+    return (
+        f"frame.number == {parts[0]}" if parts == [str(frames[0])] else f"frame.number in {{{', '.join(parts[:most])}}}"
+    )
 
 
 def _rules_used(connections: Sequence[model.Connection], findings: Sequence[Finding]) -> dict[str, str]:
@@ -233,7 +240,7 @@ class _Builder:
                     entered_s=clock.interval((item.earliest, item.latest)),
                     frame=item.frame,
                     rule=item.rule,
-                    certainty=item.certainty,
+                    certainty=cast(model.Certainty, item.certainty),
                     note=item.note,
                 )
                 for item in end.transitions
@@ -247,7 +254,7 @@ class _Builder:
                 expires_s=clock.interval(ledger.expires),
                 profile=ledger.profile,
                 two_msl_s=ledger.two_msl / SECOND,
-                ended_by=ledger.ended_by,
+                ended_by=model.spelled(ledger.ended_by),
                 ended_s=clock.maybe(ledger.ended_at),
                 ended_frame=ledger.ended_frame,
             ),

@@ -156,6 +156,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         caption=caption,
         stays=_stays,
         reason=_reason,
+        worst_first=lambda findings: sorted(findings, key=lambda f: wording.SEVERITY_RANK[f.severity]),
         finding_filter=_finding_filter,
         severity_rank=wording.SEVERITY_RANK,
         severity_mark=wording.SEVERITY_MARK,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pcapreport.findings.model import Finding, Severity
-from pcapreport.report.model import LadderRow
+from pcapreport.report.model import LadderRow, spelled
+from pcapreport.report.model import Severity as DocumentSeverity
 from pcapreport.report.segments import SENDERS, Row
 from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND
@@ -114,9 +115,9 @@ def _ladder_row(rows: Sequence[Row], states: _States, marks: Mapping[int, list[F
     )
 
 
-def worst(findings: Sequence[Finding]) -> str | None:
-    """The highest severity among findings, as the document spells it."""
-    return max((f.severity for f in findings), key=RANK.__getitem__) if findings else None
+def worst(findings: Sequence[Finding]) -> DocumentSeverity | None:
+    """The highest severity among findings."""
+    return spelled(max((f.severity for f in findings), key=RANK.__getitem__)) if findings else None
 
 
 def _gap(start: int, stop: int, before: LadderRow, clock: Clock) -> LadderRow:
@@ -204,7 +205,11 @@ def _ending(history: ConnectionHistory, last: LadderRow | None, clock: Clock, ca
             waits.append((ledger.expires[0], side, ledger))
     if waits and min(waits)[0] > capture_end:
         yield LadderRow(
-            kind="event", time_s=clock.seconds(capture_end), client_state=client, server_state=server, text="the capture ends"
+            kind="event",
+            time_s=clock.seconds(capture_end),
+            client_state=client,
+            server_state=server,
+            text="the capture ends",
         )
     for expires, side, ledger in sorted(waits, key=lambda wait: wait[:2]):
         client, server = ("CLOSED", server) if side == CLIENT else (client, "CLOSED")

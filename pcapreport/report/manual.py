@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 
 from pcapreport.errors import UsageError
-from pcapreport.findings.rules import RULES, RuleDoc
+from pcapreport.findings.rule_doc import RuleDoc
+from pcapreport.findings.rules import RULES
 
 WIDTH = 88
 

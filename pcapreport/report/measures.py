@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 
 Ints = npt.NDArray[np.int64]
+Kind = Literal["data", "retransmission", "ack", "window"]
 
 RESENT = frozenset(
     (
@@ -100,12 +101,16 @@ def _fresh_bytes(table: ConnectionTable, flow: Ints, order: Ints) -> Ints:
     return fresh
 
 
-def metrics(table: ConnectionTable, connection: int, sums: Totals, findings: Sequence[Finding], detailed: bool) -> Metrics:
+def metrics(
+    table: ConnectionTable, connection: int, sums: Totals, findings: Sequence[Finding], detailed: bool
+) -> Metrics:
     """The document's numbers of one connection; round trips only where asked for (they walk the rows)."""
     client, server = 2 * connection + CLIENT, 2 * connection + SERVER
     scales = window_scales(table, connection) if detailed else (None, None)
     resent = _resent(table, connection, findings)
-    isn = [number if seen else None for number, seen in zip(sums.isn[connection], sums.isn_seen[connection], strict=True)]
+    isn = [
+        number if seen else None for number, seen in zip(sums.isn[connection], sums.isn_seen[connection], strict=True)
+    ]
     handshake = sums.handshake_ns[connection]
     return Metrics(
         client_packets=sums.packets[client],
@@ -191,7 +196,13 @@ def series(rows: Sequence[Row], resent: frozenset[int], clock: Clock, most: int 
             continue
         acks = [(row.time_ns, row.ack or 0) for row in answers]
         edges = [(row.time_ns, (row.ack or 0) + row.window) for row in answers if not row.flags & Flag.SYN]
-        for kind, points in (("data", data), ("retransmission", again), ("ack", acks), ("window", edges)):
+        kinds: tuple[tuple[Kind, Sequence[tuple[int, int]]], ...] = (
+            ("data", data),
+            ("retransmission", again),
+            ("ack", acks),
+            ("window", edges),
+        )
+        for kind, points in kinds:
             if points:
                 kept = thinned(points, most)
                 times = [clock.seconds(time) for time, _ in kept]

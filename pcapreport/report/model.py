@@ -25,14 +25,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of every part of the document."""
 
 
-class Tool(Record):
+class Tool(Record, frozen=True, kw_only=True):
     """The program that made the document."""
 
     name: str
     version: str
 
 
-class Interface(Record):
+class Interface(Record, frozen=True, kw_only=True):
     """A capture interface."""
 
     link_type: int
@@ -45,7 +45,7 @@ class Interface(Record):
     drops: int | None = None
 
 
-class Problem(Record):
+class Problem(Record, frozen=True, kw_only=True):
     """Damage or an oddity of the capture file."""
 
     code: str
@@ -54,14 +54,14 @@ class Problem(Record):
     frame: int | None = None
 
 
-class Comment(Record):
+class Comment(Record, frozen=True, kw_only=True):
     """A comment stored in the capture; frame 0: about the whole."""
 
     frame: int
     text: str
 
 
-class Capture(Record):
+class Capture(Record, frozen=True, kw_only=True):
     """The evidence: which bytes were read and how sound they are."""
 
     file: str
@@ -87,14 +87,14 @@ class Capture(Record):
     encapsulations: list[str] = []
 
 
-class Endpoint(Record):
+class Endpoint(Record, frozen=True, kw_only=True):
     """One end of a connection."""
 
     address: str
     port: int
 
 
-class Transition(Record):
+class Transition(Record, frozen=True, kw_only=True):
     """One entry of a state history."""
 
     state: str
@@ -106,14 +106,14 @@ class Transition(Record):
     note: str = ""
 
 
-class TimeWaitRestart(Record):
+class TimeWaitRestart(Record, frozen=True, kw_only=True):
     """A segment that started 2MSL anew."""
 
     at_s: float
     frame: int
 
 
-class TimeWait(Record):
+class TimeWait(Record, frozen=True, kw_only=True):
     """The TIME-WAIT ledger of one endpoint."""
 
     entered_s: Interval
@@ -126,7 +126,7 @@ class TimeWait(Record):
     ended_frame: int | None = None
 
 
-class EndpointHistory(Record):
+class EndpointHistory(Record, frozen=True, kw_only=True):
     """What one endpoint's TCP went through."""
 
     history: list[Transition]
@@ -136,21 +136,21 @@ class EndpointHistory(Record):
     """Conclusions that later evidence contradicted, in words."""
 
 
-class Endpoints(Record):
+class Endpoints(Record, frozen=True, kw_only=True):
     """Both ends."""
 
     client: EndpointHistory
     server: EndpointHistory
 
 
-class Alternative(Record):
+class Alternative(Record, frozen=True, kw_only=True):
     """A competing explanation."""
 
     explanation: str
     confidence: Confidence
 
 
-class Finding(Record):
+class Finding(Record, frozen=True, kw_only=True):
     """Something that went wrong or is worth knowing, with every frame that shows it."""
 
     rule: str
@@ -167,7 +167,7 @@ class Finding(Record):
     """Wireshark display filter that shows the frames."""
 
 
-class Step(Record):
+class Step(Record, frozen=True, kw_only=True):
     """One line of the handshake or teardown table: what the standard expects against what was seen."""
 
     number: int
@@ -189,7 +189,7 @@ class Step(Record):
     """State of both sides after the step: "client SYN-SENT, server LISTEN"."""
 
 
-class LadderRow(Record):
+class LadderRow(Record, frozen=True, kw_only=True):
     """One row of the sequence diagram, top to bottom in capture order.
 
     kind: "segment" (one frame), "burst" (several data frames folded, with the pure ACKs that answer them),
@@ -225,7 +225,7 @@ class LadderRow(Record):
     """The worst of them."""
 
 
-class Series(Record):
+class Series(Record, frozen=True, kw_only=True):
     """One direction of the time-sequence plot. `kind` per point: data, retransmission, ack, window, syn, fin, rst."""
 
     sender: Sender
@@ -235,7 +235,7 @@ class Series(Record):
     """Relative sequence number: end of the data, ACK, or window edge."""
 
 
-class Detail(Record):
+class Detail(Record, frozen=True, kw_only=True):
     """What the page shows of a notable connection beyond its histories."""
 
     ladder: list[LadderRow]
@@ -248,7 +248,7 @@ class Detail(Record):
     """The connection told in two or three sentences."""
 
 
-class Metrics(Record):
+class Metrics(Record, frozen=True, kw_only=True):
     """Numbers of one connection; `client` means sent by the client. Null: not measurable here."""
 
     client_packets: int
@@ -274,7 +274,7 @@ class Metrics(Record):
     server_min_window: int | None = None
 
 
-class Connection(Record):
+class Connection(Record, frozen=True, kw_only=True):
     """One incarnation of a 4-tuple."""
 
     id: int
@@ -302,7 +302,7 @@ class Connection(Record):
     detail: Detail | None = None
 
 
-class Verdict(Record):
+class Verdict(Record, frozen=True, kw_only=True):
     """One sentence that answers: what happened, who did it, how do we know."""
 
     text: str
@@ -316,7 +316,7 @@ class Verdict(Record):
     """What this capture cannot tell."""
 
 
-class Document(Record):
+class Document(Record, frozen=True, kw_only=True):
     """The whole result for one capture."""
 
     schema_version: str
@@ -331,6 +331,11 @@ class Document(Record):
     """How the results were reached, in sentences; limits included."""
     rules: dict[str, str] = {}
     """Every rule named in the document (transition rules included) and what it says."""
+
+
+def spelled(word: str) -> Any:
+    """A word of one of the document's closed lists, as a plain string (decoding checks that it is in its list)."""
+    return str(word)
 
 
 def encode(document: Document) -> bytes:

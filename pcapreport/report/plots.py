@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INCHES = (7.6, 2.9)
 LEAST_POINTS = 6
 """Below this a plot says less than the packet table."""
-_SETTINGS: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "pcapreport", "font.size": 9.0}
+_SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "pcapreport", "font.size": 9.0}
 _GREY = "#7A8591"
 _GREEN = "#009E73"
 
@@ -47,7 +47,9 @@ def time_sequence(
         from matplotlib.figure import Figure
     except ImportError:
         return ""
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the user's own matplotlibrc must not change a report
+        matplotlib.rcParams.update(_SETTINGS)
         figure = Figure(figsize=INCHES, layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()

@@ -97,5 +97,7 @@ def window_scales(table: ConnectionTable, connection: int) -> tuple[int | None, 
         found[table.side[position]] = min(int(table.packets["window_scale"][row]), 14) if offered else -1
     client, server = found[CLIENT], found[SERVER]
     if client is None or server is None:
-        return (None if client is None else 0, None if server is None else 0) if -1 in (client, server) else (None, None)
+        return (
+            (None if client is None else 0, None if server is None else 0) if -1 in (client, server) else (None, None)
+        )
     return (client, server) if client >= 0 and server >= 0 else (0, 0)

@@ -91,7 +91,9 @@ def handshake_steps(rows: Sequence[Row], states: States, clock: Clock) -> list[S
     if syn is None:
         teller.missing(CLIENT, "SYN", "seq = j, no ACK")
     else:
-        teller.seen(syn, numbered("j", rows[syn].seq, rows[syn].raw_seq), "none", "a new number j, no ACK", "as expected", True)
+        teller.seen(
+            syn, numbered("j", rows[syn].seq, rows[syn].raw_seq), "none", "a new number j, no ACK", "as expected", True
+        )
     if other_syn is not None:
         _crossed(teller, other_syn)
     elif answer is None:
@@ -107,7 +109,12 @@ def _answer(teller: _Teller, index: int, letter: str) -> None:
     ack = row.ack or 0
     observed = f"ack = {ack}" + (": the SYN's data as well (fast open)" if ack > 1 else "")
     teller.seen(
-        index, numbered(letter, row.seq, row.raw_seq), numbered("j+1", ack, row.raw_ack), "ack = j+1 = 1", observed, ack >= 1
+        index,
+        numbered(letter, row.seq, row.raw_seq),
+        numbered("j+1", ack, row.raw_ack),
+        "ack = j+1 = 1",
+        observed,
+        ack >= 1,
     )
 
 
@@ -132,7 +139,12 @@ def _third(teller: _Teller, answer: int) -> None:
 def _crossed(teller: _Teller, other_syn: int) -> None:
     row = teller.rows[other_syn]
     teller.seen(
-        other_syn, numbered("k", row.seq, row.raw_seq), "none", "a SYN of its own: both open at once", "the SYNs cross", True
+        other_syn,
+        numbered("k", row.seq, row.raw_seq),
+        "none",
+        "a SYN of its own: both open at once",
+        "the SYNs cross",
+        True,
     )
     answers = sorted(
         (index, side) for side in (CLIENT, SERVER) if (index := teller.first(side, Flag.SYN | Flag.ACK)) is not None
@@ -202,7 +214,9 @@ def _fin_teller(index: int, letter: str) -> Callable[[_Teller], None]:
         expected = "seq = u: all its data sent" if first else "seq = w, ack = u+1"
         observed = f"seq = {row.end - 1}, ack = {row.ack}"
         if not first:
-            observed += ": acknowledges the first FIN" if covers else ": sent before the first FIN arrived, so the FINs crossed"
+            observed += (
+                ": acknowledges the first FIN" if covers else ": sent before the first FIN arrived, so the FINs crossed"
+            )
         number = numbered(letter, row.end - 1, (row.raw_seq + row.length) % (1 << 32))
         ack = "none" if row.ack is None else f"{row.ack} (raw {row.raw_ack})"
         teller.seen(index, number, ack, expected, observed, True if first or covers else None)

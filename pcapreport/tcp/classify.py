@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pcapreport.tcp.connections import CLIENT, SERVER
-from pcapreport.tcp.evidence import FIN, RST, Segment
+from pcapreport.tcp.evidence import FIN, Segment
 from pcapreport.tcp.history import Certainty, EndpointHistory
 from pcapreport.tcp.states import State
 
@@ -53,12 +53,12 @@ def classify_closing(
         return "never-opened"
     if any(State.CLOSING in _states(end) for end in ends):
         return "simultaneous"
-    fins = [next((s for s in segments if s.side == side and s.flags & FIN), None) for side in (CLIENT, SERVER)]
-    if fins[CLIENT] is not None and fins[SERVER] is not None:
-        return _first_closer(ends, fins[CLIENT].at <= fins[SERVER].at)
-    if fins[CLIENT] is None and fins[SERVER] is None:
-        return "open"
-    return "half-closed"
+    by_client, by_server = (
+        next((s for s in segments if s.side == side and s.flags & FIN), None) for side in (CLIENT, SERVER)
+    )
+    if by_client is not None and by_server is not None:
+        return _first_closer(ends, by_client.at <= by_server.at)
+    return "open" if by_client is by_server else "half-closed"
 
 
 def _reset_by(ends: tuple[EndpointHistory, EndpointHistory]) -> str | None:
@@ -79,8 +79,3 @@ def _first_closer(ends: tuple[EndpointHistory, EndpointHistory], client_fin_firs
         if State.FIN_WAIT_2 in _states(end) or State.TIME_WAIT in _states(end):
             return name
     return "client-first" if client_fin_first else "server-first"
-
-
-def ended_by_rst(segments: Sequence[Segment]) -> bool:
-    """Any RST at all."""
-    return any(s.flags & RST for s in segments)

@@ -45,7 +45,7 @@ class Segment(NamedTuple):
 
 
 def without_copies(segments: Sequence[Segment], settings: Settings) -> list[Segment]:
-    """Drop copies of SYN, FIN and RST segments made by the network or the capture: equal in all fields, close in time."""
+    """Drop copies of SYN, FIN and RST segments, made by network or capture: equal in all fields, close in time."""
     kept: list[Segment] = []
     last: dict[tuple[int, ...], int] = {}
     for segment in segments:

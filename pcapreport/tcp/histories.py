@@ -97,7 +97,17 @@ class _Candidates:
     def segments(self, connection: int) -> list[Segment]:
         """The segments of a connection as they are."""
         table, rows = self.table, self.chosen[self.bounds[connection] : self.bounds[connection + 1]]
-        columns = (table.time_ns, table.frame, table.side, table.flags, table.seq, table.end, table.ack, table.length, table.window)
+        columns = (
+            table.time_ns,
+            table.frame,
+            table.side,
+            table.flags,
+            table.seq,
+            table.end,
+            table.ack,
+            table.length,
+            table.window,
+        )
         return [Segment(*values) for values in zip(*(column[rows].tolist() for column in columns), strict=True)]
 
 

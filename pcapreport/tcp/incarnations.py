@@ -50,7 +50,9 @@ def _ambiguous_groups(
     bare = syns[(flags[syns] & Flag.ACK) == 0]
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     late = bare[~np.isin(bare, starts)]
-    late = late[(flags[starts[group[late]]] & (Flag.SYN | Flag.ACK) != Flag.SYN) | (lower[late] != lower[starts[group[late]]])]
+    late = late[
+        (flags[starts[group[late]]] & (Flag.SYN | Flag.ACK) != Flag.SYN) | (lower[late] != lower[starts[group[late]]])
+    ]
     wanted = np.unique(np.concatenate([group[renumbered], group[late]]))
     ends = np.append(starts[1:], len(group))
     return [(int(starts[g]), int(ends[g])) for g in wanted]
@@ -126,7 +128,11 @@ class _Walker:
             if self.side[j] == self.side[i]:
                 if flags & Flag.SYN and self.seq[j] != self.seq[i] and not flags & Flag.ACK:
                     return False
-            elif flags & (Flag.SYN | Flag.RST) and flags & Flag.ACK and 0 <= sequence.distance(self.ack[j], wanted) <= most:
+            elif (
+                flags & (Flag.SYN | Flag.RST)
+                and flags & Flag.ACK
+                and 0 <= sequence.distance(self.ack[j], wanted) <= most
+            ):
                 return True
         return False
 

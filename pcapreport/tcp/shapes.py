@@ -62,7 +62,9 @@ def reconstruct_alike(
             break
         guards: set[Guard] = set()
         moments = [Moment.of_row(row, int(time), guards) for row, time in enumerate(rows[:, left[0]])]
-        traced = reconstruct([s._replace(at=m, frame=i) for i, (s, m) in enumerate(zip(shape, moments, strict=False))], moments[-1])
+        traced = reconstruct(
+            [s._replace(at=m, frame=i) for i, (s, m) in enumerate(zip(shape, moments, strict=False))], moments[-1]
+        )
         if traced.client.withdrawn or traced.server.withdrawn:
             break  # their sentences name frames
         alike = left[passing(guards, rows[:, left])]
@@ -71,7 +73,10 @@ def reconstruct_alike(
         left = left[~np.isin(left, alike)]
     for index in left.tolist():
         done[index] = reconstruct(
-            [s._replace(at=t, frame=f) for s, t, f in zip(shape, times[:, index].tolist(), frames[:, index].tolist(), strict=True)],
+            [
+                s._replace(at=t, frame=f)
+                for s, t, f in zip(shape, times[:, index].tolist(), frames[:, index].tolist(), strict=True)
+            ],
             capture_end,
         )
     return [history for history in done if history is not None]
@@ -91,7 +96,7 @@ class _Stamp:
     def __init__(self, times: Times, frames: Ints) -> None:
         self._times = times
         self._frames = frames
-        self._count = times.shape[1]
+        self._count: int = times.shape[1]
         self._values: dict[Sum, list[int]] = {}
 
     def endpoint(self, end: EndpointHistory) -> list[EndpointHistory]:
@@ -107,9 +112,10 @@ class _Stamp:
         if not isinstance(time, Moment):
             return (time,) * self._count
         made = time.sum
-        if made not in self._values:
-            self._values[made] = made.over(self._times).tolist()
-        return self._values[made]
+        values = self._values.get(made)
+        if values is None:
+            values = self._values[made] = made.over(self._times).tolist()
+        return values
 
     def _frame(self, row: int | None) -> Sequence[int | None]:
         return (None,) * self._count if row is None else self._frames[row].tolist()

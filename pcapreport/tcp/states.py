@@ -77,9 +77,15 @@ def _table() -> Mapping[tuple[State, Input], Rule]:
         (_S.CLOSED, _I.SEND_SYN): Rule("E1", _S.SYN_SENT, "sent a SYN (RFC 9293 3.5)"),
         (_S.LISTEN, _I.SEND_SYN_ACK): Rule("E3", _S.SYN_RECEIVED, "answered a SYN (RFC 9293 3.10.7.2)"),
         (_S.SYN_SENT, _I.RECEIVE_SYN_ACK): Rule("E4", _S.ESTABLISHED, "its SYN was answered (RFC 9293 3.10.7.3)"),
-        (_S.SYN_SENT, _I.RECEIVE_SYN): Rule("E5", _S.SYN_RECEIVED, "the SYNs crossed: simultaneous open (RFC 9293 MUST-10)"),
-        (_S.SYN_RECEIVED, _I.RECEIVE_ACK_OF_SYN): Rule("E6", _S.ESTABLISHED, "its SYN was acknowledged (RFC 9293 3.10.7.4)"),
-        (_S.SYN_RECEIVED, _I.RECEIVE_RST): Rule("E7", _S.CLOSED, "reset before it was established; a listener stays in LISTEN"),
+        (_S.SYN_SENT, _I.RECEIVE_SYN): Rule(
+            "E5", _S.SYN_RECEIVED, "the SYNs crossed: simultaneous open (RFC 9293 MUST-10)"
+        ),
+        (_S.SYN_RECEIVED, _I.RECEIVE_ACK_OF_SYN): Rule(
+            "E6", _S.ESTABLISHED, "its SYN was acknowledged (RFC 9293 3.10.7.4)"
+        ),
+        (_S.SYN_RECEIVED, _I.RECEIVE_RST): Rule(
+            "E7", _S.CLOSED, "reset before it was established; a listener stays in LISTEN"
+        ),
         (_S.SYN_SENT, _I.RECEIVE_RST): Rule("E8", _S.CLOSED, "refused: a RST acknowledged its SYN (RFC 9293 3.10.7.3)"),
         (_S.ESTABLISHED, _I.SEND_FIN): Rule("E9", _S.FIN_WAIT_1, "closed first: sent a FIN (RFC 9293 3.6)"),
         (_S.SYN_RECEIVED, _I.SEND_FIN): Rule("E9", _S.FIN_WAIT_1, "closed before it was established (RFC 9293 3.6)"),
@@ -90,22 +96,34 @@ def _table() -> Mapping[tuple[State, Input], Rule]:
         (_S.FIN_WAIT_1, _I.RECEIVE_FIN_AND_ACK_OF_FIN): Rule(
             "E14", _S.TIME_WAIT, "one segment brought the FIN and the ACK of its own (RFC 9293 3.3.2 note 2)"
         ),
-        (_S.FIN_WAIT_2, _I.RECEIVE_FIN): Rule("E15", _S.TIME_WAIT, "the other side's FIN arrived; 2MSL starts (RFC 9293 3.6)"),
+        (_S.FIN_WAIT_2, _I.RECEIVE_FIN): Rule(
+            "E15", _S.TIME_WAIT, "the other side's FIN arrived; 2MSL starts (RFC 9293 3.6)"
+        ),
         (_S.FIN_WAIT_2, _I.RECEIVE_FIN_AND_ACK_OF_FIN): Rule(
             "E15", _S.TIME_WAIT, "the other side's FIN arrived; 2MSL starts (RFC 9293 3.6)"
         ),
-        (_S.ESTABLISHED, _I.RECEIVE_FIN_AND_ACK_OF_FIN): Rule("E10", _S.CLOSE_WAIT, "the other side's FIN arrived (RFC 9293 3.6)"),
-        (_S.CLOSING, _I.RECEIVE_ACK_OF_FIN): Rule("E16", _S.TIME_WAIT, "its FIN was acknowledged; 2MSL starts (RFC 9293 3.6)"),
+        (_S.ESTABLISHED, _I.RECEIVE_FIN_AND_ACK_OF_FIN): Rule(
+            "E10", _S.CLOSE_WAIT, "the other side's FIN arrived (RFC 9293 3.6)"
+        ),
+        (_S.CLOSING, _I.RECEIVE_ACK_OF_FIN): Rule(
+            "E16", _S.TIME_WAIT, "its FIN was acknowledged; 2MSL starts (RFC 9293 3.6)"
+        ),
         (_S.LAST_ACK, _I.RECEIVE_ACK_OF_FIN): Rule("E17", _S.CLOSED, "its FIN was acknowledged: done (RFC 9293 3.6)"),
         (_S.TIME_WAIT, _I.TIMEOUT): Rule("E19", _S.CLOSED, "2MSL ran out (RFC 9293 3.6.1)"),
-        (_S.TIME_WAIT, _I.NEW_INCARNATION): Rule("E19", _S.CLOSED, "a new connection took the ports (RFC 9293 MAY-2, RFC 6191)"),
-        (_S.FIN_WAIT_2, _I.TIMEOUT): Rule("E24", _S.CLOSED, "an orphan's FIN-WAIT-2 ran out, or its process was gone (RFC 9293 SHLD-3)"),
+        (_S.TIME_WAIT, _I.NEW_INCARNATION): Rule(
+            "E19", _S.CLOSED, "a new connection took the ports (RFC 9293 MAY-2, RFC 6191)"
+        ),
+        (_S.FIN_WAIT_2, _I.TIMEOUT): Rule(
+            "E24", _S.CLOSED, "an orphan's FIN-WAIT-2 ran out, or its process was gone (RFC 9293 SHLD-3)"
+        ),
     }
     for state in _SYNCHRONIZED:
         cells[state, _I.RECEIVE_RST] = Rule("E20", _S.CLOSED, "reset by the other side (RFC 9293 3.10.7.4)")
     for state in (_S.SYN_SENT, _S.SYN_RECEIVED, *_SYNCHRONIZED):
         cells[state, _I.SEND_RST] = Rule("E21", _S.CLOSED, "sent a RST (RFC 9293 3.5.2)")
-        cells.setdefault((state, _I.NEW_INCARNATION), Rule("E22", _S.CLOSED, "gone: it opened a new connection on the same ports"))
+        cells.setdefault(
+            (state, _I.NEW_INCARNATION), Rule("E22", _S.CLOSED, "gone: it opened a new connection on the same ports")
+        )
     return MappingProxyType(cells)
 
 
@@ -126,8 +144,10 @@ def rule_texts() -> dict[str, str]:
     """What each transition rule says, by id."""
     texts: dict[str, str] = dict(EXTRA_RULES)
     for (state, given), rule in TABLE.items():
-        line = f"{state} to {rule.to} when it {given}" if given.name.startswith("SEND") else (
-            f"{state} to {rule.to} when {given}"
+        line = (
+            f"{state} to {rule.to} when it {given}"
+            if given.name.startswith("SEND")
+            else (f"{state} to {rule.to} when {given}")
         )
         texts[rule.id] = f"{texts[rule.id]}; {line}" if rule.id in texts else f"{rule.why}: {line}"
     return texts

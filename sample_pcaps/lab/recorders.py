@@ -141,23 +141,6 @@ class SplitByVersion:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A file that lost its last bytes, as when the recorder was killed in the middle of a record."""
-
-    recorder: Recorder
-    missing: int = 20
-
-    @property
-    def suffix(self) -> str:
-        """The ending of the file name."""
-        return self.recorder.suffix
-
-    def encode(self, frames: Sequence[Frame]) -> bytes:
-        """Encode the frames and drop the end."""
-        return self.recorder.encode(frames)[: -self.missing]
-
-
-@dataclass(frozen=True)
 class Gzipped:
     """A capture compressed with gzip; the same frames give the same bytes."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.bench import EthernetBench, PathBench
 from lab.path import AT_CLIENT, AT_SERVER
-from lab.recorders import ETHERNET, RAW, Cut, Gzipped, Interface, Pcap, Pcapng, SplitByVersion, Twice
+from lab.recorders import ETHERNET, RAW, Gzipped, Interface, Pcap, Pcapng, SplitByVersion, Twice
 from lab.scenarios.registry import on_ethernet, on_path
 from lab.talk import close_after, exchange, receive, request, text
 
@@ -68,14 +68,6 @@ def captured_twice(bench: PathBench) -> None:
     client, server = bench.connect()
     exchange(client, server)
     close_after(server, client)
-
-
-@on_path(Cut(Pcap()))
-def cut_in_mid_record(bench: PathBench) -> None:
-    """The file ends in the middle of its last record, the final ACK."""
-    client, server = bench.connect()
-    exchange(client, server)
-    close_after(client, server)
 
 
 @on_path(Pcap(ETHERNET, nanoseconds=True), delay=0.002)

@@ -1,0 +1,22 @@
+"""Columns of the packet table in the order of the connection table."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.capture.packet_table import Option
+from pcapreport.tcp.connections import ConnectionTable
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+def column(table: ConnectionTable, name: str) -> Ints:
+    """One value per row of `table`, as 64-bit integers."""
+    return table.packets[name][table.row].astype(np.int64)
+
+
+def stamped(table: ConnectionTable) -> Bools:
+    """Per row: it carries TCP timestamps."""
+    return np.asarray((column(table, "options") & Option.TIMESTAMP) != 0)
