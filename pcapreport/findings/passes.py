@@ -178,7 +178,10 @@ class _Work:
         syn = np.full(2 * len(table), count)
         at = np.flatnonzero((table.flags & Flag.SYN) != 0)[::-1]
         syn[self.flow[at]] = at
-        foreign |= seen & (np.arange(count) < syn[self.flow]) & (np.abs(table.seq) > 1 << 20)
+        top = np.zeros(2 * len(table), np.int64)
+        np.maximum.at(top, self.flow, np.where((table.flags & Flag.RST) == 0, table.end, 0))
+        strange = (table.ack < 0) | (table.ack > top[self.flow ^ 1]) | (np.abs(table.seq) > 1 << 20)
+        foreign |= seen & (np.arange(count) < syn[self.flow]) & strange
         order = np.argsort(self.flow, kind="stable")
         steps = np.abs(np.diff(table.seq[order])) > FAR
         steps &= np.diff(self.flow[order]) == 0

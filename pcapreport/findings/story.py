@@ -123,13 +123,15 @@ def _time_wait(side: int, ledger: TimeWait, zero: int) -> str:
     until, length = _span(ledger.expires, zero), duration(ledger.two_msl)
     begin = f"{The(side)} entered TIME-WAIT at {entered} s"
     if ledger.ended_by == "expiry":
-        return f"{begin} and left it at {until} s (2MSL of {length}, profile {ledger.profile})."
+        return f"{begin} and left it at {until} s (2MSL {length}, profile {ledger.profile})."
     at = f" (frame {ledger.ended_frame})" if ledger.ended_frame else ""
     if ledger.ended_by == "reset":
         return f"{begin}; a RST{at} ended it early."
     if ledger.ended_by == "reuse":
         return f"{begin}; a new connection on the same ports{at} ended it early."
-    return f"{begin} and stays there until {until} s (2MSL of {length}, profile {ledger.profile}); the capture ends before."
+    return (
+        f"{begin} and stays there until {until} s (2MSL {length}, profile {ledger.profile}); the capture ends before."
+    )
 
 
 def _span(bounds: tuple[int | None, int | None], zero: int) -> str:

@@ -215,9 +215,10 @@ def unanswered_fins(evidence: Evidence) -> Iterator[Finding]:
         numbers = group.frames(evidence)
         heard = rows[(table.side[rows] != group.side) & passes.live[rows]]
         rest = f"its last word is {frames([int(table.frame[heard[-1]])])}" if len(heard) else "it sent nothing more"
+        silence = duration(end - int(table.time_ns[group.rows[0]]))
         summary = (
             f"{The(group.side)} sent its FIN {times(len(numbers))} ({first_of(numbers)}) and the "
-            f"{side_name(1 - group.side)} never acknowledged it in {duration(end - int(table.time_ns[group.rows[0]]))}; {rest}."
+            f"{side_name(1 - group.side)} never acknowledged it in {silence}; {rest}."
         )
         others = (Alternative("The network lost the FIN or its acknowledgment each time.", Confidence.MEDIUM),)
         yield finding(
@@ -258,10 +259,10 @@ def half_closed(evidence: Evidence) -> Iterator[Finding]:
 def _went_on(evidence: Evidence, group: Group, fin: int) -> Finding:
     table = evidence.table
     data = int(table.length[group.rows].sum())
-    span = int(table.time_ns[group.rows[-1]] - table.time_ns[fin])
+    span = duration(max(int(table.time_ns[group.rows[-1]] - table.time_ns[fin]), 0))
     summary = (
-        f"{The(1 - group.side)} closed its direction in frame {int(table.frame[fin])}; the {side_name(group.side)} knew "
-        f"it and sent {count(data, 'byte')} more in {count(len(group.rows), 'segment')} over the next {duration(max(span, 0))}."
+        f"{The(1 - group.side)} closed its direction in frame {int(table.frame[fin])}; the {side_name(group.side)} "
+        f"knew it and sent {count(data, 'byte')} more in {count(len(group.rows), 'segment')} over the next {span}."
     )
     rows = np.concatenate([[fin], group.rows])
     return finding(evidence, "half_closed", group.connection, SIDES[1 - group.side], rows, summary)
@@ -274,8 +275,8 @@ def _never_closed(evidence: Evidence, connection: int, fin: int) -> Iterator[Fin
     if waited < evidence.settings.unanswered_ns or passes.acked_at_end[fin] < table.end[fin]:
         return
     summary = (
-        f"{The(closer)} closed in frame {int(table.frame[fin])}; the {side_name(1 - closer)} acknowledged that but had not "
-        f"closed its own side {duration(waited)} later, when the capture ends: it stays in CLOSE-WAIT."
+        f"{The(closer)} closed in frame {int(table.frame[fin])}; the {side_name(1 - closer)} acknowledged that but "
+        f"had not closed its own side {duration(waited)} later, when the capture ends: it stays in CLOSE-WAIT."
     )
     others = (Alternative("Its FIN was not captured, or it still had something to send.", Confidence.LOW),)
     yield finding(
