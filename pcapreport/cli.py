@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import io
 import os
 import shutil
 import sys
@@ -29,6 +29,15 @@ def _option(*names: str, **kwargs: Any) -> Callable[[Command], Command]:
     return click.option(*names, envvar=PREFIX + long.replace("-", "_").upper(), show_envvar=False, **kwargs)
 
 
+def _note_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    if value:
+        context.ensure_object(set).add("debug")
+    return value
+
+
+_debug_option = _option("--debug", is_flag=True, callback=_note_debug, help="Show a traceback for errors.")
+
+
 def _analysis_options(command: Command) -> Command:
     """Options of every command that reads captures."""
     for decorate in reversed(
@@ -48,18 +57,24 @@ def _analysis_options(command: Command) -> Command:
                 metavar="N",
                 help="Connections told in detail; the JSON always holds all.",
             ),
-            _option("--debug", is_flag=True, help="Show a traceback for errors."),
+            _debug_option,
         )
     ):
         command = decorate(command)
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="pcapreport")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Reports on the TCP connections in packet captures: each side's states, what went wrong, and the evidence."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        sys.exit(errors.EXIT_USAGE)
     context.default_map = _configured(context.command)
 
 
@@ -69,19 +84,36 @@ def _configured(command: click.Command) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     try:
-        given = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("pcapreport", {})
+        given: Any = tomllib.loads(path.read_text("utf-8"))
+        for key in ("tool", "pcapreport"):
+            given = given.get(key, {})
+            if not isinstance(given, dict):
+                raise ValueError(f"{key} is no table")
     except (OSError, ValueError) as error:
         raise errors.UsageError(f"pyproject.toml: {error}; correct it") from error
-    wanted = {key.replace("-", "_"): value for key, value in given.items()}
+    wanted = {key.replace("_", "-"): _listed(value) for key, value in given.items()}
     commands = command.commands.items() if isinstance(command, click.Group) else ()
-    known = {name: {p.name for p in sub.params if isinstance(p, click.Option) and p.name} for name, sub in commands}
-    unknown = set(wanted) - set().union(*known.values())
+    known = {name: {_long(p): p.name for p in sub.params if isinstance(p, click.Option)} for name, sub in commands}
+    valid = {option for options in known.values() for option in options}
+    unknown = sorted(set(wanted) - valid)
     if unknown:
-        valid = ", ".join(sorted(key.replace("_", "-") for key in set().union(*known.values())))
         raise errors.UsageError(
-            f"pyproject.toml: [tool.pcapreport] has no {', '.join(sorted(unknown))}; valid: {valid}"
+            f"pyproject.toml: [tool.pcapreport] has no {', '.join(unknown)}; valid: {', '.join(sorted(valid))}"
         )
-    return {name: {key: value for key, value in wanted.items() if key in names} for name, names in known.items()}
+    return {
+        name: {parameter: wanted[option] for option, parameter in options.items() if parameter and option in wanted}
+        for name, options in known.items()
+    }
+
+
+def _long(option: click.Option) -> str:
+    """The name users know: "fail-on" of --fail-on."""
+    return max(option.opts, key=len).lstrip("-")
+
+
+def _listed(value: Any) -> Any:
+    """A TOML list as the command line spells it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -> frozenset[str]:
@@ -151,7 +183,7 @@ def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: 
     progress = _Progress(options["quiet"], options["verbose"])
     entries = session.run(request, progress.tell, progress.plan)
     progress.finish()
-    click.echo(str(Path(output) / "index.html"))
+    _say(str(Path(output) / "index.html"))
     sys.exit(session.exit_code(entries, fail_on))
 
 
@@ -181,13 +213,15 @@ class _Progress:
 
     def __init__(self, quiet: bool, verbose: bool) -> None:
         self.quiet, self.verbose = quiet, verbose
-        self.total = self.count = 0
+        self.total = self.count = self.before = 0
         self.live = not quiet and not verbose and sys.stderr.isatty()
 
-    def plan(self, total: int, skipped: int) -> None:
+    def plan(self, total: int, before: int, skipped: int) -> None:
         """Called once, before the first capture."""
-        self.total = total
-        if skipped and self.verbose:
+        self.total, self.before = total, before
+        if not total:
+            click.echo(f"no captures there, only {skipped} other files" if skipped else "no captures there", err=True)
+        elif skipped and self.verbose:
             click.echo(f"{skipped} other files are no captures", err=True)
 
     def tell(self, entry: Any) -> None:
@@ -211,38 +245,39 @@ class _Progress:
         """Called once, after the last."""
         self._clear()
         if not self.quiet:
-            click.echo(f"{self.count} of {self.total} captures done", err=True)
+            earlier = f", {self.before} of them by an earlier run" if self.before else ""
+            click.echo(f"{self.count} of {self.total} captures done{earlier}", err=True)
 
 
 @cli.command()
 @click.argument("capture", metavar="CAPTURE")
-@click.option(
+@_option(
     "--connection", type=click.IntRange(1), metavar="N", help="Draw this connection; default: the most notable one."
 )
 @_analysis_options
 def show(capture: str, connection: int | None, time_wait: str, max_connections: int, debug: bool) -> None:
     """Print the summary of CAPTURE (or -), then the ladder of one connection."""
     from pcapreport import pipeline
+    from pcapreport.batch.work import opened
     from pcapreport.report.build import DocumentOptions
     from pcapreport.report.ladder_text import ladder_text, summary_text
 
     only = None if connection is None else connection - 1
     options = DocumentOptions(details=max_connections, only=only, effective={"time_wait": time_wait})
-    source: Any = sys.stdin.buffer if capture == "-" else capture
     name = "stdin" if capture == "-" else os.path.basename(capture)
-    document = pipeline.analyze(source, name=name, settings=_settings(time_wait), options=options)
+    document = pipeline.analyze(opened(capture), name=name, settings=_settings(time_wait), options=options)
+    connections = document.connections
+    if connection is not None and connection > len(connections):
+        raise errors.UsageError(f"{name}: there is no connection {connection}; connections in it: {len(connections)}")
     click.echo(summary_text(document))
-    if not document.connections:
-        return
-    if connection is not None and connection > len(document.connections):
-        raise errors.UsageError(
-            f"{name}: has {len(document.connections)} connections; there is no connection {connection}"
-        )
-    detailed = [c for c in document.connections if c.detail is not None]
-    chosen = document.connections[connection - 1] if connection else _most_notable(detailed or document.connections)
-    width = max(80, min(shutil.get_terminal_size((100, 24)).columns, 140))
-    click.echo("")
-    click.echo(ladder_text(chosen, width))
+    if connections:
+        detailed = [c for c in connections if c.detail is not None]
+        chosen = connections[connection - 1] if connection else _most_notable(detailed or connections)
+        width = max(80, min(shutil.get_terminal_size((100, 24)).columns, 140))
+        click.echo("")
+        click.echo(ladder_text(chosen, width))
+    if not document.capture.complete:
+        sys.exit(errors.EXIT_SOME_UNREADABLE)
 
 
 def _most_notable(connections: Sequence[Any]) -> Any:
@@ -266,7 +301,7 @@ def rules(rule: str | None) -> None:
     "--format", "formats", default="html", show_default=True, callback=_formats, metavar="LIST", help="html, json, md."
 )
 @_option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR")
-@_option("--debug", is_flag=True, help="Show a traceback for errors.")
+@_debug_option
 def render(document: str, output: str | None, formats: frozenset[str], templates: str | None, debug: bool) -> None:
     """Write the page(s) of a saved result document again."""
     from pcapreport.batch.work import render_formats
@@ -284,7 +319,7 @@ def render(document: str, output: str | None, formats: frozenset[str], templates
     for name, data in render_formats(saved, formats, Path(templates) if templates else None):
         target = folder / f"{path.name.removesuffix('.json')}.{name}"
         target.write_bytes(data)
-        click.echo(str(target))
+        _say(str(target))
 
 
 @cli.command()
@@ -297,9 +332,9 @@ def verify(report: str, capture: str) -> None:
     with open(capture, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest in Path(report).read_text("utf-8", errors="replace"):
-        click.echo(f"{report} was made from {capture} (SHA-256 {digest})")
+        _say(f"{report} was made from {capture} (SHA-256 {digest})")
         return
-    click.echo(f"{report} was not made from {capture}, whose SHA-256 is {digest}")
+    _say(f"{report} was not made from {capture}, whose SHA-256 is {digest}")
     sys.exit(1)
 
 
@@ -313,6 +348,13 @@ def schema() -> None:
     click.echo(json.dumps(model.schema(), indent=2, ensure_ascii=False))
 
 
+def _say(text: str) -> None:
+    """A line on standard output that may hold a file's name."""
+    from pcapreport.report.wording import visible
+
+    click.echo(visible(text))
+
+
 def _fail(message: str, code: int) -> NoReturn:
     from pcapreport.report.wording import visible
 
@@ -320,42 +362,40 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _guarded(run: Callable[[], None]) -> Callable[[], None]:
-    @functools.wraps(run)
-    def guarded() -> None:
-        debug = "--debug" in sys.argv
-        try:
-            run()
-        except errors.PcapReportError as error:
-            if debug:
-                raise
-            _fail(
-                str(error),
-                errors.EXIT_NOTHING_ANALYSED if isinstance(error, errors.UnreadableCapture) else error.exit_code,
-            )
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-        except KeyboardInterrupt:
-            _fail("interrupted; run the same command again to do the rest", errors.EXIT_INTERRUPTED)
-        except OSError as error:
-            if debug:
-                raise
-            _fail(
-                f"{error.filename or 'output'}: {error.strerror or error}; check the path and its permissions",
-                errors.EXIT_USAGE,
-            )
-
-    return guarded
+def _usage(error: click.ClickException) -> str:
+    """Click's message as one line, and where to read more."""
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    context = getattr(error, "ctx", None)
+    return f"{message}; see {context.command_path if context else 'pcapreport'} --help"
 
 
-@_guarded
+def _told(error: Exception) -> tuple[str, int]:
+    """One line for an error, and the exit code."""
+    if isinstance(error, click.ClickException):
+        return _usage(error), error.exit_code
+    if isinstance(error, errors.UnreadableCapture):
+        return str(error), errors.EXIT_NOTHING_ANALYSED
+    if isinstance(error, errors.PcapReportError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):
+        place, reason = error.filename or "output", error.strerror or error
+        return f"{place}: {reason}; check the path and its permissions", errors.EXIT_USAGE
+    return (
+        f"internal error ({type(error).__name__}: {error}); please report it, --debug shows where",
+        errors.EXIT_NOTHING_ANALYSED,
+    )
+
+
 def main() -> None:
     """Entry point of the `pcapreport` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the ladder's lines on a terminal that has no such characters
+    asked: set[str] = set()
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        raise KeyboardInterrupt from None
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        cli.main(standalone_mode=False, obj=asked)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _fail("interrupted; run the same command again to do the rest", errors.EXIT_INTERRUPTED)
+    except Exception as error:
+        if "debug" in asked:
+            raise
+        _fail(*_told(error))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from pcapreport.capture import Capture, read_capture
-from pcapreport.findings import find_all
+from pcapreport.findings import find_in
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
 from pcapreport.report.build import DocumentOptions, build_document
@@ -31,7 +31,7 @@ def analyze(
     `name` is what the document calls the file. Raises UnreadableCapture where the bytes are no capture at all; damage
     after a sound start is told in the document.
     """
-    with _no_cycle_collection():
+    with without_cycle_collection():
         return analyze_capture(read_capture(source, name=name), settings or Settings(), options or DocumentOptions())
 
 
@@ -40,11 +40,11 @@ def analyze_capture(capture: Capture, settings: Settings, options: DocumentOptio
     table = find_connections(capture.table)
     histories = list(reconstruct_all(table, capture.last_ns or 0, settings))
     evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
-    return build_document(evidence, find_all(capture, table, histories, settings), options)
+    return build_document(evidence, find_in(evidence), options)
 
 
 @contextmanager
-def _no_cycle_collection() -> Iterator[None]:
+def without_cycle_collection() -> Iterator[None]:
     """Histories and documents are trees of many small objects without cycles: looking for some takes half the time."""
     was_on = gc.isenabled()
     gc.disable()

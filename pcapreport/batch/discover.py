@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -25,7 +26,8 @@ class Job(NamedTuple):
     source: str
     """Path to open, or "-"."""
     name: str
-    """Relative POSIX path below the output directory, without ".html" or ".json"; also what the report calls it."""
+    """Relative POSIX path below the output directory, without ".html" or ".json"; also what the report calls it.
+    Always text: bytes of a file name that are no UTF-8 are written as escapes."""
 
 
 class Found(NamedTuple):
@@ -40,7 +42,9 @@ def discover(paths: Sequence[str]) -> Found:
     """The captures that `paths` (files, directories, "-") name, each once, in a stable order.
 
     A file named by the user is always taken. In a directory a file is taken if its first bytes say it is a capture,
-    or its name claims so (then its report says what is wrong with it). Raises UsageError for a path that is not there.
+    or its name claims so (then its report says what is wrong with it); a pipe or a device never, for reading it might
+    wait for ever. A directory that cannot be listed is a job of its own, so that it is reported. Raises UsageError for
+    a path that is not there.
     """
     jobs: list[Job] = []
     skipped = 0
@@ -49,26 +53,45 @@ def discover(paths: Sequence[str]) -> Found:
             jobs.append(Job(path, "stdin"))
         elif os.path.isdir(path):
             found, others = _walk(Path(path))
-            jobs.extend(Job(os.path.join(path, name), name) for name in found)
+            jobs.extend(Job(os.path.join(path, name), _text(name)) for name in found)
             skipped += others
         elif os.path.exists(path):
-            jobs.append(Job(path, os.path.basename(os.path.abspath(path))))
+            jobs.append(Job(path, _text(os.path.basename(os.path.abspath(path)))))
         else:
             raise UsageError(f"{path}: no such file or directory")
     return Found(_with_unique_names(_once(jobs)), skipped)
 
 
+def is_stream(source: str | Path) -> bool:
+    """Standard input, a pipe, a device: it can be read once, and only by the process that was given it."""
+    if source == STANDARD_INPUT:
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(source).st_mode)
+    except OSError:
+        return False
+
+
 def _walk(top: Path) -> tuple[list[str], int]:
-    found, others = [], 0
-    for folder, folders, files in os.walk(top):
+    found: list[str] = []
+    others = 0
+
+    def unlisted(error: OSError) -> None:
+        found.append(Path(error.filename).relative_to(top).as_posix())
+
+    for folder, folders, files in os.walk(top, onerror=unlisted):
         folders.sort()
         for file in sorted(files):
             full = Path(folder, file)
-            if claims_to_be_capture(file) or looks_like_capture(full):
+            if not is_stream(full) and (claims_to_be_capture(file) or looks_like_capture(full)):
                 found.append(full.relative_to(top).as_posix())
             else:
                 others += 1
     return found, others
+
+
+def _text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def claims_to_be_capture(name: str) -> bool:
@@ -98,21 +121,23 @@ def looks_like_capture(path: Path) -> bool:
 
 
 def _once(jobs: Iterable[Job]) -> list[Job]:
-    return list(
-        {os.path.realpath(job.source) if job.source != STANDARD_INPUT else job.source: job for job in jobs}.values()
-    )
+    """Each file as it was named first."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(job.source if job.source == STANDARD_INPUT else os.path.realpath(job.source), job)
+    return list(first.values())
 
 
 def _with_unique_names(jobs: list[Job]) -> list[Job]:
     """Names from several directories may meet: then each is put below the name of its directory, or numbered."""
     taken: Counter[str] = Counter(job.name for job in jobs)
-    used: set[str] = set()
+    used = {"index"}  # the batch page
     out = []
     for job in jobs:
         name = job.name
         if taken[name] > 1:
-            top = job.source.removesuffix(name).rstrip("/\\")
-            name = f"{os.path.basename(os.path.abspath(top or '.'))}/{name}"
+            top = os.path.abspath(job.source.removesuffix(name).rstrip("/\\") or ".")
+            name = f"{_text(os.path.basename(top))}/{name}".lstrip("/")
         base, number = name, 2
         while name in used:
             name, number = f"{base}-{number}", number + 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pcapreport.batch.discover import STANDARD_INPUT, Job
+from pcapreport.batch.discover import Job, is_stream
 from pcapreport.batch.index import IndexEntry
 from pcapreport.version import __version__
 
@@ -23,11 +23,13 @@ _TABLE = """create table if not exists done (
 
 
 class Manifest:
-    """The record of one output directory. Use as a context manager; anything unreadable in it counts as not done."""
+    """The record of one output directory; anything unreadable in it counts as not done."""
 
-    def __init__(self, out: Path, options: dict[str, Any]) -> None:
+    def __init__(self, out: Path, formats: frozenset[str], options: dict[str, Any]) -> None:
         """`options`: all that changes the result; another value of any makes earlier work count as not done."""
         self._out = out
+        self._formats = formats
+        self._stamps: dict[str, tuple[int, int]] = {}
         told = msgspec.json.encode([__version__, sorted(options.items())], enc_hook=str)
         self._options = hashlib.sha256(told).hexdigest()
         self._path = out / FILE
@@ -38,11 +40,18 @@ class Manifest:
         return database
 
     def done(self, job: Job) -> IndexEntry | None:
-        """The entry of an earlier run on the same bytes (by size and time of change) and options, if its files stand."""
-        if job.source == STANDARD_INPUT or not self._path.exists():
+        """The entry of an earlier run on the same bytes (by size and time of change) and options, if its files stand.
+
+        To be asked before the capture is read, and only then can it be recorded: what changes while it is read
+        counts as changed.
+        """
+        if is_stream(job.source):
             return None
         try:
-            size, mtime = _stamp(job)
+            status = os.stat(job.source)
+            self._stamps[job.name] = size, mtime = status.st_size, status.st_mtime_ns
+            if not self._path.exists():
+                return None
             with closing(self._open()) as database:
                 row = database.execute(
                     "select entry from done where name = ? and size = ? and mtime_ns = ? and options = ?",
@@ -51,24 +60,24 @@ class Manifest:
             entry = msgspec.json.decode(row[0], type=IndexEntry) if row else None
         except (OSError, sqlite3.Error, msgspec.MsgspecError):
             return None
-        if entry is None or not all((self._out / name).exists() for name in (entry.report, entry.json) if name):
-            return None
-        return entry
+        stand = all((self._out / f"{job.name}.{name}").exists() for name in self._formats)
+        return entry if stand else None
 
     def record(self, finished: Iterable[tuple[Job, IndexEntry]]) -> None:
         """Remember finished captures; what could not be read is tried again next time."""
         rows = [
-            (job.name, *_stamp(job), self._options, msgspec.json.encode(entry))
+            (job.name, *self._stamps[job.name], self._options, msgspec.json.encode(entry))
             for job, entry in finished
-            if job.source != STANDARD_INPUT and entry.status in ("ok", "damaged")
+            if job.name in self._stamps and entry.status in ("ok", "damaged")
         ]
         try:
-            with closing(self._open()) as database, database:
-                database.executemany("insert or replace into done values (?, ?, ?, ?, ?)", rows)
-        except sqlite3.DatabaseError:
-            self._path.unlink(missing_ok=True)  # not a database of ours: the next run starts afresh
+            self._insert(rows)
+        except sqlite3.OperationalError:
+            pass  # locked by another run, or no room: the next run does these again
+        except sqlite3.DatabaseError:  # not a database of ours
+            self._path.unlink(missing_ok=True)
+            self._insert(rows)
 
-
-def _stamp(job: Job) -> tuple[int, int]:
-    status = os.stat(job.source)
-    return status.st_size, status.st_mtime_ns
+    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
+        with closing(self._open()) as database, database:
+            database.executemany("insert or replace into done values (?, ?, ?, ?, ?)", rows)

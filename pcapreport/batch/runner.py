@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
-from pcapreport.batch.discover import STANDARD_INPUT, Job
+from pcapreport.batch.discover import Job, is_stream
 from pcapreport.batch.index import IndexEntry
-from pcapreport.batch.work import Order, carry_out
+from pcapreport.batch.work import Order, carry_out, failed
 
 Task = Callable[[Job, Order], IndexEntry]
 AHEAD = 4
@@ -19,59 +21,71 @@ AHEAD = 4
 def run(jobs: Sequence[Job], order: Order, workers: int, task: Task = carry_out) -> Iterator[IndexEntry]:
     """Yield an entry for every job, in the order of completion.
 
-    With one worker or one job all runs in this process, and so does standard input. A worker that dies (killed for
-    its memory, say) loses nothing but the capture that killed it: what was unfinished is run again, each alone.
+    With one worker or one job all runs in this process, and so do streams. A worker that dies (killed for its memory,
+    say) loses nothing but the capture that killed it: what was unfinished is run again, each alone.
     """
-    here = [job for job in jobs if job.source == STANDARD_INPUT]
-    there = [job for job in jobs if job.source != STANDARD_INPUT]
+    here = [job for job in jobs if is_stream(job.source)]
+    there = [job for job in jobs if not is_stream(job.source)]
     if workers <= 1 or len(there) <= 1:
         here, there = list(jobs), []
     for job in here:
-        yield task(job, order)
-    unfinished: list[Job] = []
-    if there:
-        yield from _in_pool(there, order, workers, task, unfinished)
-    for job in unfinished:
+        yield _entry(job, order, partial(task, job, order))
+    suspects: list[Job] = []
+    while there:
+        there = yield from _in_pool(there, order, workers, task, suspects)
+    for job in suspects:
         yield _alone(job, order, task)
 
 
+def _entry(job: Job, order: Order, result: Callable[[], IndexEntry]) -> IndexEntry:
+    """The result, or what went wrong instead: a task that fails must not stop the others."""
+    try:
+        return result()
+    except BrokenProcessPool:
+        raise
+    except Exception as error:
+        if order.debug:
+            raise
+        return failed(job, error)
+
+
 def _pool(workers: int) -> Executor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    """Workers that an interrupt from the keyboard ends at once and silently: this process says what is to be said."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_DFL))
 
 
 def _in_pool(
-    jobs: Sequence[Job], order: Order, workers: int, task: Task, unfinished: list[Job]
-) -> Iterator[IndexEntry]:
-    """Entries of the jobs that a pool finishes; the others are put into `unfinished` when it breaks."""
+    jobs: Sequence[Job], order: Order, workers: int, task: Task, suspects: list[Job]
+) -> Generator[IndexEntry, None, list[Job]]:
+    """Entries of the jobs that a pool finishes; when it breaks, the running ones are put into `suspects`.
+
+    Returns the jobs that were not begun.
+    """
     queue = list(reversed(jobs))
     running: dict[Future[IndexEntry], Job] = {}
     pool = _pool(min(workers, len(jobs)))
     try:
         while queue or running:
             while queue and len(running) < workers * AHEAD:
-                job = queue.pop()
-                running[pool.submit(task, job, order)] = job
+                future = pool.submit(task, queue[-1], order)  # may raise: then the job is still in the queue
+                running[future] = queue.pop()
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                job = running.pop(future)
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    unfinished.append(job)
-                    raise
+                entry = _entry(running[future], order, future.result)
+                del running[future]
+                yield entry
     except BrokenProcessPool:
-        unfinished.extend(running.values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        if queue:
-            yield from _in_pool(queue[::-1], order, workers, task, unfinished)
+        suspects.extend(running.values())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    return queue[::-1]
 
 
 def _alone(job: Job, order: Order, task: Task) -> IndexEntry:
     with _pool(1) as pool:
         try:
-            return pool.submit(task, job, order).result()
+            return _entry(job, order, pool.submit(task, job, order).result)
         except BrokenProcessPool:
             message = f"{job.name}: the worker process died on it (out of memory?); cut the capture or use fewer --jobs"
             return IndexEntry(file=job.name, status="unreadable", message=message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,14 +41,13 @@ class Request:
 def run(
     request: Request,
     tell: Callable[[IndexEntry], None] = lambda entry: None,
-    plan: Callable[[int, int], None] = lambda total, skipped: None,
+    plan: Callable[[int, int, int], None] = lambda total, before, skipped: None,
 ) -> list[IndexEntry]:
-    """Do it; `plan(captures, files skipped)` is called first, `tell(entry)` after each capture.
+    """Do it; `plan(captures, done before, files skipped)` is called first, `tell(entry)` after each capture.
 
     Raises UsageError for a path that is not there. Writes `index.html` and `index.json` even when interrupted.
     """
     found = discover(request.paths)
-    plan(len(found.jobs), found.skipped)
     request.out.mkdir(parents=True, exist_ok=True)
     order = Order(
         out=request.out,
@@ -59,16 +59,19 @@ def run(
         templates=request.templates,
         debug=request.debug,
     )
-    manifest = Manifest(request.out, {**request.effective, "templates": request.templates})
+    shaping = {**request.effective, "templates": _contents(request.templates)}
+    manifest = Manifest(request.out, request.formats, shaping)
     entries: list[IndexEntry] = []
     todo = []
     for job in found.jobs:
-        before = None if request.force else manifest.done(job)
-        if before is None:
+        before = manifest.done(job)
+        if before is None or request.force:
             todo.append(job)
         else:
             entries.append(before)
-            tell(before)
+    plan(len(found.jobs), len(entries), found.skipped)
+    for entry in entries:
+        tell(entry)
     by_name = {job.name: job for job in todo}
     fresh: list[IndexEntry] = []
     try:
@@ -84,6 +87,12 @@ def run(
         (request.out / "index.html").write_text(render_index(entries, request.templates), "utf-8")
         (request.out / "index.json").write_bytes(index_document(entries))
     return entries
+
+
+def _contents(folder: Path | None) -> list[tuple[str, str]]:
+    """What the files of a folder of templates hold: pages made with others count as not done."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else []
+    return [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
 
 
 def exit_code(entries: Sequence[IndexEntry], fail_on: str) -> int:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pcapreport import pipeline
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.index import IndexEntry, entry_of
 from pcapreport.errors import UnreadableCapture
+from pcapreport.pipeline import without_cycle_collection
 from pcapreport.report import model
 from pcapreport.report.build import DocumentOptions
 from pcapreport.settings import Settings
@@ -35,14 +35,17 @@ class Order:
     debug: bool = False
 
 
-class _TooSlow(Exception):
-    """The time limit for one capture ran out."""
+class _TooSlow(BaseException):
+    """The time limit for one capture ran out; no Exception, lest a reader on the way take it for damage."""
 
 
 def carry_out(job: Job, order: Order) -> IndexEntry:
-    """Analyse one capture and write its files; whatever goes wrong is told in the entry, never raised."""
+    """Analyse one capture and write its files; what goes wrong is told in the entry.
+
+    Only with `debug` a fault of ours is raised, for its traceback.
+    """
     try:
-        with _time_limit(order.timeout):
+        with _time_limit(order.timeout), without_cycle_collection():
             document = _analyze(job, order)
             written = _write(document, job, order)
     except UnreadableCapture as error:
@@ -56,16 +59,30 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
         message = f"{job.name}: {error.strerror or error}; check the file and its permissions"
         return IndexEntry(file=job.name, status="unreadable", message=message)
     except Exception as error:  # a fault of ours must not stop the other captures
-        detail = traceback.format_exc() if order.debug else f"{type(error).__name__}: {error}"
-        message = f"{job.name}: internal error ({detail}); please report it, --debug shows where"
-        return IndexEntry(file=job.name, status="unreadable", message=message)
+        if order.debug:
+            raise
+        return failed(job, error)
     return entry_of(document, job.name, written.get("html", ""), written.get("json", ""))
+
+
+def failed(job: Job, error: Exception) -> IndexEntry:
+    """The entry of a capture that met a fault of ours."""
+    message = f"{job.name}: internal error ({type(error).__name__}: {error}); please report it, --debug shows where"
+    return IndexEntry(file=job.name, status="unreadable", message=message)
+
+
+def opened(source: str) -> str | BinaryIO:
+    """What the pipeline reads: a path, or the stream that "-" stands for."""
+    if source != STANDARD_INPUT:
+        return source
+    if sys.stdin is None:
+        raise UnreadableCapture("stdin", "cannot be read (it is closed)", "feed a capture into it, or name a file")
+    return sys.stdin.buffer
 
 
 def _analyze(job: Job, order: Order) -> model.Document:
     options = DocumentOptions(details=order.details, effective=order.effective)
-    source = sys.stdin.buffer if job.source == STANDARD_INPUT else job.source
-    return pipeline.analyze(source, name=job.name, settings=order.settings, options=options)
+    return pipeline.analyze(opened(job.source), name=job.name, settings=order.settings, options=options)
 
 
 def _write(document: model.Document, job: Job, order: Order) -> dict[str, str]:

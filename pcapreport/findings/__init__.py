@@ -1,4 +1,8 @@
-"""Findings."""
+"""What went wrong or is worth knowing in a capture, with the frames that show it.
+
+A detector is a function from the evidence to findings. It changes nothing, sees no other detector, and judges from the
+same array passes (`passes.py`) as the others. `rules.py` is the manual, `verdict.py` draws the sum.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +48,13 @@ DETECTORS: tuple[Detector, ...] = (
 def find_all(
     capture: Capture, table: ConnectionTable, histories: Sequence[ConnectionHistory], settings: Settings
 ) -> list[Finding]:
-    """All findings of all detectors, by connection (the capture as a whole first) and time."""
-    evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
-    found = [finding for detector in DETECTORS for finding in detector(evidence)]
-    return sorted(found, key=_order)
+    """All findings: about the capture as a whole first, then by connection and time."""
+    return find_in(Evidence(capture, table, histories, Passes.of(table, settings), settings))
+
+
+def find_in(evidence: Evidence) -> list[Finding]:
+    """`find_all` for who has the evidence, and so the passes, already."""
+    return sorted((finding for detector in DETECTORS for finding in detector(evidence)), key=_order)
 
 
 def _order(finding: Finding) -> tuple[int, int, int, str]:

@@ -55,7 +55,7 @@ def finding(
     alternatives: tuple[Alternative, ...] = (),
 ) -> Finding:
     """A finding about rows of the connection table; `severity` is the rule's own unless given."""
-    positions = np.asarray(rows, np.int64)
+    positions = np.unique(np.asarray(rows, np.int64))
     numbers = evidence.table.frame[positions]
     frames = tuple(np.sort(numbers).tolist())
     time = int(evidence.table.time_ns[positions[np.argmin(numbers)]]) if len(positions) else None

@@ -19,7 +19,7 @@ def openings(evidence: Evidence) -> Iterator[Finding]:
     """Connections that were refused, not answered or not completed."""
     for connection, history in enumerate(evidence.histories):
         if history.opening == "refused":
-            yield _refused(evidence, connection)
+            yield from _refused(evidence, connection)
         elif history.opening == "unanswered":
             yield from _unanswered(evidence, connection)
         elif history.opening == "incomplete":
@@ -34,17 +34,19 @@ def _rows(evidence: Evidence, connection: int, side: int, mask: int, value: int)
     return np.asarray(rows[wanted & (evidence.passes.original[rows] < 0)])
 
 
-def _refused(evidence: Evidence, connection: int) -> Finding:
+def _refused(evidence: Evidence, connection: int) -> Iterator[Finding]:
     table = evidence.table
     syns = _rows(evidence, connection, CLIENT, BOTH, Flag.SYN)
     resets = _rows(evidence, connection, SERVER, Flag.RST, Flag.RST)
     server = table.endpoints(connection)[1]
     rows = np.concatenate([syns, resets])
+    if not len(resets):  # its RST stands with the next connection on these ports
+        return
     answer = int(table.frame[resets[0]])
     waited = f" after {duration(max(int(table.time_ns[resets[0]] - table.time_ns[syns[0]]), 0))}" if len(syns) else ""
     summary = f"The server refused: {address(server)} answered the SYN with a RST (frame {answer}){waited}."
     other = Alternative("A firewall on the way sent the RST in the server's name.", Confidence.LOW)
-    return finding(
+    yield finding(
         evidence, "connection_refused", connection, Side.SERVER, rows, summary, None, Confidence.HIGH, (other,)
     )
 

@@ -103,11 +103,11 @@ def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
     unseen = evidence.passes.known[group.rows] == 0
     if rule in ("syn_retransmission", "syn_ack_retransmission", "fin_retransmission"):
         what = {"syn_r": "SYN", "syn_a": "SYN, ACK", "fin_r": "FIN"}[rule[:5]]
-        summary = f"{who} sent its {what} again {times(many)} ({where}), {_delay(evidence, group)}."
+        summary = f"{who} sent its {what} again {times(many)} ({where}){_delay(evidence, group)}."
     else:
         length = int(evidence.table.length[group.rows].sum())
         what = f"{count(many, 'segment')} again ({where}; {count(length, 'byte')})"
-        summary = f"{who} sent {what} {_WHY[rule]}; the first {_delay(evidence, group)}."
+        summary = f"{who} sent {what} {_WHY[rule]}{_delay(evidence, group)}."
     alternatives: tuple[Alternative, ...] = ()
     confidence = Confidence.HIGH
     if unseen.any():
@@ -125,7 +125,7 @@ def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
 
 
 def _delay(evidence: Evidence, group: Group) -> str:
-    """How long after the transmission before."""
+    """How long after the transmission before: ", 300 ms after frame 9", or "" if that is not known."""
     table, row = evidence.table, int(group.rows[0])
     start = int(table.bounds[group.connection])
     earlier = slice(start, row)
@@ -133,9 +133,10 @@ def _delay(evidence: Evidence, group: Group) -> str:
     same &= (table.seq[earlier] <= table.seq[row]) & (table.end[earlier] > table.seq[row])
     at = np.flatnonzero(same)
     if not len(at):
-        return "at an unknown time after the original"
+        return ""
     waited = int(table.time_ns[row] - table.time_ns[start + at[-1]])
-    return f"{duration(max(waited, 0))} after frame {int(table.frame[start + at[-1]])}"
+    which = ", the first" if len(group.rows) > 1 else ","
+    return f"{which} {duration(max(waited, 0))} after frame {int(table.frame[start + at[-1]])}"
 
 
 def old_duplicates(evidence: Evidence) -> Iterator[Finding]:

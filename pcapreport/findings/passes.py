@@ -8,6 +8,7 @@ from crossing into the next one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,50 +109,52 @@ class _Work:
         acks = live & ((table.flags & Flag.ACK) != 0) & self._credible_ack()
         sent, peer_sent = self._highest(table.end, live)
         own_ack, acked = self._highest(table.ack, acks)
-        previous, previous_peer = self._latest(live)
-        previous_send, _ = self._latest(live & (table.end > table.seq))
-        covered = coverage(table.seq, table.end, sent, self.flow, live)
-        zero = self._window_zero(previous_peer)
-        keep_alive, probe = self._keep_alives(live, sent, acked, zero)
-        known = self._without_probe_bytes(np.where(keep_alive, 0, covered.known), live, keep_alive)
         has_sack = column(table, "sack") >= 0
-        _, sacked = self._highest(self._sack_edge(has_sack), has_sack & acks)
-        duplicate = self._duplicate_acks(acks, has_sack, own_ack, sent, peer_sent, previous)
-        duplicate &= ~keep_alive & ~(keep_alive[previous_peer] & (previous_peer > previous))
-        duplicates = self._duplicates_before(acks, own_ack, duplicate)
-        round_trip = self._round_trips(live)
-        candidates = live & ~keep_alive & (covered.filled > 0) & (known == 0)
-        requested = (duplicates > 0) | (sacked > table.seq)
-        gaps = judge_gaps(
-            table, self.flow, candidates, covered.opener, requested, round_trip[self.connection], self.settings
-        )
+        previous, previous_peer = self._latest(live)
+        running = {
+            "original": original,
+            "live": live,
+            "acks": acks,
+            "sent_before": sent,
+            "peer_sent_before": peer_sent,
+            "acked_before": acked,
+            "acked_at_end": self._acked_at_end(acks),
+            "own_ack_before": own_ack,
+            "sacked_before": self._highest(self._sack_edge(has_sack), has_sack & acks)[1],
+            "previous": previous,
+            "previous_peer": previous_peer,
+            "previous_send": self._latest(live & (table.end > table.seq))[0],
+            "peer_window_zero": self._window_zero(previous_peer),
+            "round_trip_ns": self._round_trips(live),
+        }
+        return self._derived(running, has_sack)
+
+    def _derived(self, run: dict[str, Any], has_sack: Bools) -> Passes:
+        """What follows from the running values."""
+        table, live, sent = self.table, run["live"], run["sent_before"]
+        covered = coverage(table.seq, table.end, sent, self.flow, live)
+        keep_alive, probe = self._keep_alives(live, sent, run["acked_before"], run["peer_window_zero"])
+        known = self._without_probe_bytes(np.where(keep_alive, 0, covered.known), live, keep_alive)
+        duplicate = self._duplicate_acks(run, has_sack, keep_alive)
+        before = self._duplicates_before(run["acks"], run["own_ack_before"], duplicate)
+        asking = live & ~keep_alive
+        requested = (before > 0) | (run["sacked_before"] > table.seq)
+        trips = run["round_trip_ns"][self.connection]
+        late = asking & (covered.filled > 0) & (known == 0)
         return Passes(
+            **run,
             connection=self.connection,
-            original=original,
-            live=live,
-            acks=acks,
-            sent_before=sent,
-            peer_sent_before=peer_sent,
-            acked_before=acked,
-            acked_at_end=self._acked_at_end(acks),
-            own_ack_before=own_ack,
-            sacked_before=sacked,
-            duplicates_before=duplicates,
-            previous=previous,
-            previous_peer=previous_peer,
-            previous_send=previous_send,
+            duplicates_before=before,
             known=known,
             filled=covered.filled,
             opener=covered.opener,
             missing=covered.missing,
-            peer_window_zero=zero,
             keep_alive=keep_alive,
             probe=probe,
             duplicate_ack=duplicate,
-            hidden=self._hidden(live & ~keep_alive, sent, acked, (previous, previous_peer, previous_send), round_trip),
-            wandered=old_duplicates(table, live & ~keep_alive & (known > 0), previous),
-            gaps=gaps,
-            round_trip_ns=round_trip,
+            hidden=self._hidden(asking, run, trips),
+            wandered=old_duplicates(table, asking & (known > 0), run["previous"]),
+            gaps=judge_gaps(table, self.flow, late, covered.opener, requested, trips, self.settings),
         )
 
     def _highest(self, values: Ints, wanted: Bools) -> tuple[Ints, Ints]:
@@ -174,9 +177,10 @@ class _Work:
         """Rows with another incarnation's numbers, or with a number that fits neither neighbour of its flow."""
         table, count = self.table, len(self.table.row)
         seen = table.isn_seen[self.connection, table.side] if count else np.zeros(0, bool)
-        foreign = seen & (table.seq < 0)
+        is_syn = (table.flags & Flag.SYN) != 0
+        foreign = seen & ((table.seq < 0) | is_syn & (table.seq != 0))
         syn = np.full(2 * len(table), count)
-        at = np.flatnonzero((table.flags & Flag.SYN) != 0)[::-1]
+        at = np.flatnonzero(is_syn)[::-1]
         syn[self.flow[at]] = at
         top = np.zeros(2 * len(table), np.int64)
         np.maximum.at(top, self.flow, np.where((table.flags & Flag.RST) == 0, table.end, 0))
@@ -187,7 +191,7 @@ class _Work:
         steps &= np.diff(self.flow[order]) == 0
         lonely = np.zeros(count, bool)
         lonely[order[1:-1]] = steps[1:] & steps[:-1]
-        return foreign | lonely
+        return np.asarray(foreign | lonely & ~is_syn)
 
     def _credible_ack(self) -> Bools:
         """The acknowledgment number is not far from anything the other side sent."""
@@ -236,22 +240,23 @@ class _Work:
         edge[has_sack] = table.ack[has_sack] + np.maximum(beyond.max(axis=1, initial=0), 0)
         return edge
 
-    def _duplicate_acks(
-        self, acks: Bools, has_sack: Bools, own_ack: Ints, sent: Ints, peer_sent: Ints, previous: Ints
-    ) -> Bools:
-        table = self.table
+    def _duplicate_acks(self, run: dict[str, Any], has_sack: Bools, keep_alive: Bools) -> Bools:
+        table, previous, peer = self.table, run["previous"], run["previous_peer"]
         control = (table.flags & (Flag.SYN | Flag.FIN)) != 0
-        repeats = acks & ~control & (table.length == 0) & (table.ack == own_ack) & (table.seq == sent)
+        repeats = run["acks"] & ~control & ~keep_alive & (table.length == 0) & (table.seq == run["sent_before"])
+        repeats &= (table.ack == run["own_ack_before"]) & (previous >= 0)
         same_window = (table.window == table.window[previous]) & ((table.flags[previous] & Flag.SYN) == 0)
-        return np.asarray(repeats & (previous >= 0) & (same_window | has_sack) & (peer_sent > table.ack))
+        answers = keep_alive[peer] & (peer > previous)
+        return np.asarray(repeats & (same_window | has_sack) & (run["peer_sent_before"] > table.ack) & ~answers)
 
-    def _hidden(self, live: Bools, sent: Ints, acked: Ints, previous: tuple[Ints, Ints, Ints], trips: Ints) -> Bools:
-        table = self.table
+    def _hidden(self, live: Bools, run: dict[str, Any], trips: Ints) -> Bools:
+        table, sent = self.table, run["sent_before"]
         syn_ack = (table.flags & (Flag.SYN | Flag.ACK)) == (Flag.SYN | Flag.ACK)
         fresh = live & (table.end > table.seq) & (table.seq == sent) & ~syn_ack
-        own, peer, send = previous
-        skipped = skipped_ids(table, self.flow, fresh, own, trips[self.connection], self.settings)
-        stalled = stalled_writes(table, self.flow, fresh, send, peer, acked, self.settings)
+        ordinary = live & ((sent == NONE) | (table.seq == sent))
+        skipped = skipped_ids(table, self.flow, ordinary, fresh, run["previous"], trips, self.settings)
+        send, peer = run["previous_send"], run["previous_peer"]
+        stalled = stalled_writes(table, self.flow, fresh, send, peer, run["acked_before"], self.settings)
         return skipped | stalled | late_syn_acks(table, self.connection, live & syn_ack & (sent == NONE), self.settings)
 
     def _duplicates_before(self, acks: Bools, own_ack: Ints, duplicate: Bools) -> Ints:

@@ -39,7 +39,7 @@ def _opened(connection: int, evidence: Evidence, history: ConnectionHistory) -> 
         "fast-open": f"{client} (client) opened the connection to {server} (server) with data in its SYN ({steps}).",
         "simultaneous": f"{client} (client) and {server} (server) opened the connection at the same time ({steps}).",
         "refused": f"{client} (client) asked {server} (server) for a connection and was refused ({steps}).",
-        "unanswered": f"{client} (client) asked {server} (server) for a connection and no answer was captured ({steps}).",
+        "unanswered": f"{client} (client) asked {server} (server) for a connection; no answer was captured ({steps}).",
         "incomplete": f"{client} (client) began a connection to {server} (server) that never fully opened ({steps}).",
         "one-sided": f"{client} (client) connected to {server} (server), of which no segment was captured.",
     }

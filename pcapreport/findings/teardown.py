@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from pcapreport.capture.packet_table import Flag
-from pcapreport.findings.grouping import SIDES, Group, Ints, finding, groups
+from pcapreport.findings.grouping import SIDES, Bools, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
+from pcapreport.findings.segmented import latest_before
 from pcapreport.findings.wording import The, count, duration, first_of, frames, side_name, times
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.history import EndpointHistory
@@ -21,13 +22,10 @@ ABORTING = {"reset-by-client": CLIENT, "reset-by-server": SERVER}
 def resets(evidence: Evidence) -> Iterator[Finding]:
     """Each RST of a connection that had been open: the one that ended it, or one that came when it was over."""
     table, passes = evidence.table, evidence.passes
-    chosen = ((table.flags & Flag.RST) != 0) & (passes.original < 0)
+    chosen = ((table.flags & Flag.RST) != 0) & (passes.original < 0) & ~_to_old_numbers(evidence)
     for group in groups(evidence, chosen):
         history = evidence.histories[group.connection]
         if history.opening in NEVER_OPEN:
-            continue
-        group = group._replace(rows=_own_numbers(evidence, group.rows))
-        if not len(group.rows):
             continue
         if ABORTING.get(history.closing) == group.side:
             yield from _abort(evidence, group)
@@ -37,11 +35,12 @@ def resets(evidence: Evidence) -> Iterator[Finding]:
             yield _ignored(evidence, group)
 
 
-def _own_numbers(evidence: Evidence, rows: Ints) -> Ints:
-    """Without resets that answer a segment of an earlier incarnation (see time_wait.py)."""
+def _to_old_numbers(evidence: Evidence) -> Bools:
+    """Resets that answer a segment with an earlier incarnation's numbers, or carry such (see time_wait.py)."""
     table, passes = evidence.table, evidence.passes
-    known = np.maximum(passes.sent_before[rows], passes.acked_before[rows])
-    return rows[(table.seq[rows] >= 0) & (table.seq[rows] <= np.maximum(known, 0) + (1 << 20))]
+    strange = ~passes.live & (passes.original < 0) & ((table.flags & Flag.RST) == 0)
+    answered = latest_before(strange, table.bounds[:-1], passes.connection)
+    return np.asarray((table.seq < 0) | (answered >= 0) & (table.seq == table.ack[answered]))
 
 
 def _end(evidence: Evidence, connection: int, side: int) -> EndpointHistory:
@@ -279,6 +278,8 @@ def _never_closed(evidence: Evidence, connection: int, fin: int) -> Iterator[Fin
         f"had not closed its own side {duration(waited)} later, when the capture ends: it stays in CLOSE-WAIT."
     )
     others = (Alternative("Its FIN was not captured, or it still had something to send.", Confidence.LOW),)
+    long = waited >= evidence.settings.time_wait.two_msl_ns  # longer than any orderly close would keep a socket
+    severity = Severity.WARNING if long else Severity.NOTE
     yield finding(
         evidence,
         "half_closed",
@@ -286,7 +287,7 @@ def _never_closed(evidence: Evidence, connection: int, fin: int) -> Iterator[Fin
         SIDES[1 - closer],
         [fin],
         summary,
-        Severity.WARNING,
+        severity,
         Confidence.HIGH,
         others,
     )

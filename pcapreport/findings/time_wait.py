@@ -8,7 +8,7 @@ import numpy as np
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.grouping import SIDES, finding
-from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, Side
+from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.wording import The, duration, frames, side_name
 from pcapreport.tcp.connections import CLIENT
 from pcapreport.tcp.history import Restart, TimeWait
@@ -38,7 +38,7 @@ def _fresh_restarts(evidence: Evidence, connection: int, ledger: TimeWait) -> li
 
 def _of_frames(rule: str, connection: int, side: Side, numbers: list[int], at: int | None, summary: str) -> Finding:
     """A finding that the history, not a row, gives the frames of."""
-    return Finding(rule, Severity.NOTE, Confidence.HIGH, side, tuple(sorted(numbers)), at, summary, connection)
+    return Finding(rule, Severity.NOTE, Confidence.HIGH, side, tuple(sorted(set(numbers))), at, summary, connection)
 
 
 def _restarts(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
@@ -76,7 +76,7 @@ def collisions(evidence: Evidence) -> Iterator[Finding]:
         if history is not None:
             end = history.client if _same_end(evidence, old, connection, side) else history.server
         waiting = end is not None and any(item.state is State.TIME_WAIT for item in end.transitions)
-        yield _collision(evidence, connection, rows, waiting)
+        yield _collision(evidence, connection, rows, waiting, history is not None)
 
 
 def _same_end(evidence: Evidence, old: int, new: int, side: int) -> bool:
@@ -87,8 +87,8 @@ def _same_end(evidence: Evidence, old: int, new: int, side: int) -> bool:
 def _challenges(evidence: Evidence) -> Iterator[tuple[int, list[int]]]:
     """(connection, rows of SYN, ACK, RST and the SYN that follows) wherever such an exchange stands."""
     table, passes = evidence.table, evidence.passes
-    control = table.flags & (Flag.SYN | Flag.ACK | Flag.RST | Flag.FIN)
-    answers = np.flatnonzero((control == Flag.ACK) & ~passes.live & (passes.original < 0))
+    control = np.where(passes.original < 0, table.flags & (Flag.SYN | Flag.ACK | Flag.RST | Flag.FIN), 0)
+    answers = np.flatnonzero((control == Flag.ACK) & ~passes.live)
     seen = set()
     for row in answers.tolist():
         connection = int(passes.connection[row])
@@ -107,7 +107,7 @@ def _challenges(evidence: Evidence) -> Iterator[tuple[int, list[int]]]:
         yield connection, rows
 
 
-def _collision(evidence: Evidence, connection: int, rows: list[int], waiting: bool) -> Finding:
+def _collision(evidence: Evidence, connection: int, rows: list[int], waiting: bool, known: bool) -> Finding:
     table = evidence.table
     side = int(table.side[rows[1]])
     numbers = [int(table.frame[row]) for row in rows]
@@ -120,4 +120,6 @@ def _collision(evidence: Evidence, connection: int, rows: list[int], waiting: bo
         steps += f" and sent its SYN again (frame {numbers[3]}), {duration(max(cost, 0))} late"
     summary = f"{The(side)} was {state} on the same ports: {steps}."
     rule = "time_wait_collision" if waiting else "half_open_connection"
-    return finding(evidence, rule, connection, SIDES[side], rows, summary)
+    before = Alternative("It was in TIME-WAIT for a connection that ended before the capture began.", Confidence.MEDIUM)
+    level, others = (Confidence.HIGH, ()) if known else (Confidence.MEDIUM, (before,))
+    return finding(evidence, rule, connection, SIDES[side], rows, summary, None, level, others)

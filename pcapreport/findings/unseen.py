@@ -19,25 +19,31 @@ from pcapreport.tcp.connections import ConnectionTable
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-STEADY_SHARE = 0.8
-"""A flow in which so many IP IDs follow the one before by 1 counts its packets with them."""
 FEW = 3
+SKIPS_SHARE = 50
+"""A sender that numbers its packets skips an ID seldom: once, and once more in so many packets."""
 
 
 def skipped_ids(
-    table: ConnectionTable, flow: Ints, fresh: Bools, previous: Ints, round_trip: Ints, settings: Settings
+    table: ConnectionTable,
+    flow: Ints,
+    ordinary: Bools,
+    fresh: Bools,
+    previous: Ints,
+    round_trip: Ints,
+    settings: Settings,
 ) -> Bools:
     """New, contiguous data or FIN before which the sender sent a packet that we lack, after a pause.
 
     What lacks did not acknowledge anything new (this row does not either), so it carried the same numbers.
-    `round_trip`: per row.
+    `ordinary`: rows that continue where their sender was; `round_trip`: per row.
     """
     ids = column(table, "ip_id")
     step = np.where(previous >= 0, (ids - ids[previous]) % (1 << 16), 0)
-    valid = (previous >= 0) & (column(table, "ip_version") == 4) & (ids != 0) & (ids[previous] != 0)
+    valid = ordinary & (previous >= 0) & (column(table, "ip_version") == 4) & (ids != 0) & (ids[previous] != 0)
     total = np.bincount(flow[valid], minlength=2 * len(table))
-    ones = np.bincount(flow[valid & (step == 1)], minlength=2 * len(table))
-    steady = (total >= FEW) & (ones >= STEADY_SHARE * (total - 1))
+    skips = np.bincount(flow[valid & (step != 1)], minlength=2 * len(table))
+    steady = (total >= FEW) & (skips <= 1 + total // SKIPS_SHARE)
     pause = table.time_ns - table.time_ns[previous]
     quiet = (pause >= settings.jitter_ns) & (pause >= round_trip)
     same = (table.ack == table.ack[previous]) & (table.window == table.window[previous])
@@ -56,8 +62,11 @@ def stalled_writes(
     """New data after a long pause in mid-write, although all was acknowledged and the window open."""
     pushes = (table.flags & Flag.PSH) != 0
     marks = np.bincount(flow[pushes], minlength=2 * len(table)) > 1
+    largest = np.zeros(2 * len(table), np.int64)
+    np.maximum.at(largest, flow, table.length)
     before = previous_send
-    midway = (before >= 0) & ~pushes[before] & (table.length[before] > 0) & ((table.flags[before] & Flag.SYN) == 0)
+    midway = (before >= 0) & ~pushes[before] & (table.end[before] == table.seq)
+    midway &= (table.length[before] == largest[flow]) & ((table.flags[before] & Flag.SYN) == 0)
     waited = table.time_ns - table.time_ns[np.maximum(before, previous_peer)]
     free = (acked == table.seq) & (table.window[previous_peer] > 0) & (previous_peer >= 0)
     return np.asarray(

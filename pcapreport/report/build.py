@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pcapreport.capture.model import Capture
 from pcapreport.findings import rules
@@ -17,7 +17,7 @@ from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.settings import SECOND
-from pcapreport.tcp.connections import OPENER_TEXT, Endpoint
+from pcapreport.tcp.connections import OPENER_TEXT, ConnectionTable, Endpoint, OpenerEvidence
 from pcapreport.tcp.history import EndpointHistory
 from pcapreport.tcp.states import rule_texts
 from pcapreport.version import __version__
@@ -55,7 +55,7 @@ def build_document(evidence: Evidence, findings: Sequence[Finding], options: Doc
     by_connection = _by_connection(findings, len(evidence.table))
     details = _notable(by_connection, options.details) if options.only is None else frozenset((options.only,))
     table = evidence.table
-    builder = _Builder(evidence, clock, by_connection, measures.totals(table), table.all_endpoints())
+    builder = _Builder(evidence, clock, by_connection, measures.totals(table), _bounds(table), table.all_endpoints())
     connections = [builder.connection(i, i in details) for i in range(len(table))]
     verdict = judge(evidence, findings)
     return model.Document(
@@ -191,6 +191,25 @@ def _rules_used(connections: Sequence[model.Connection], findings: Sequence[Find
     return used
 
 
+class _Bounds(NamedTuple):
+    """Of each connection: first and last frame and time, and what stands once in it."""
+
+    frames: list[tuple[int, int]]
+    times: list[tuple[int, int]]
+    encapsulation: list[int]
+    opener: list[int]
+
+
+def _bounds(table: ConnectionTable) -> _Bounds:
+    first, last = table.bounds[:-1], table.bounds[1:] - 1
+    return _Bounds(
+        list(zip(table.frame[first].tolist(), table.frame[last].tolist(), strict=True)),
+        list(zip(table.time_ns[first].tolist(), table.time_ns[last].tolist(), strict=True)),
+        table.packets["encapsulation"][table.row[first]].tolist(),
+        table.opener.tolist(),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Builder:
     """Builds the connections of one document."""
@@ -199,22 +218,23 @@ class _Builder:
     clock: Clock
     found: Sequence[Sequence[Finding]]
     sums: measures.Totals
+    bounds: _Bounds
     endpoints: Sequence[tuple[Endpoint, Endpoint]]
 
     def connection(self, index: int, detailed: bool) -> model.Connection:
         """One connection, with its detail where asked for."""
         table, history, found = self.evidence.table, self.evidence.histories[index], self.found[index]
-        at = table.rows_of(index)
         client, server = self.endpoints[index]
-        first, last = int(table.frame[at.start]), int(table.frame[at.stop - 1])
-        encapsulation = int(table.packets["encapsulation"][table.row[at.start]])
+        first, last = self.bounds.frames[index]
+        start, end = self.bounds.times[index]
+        encapsulation = self.bounds.encapsulation[index]
         return model.Connection(
             id=index + 1,
             client=model.Endpoint(address=client.address, port=client.port),
             server=model.Endpoint(address=server.address, port=server.port),
-            start_s=self.clock.seconds(int(table.time_ns[at.start])),
-            end_s=self.clock.seconds(int(table.time_ns[at.stop - 1])),
-            packets=at.stop - at.start,
+            start_s=self.clock.seconds(start),
+            end_s=self.clock.seconds(end),
+            packets=self.sums.packets[2 * index] + self.sums.packets[2 * index + 1],
             opening=history.opening,
             closing=history.closing,
             endpoints=model.Endpoints(client=self._endpoint(history.client), server=self._endpoint(history.server)),
@@ -222,7 +242,7 @@ class _Builder:
             metrics=measures.metrics(table, index, self.sums, found, detailed),
             first_frame=first,
             last_frame=last,
-            opener_known_by=OPENER_TEXT[table.opener[index]],
+            opener_known_by=OPENER_TEXT[OpenerEvidence(self.bounds.opener[index])],
             filter=_connection_filter(client, server, first, last),
             severity=worst(found),
             anchor=_anchor(client, server, self.sums.isn[index][0], first),
@@ -232,12 +252,16 @@ class _Builder:
 
     def _endpoint(self, end: EndpointHistory) -> model.EndpointHistory:
         clock = self.clock
+        zero = clock.zero_ns
         ledger = end.time_wait
         return model.EndpointHistory(
             history=[
                 model.Transition(
                     state=item.state,
-                    entered_s=clock.interval((item.earliest, item.latest)),
+                    entered_s=(  # clock.interval, spelled out: this is done a million times
+                        None if item.earliest is None else (item.earliest - zero) / SECOND,
+                        None if item.latest is None else (item.latest - zero) / SECOND,
+                    ),
                     frame=item.frame,
                     rule=item.rule,
                     certainty=cast(model.Certainty, item.certainty),
@@ -245,7 +269,7 @@ class _Builder:
                 )
                 for item in end.transitions
             ],
-            possible_final_states=sorted(state for state in end.possible_final),
+            possible_final_states=sorted(end.possible_final),
             time_wait=None
             if ledger is None
             else model.TimeWait(
@@ -258,7 +282,7 @@ class _Builder:
                 ended_s=clock.maybe(ledger.ended_at),
                 ended_frame=ledger.ended_frame,
             ),
-            withdrawn=list(end.withdrawn),
+            withdrawn=[str(note) for note in end.withdrawn],
         )
 
     def _detail(self, index: int) -> model.Detail:

@@ -7,6 +7,7 @@ the SYN, else from the SYN-ACK, else guessed from the port numbers, and the gues
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -121,15 +122,10 @@ def find_connections(packets: PacketTable) -> ConnectionTable:
     lower = _lower_endpoint_sent(packets)
     order, group = _group_by_tuple(packets, lower)
     part = split_incarnations(packets, order, group, lower[order])
-    order, connection = _number_by_first_row(order, group, part)
+    order, connection, group = _number_by_first_row(order, group, part)
     side_of_lower, opener = _find_openers(packets, order, connection, lower[order])
     side = np.where(lower[order], side_of_lower[connection], 1 - side_of_lower[connection]).astype(np.uint8)
-    return _assemble(packets, order, connection, side, opener, _successors(group_of(order, packets, lower), connection))
-
-
-def group_of(order: Ints, packets: PacketTable, lower: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
-    """The 4-tuple's hash of each row of `order`."""
-    return _tuple_hash(packets, lower)[order]
+    return _assemble(packets, order, connection, side, opener, _successors(group, connection))
 
 
 def _lower_endpoint_sent(packets: PacketTable) -> npt.NDArray[np.bool_]:
@@ -143,18 +139,18 @@ def _lower_endpoint_sent(packets: PacketTable) -> npt.NDArray[np.bool_]:
 
 
 def _tuple_columns(packets: PacketTable, lower: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.uint64]]:
-    pairs = (("src_hi", "dst_hi"), ("src_lo", "dst_lo"), ("sport", "dport"))
-    columns = []
-    for a, b in pairs:
+    """IP version, then lower and upper endpoint, the same for both directions."""
+    columns = [packets["ip_version"].astype(np.uint64)]
+    for a, b in (("src_hi", "dst_hi"), ("src_lo", "dst_lo"), ("sport", "dport")):
         columns.append(np.where(lower, packets[a], packets[b]).astype(np.uint64))
         columns.append(np.where(lower, packets[b], packets[a]).astype(np.uint64))
     return columns
 
 
-def _tuple_hash(packets: PacketTable, lower: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
-    """A 64-bit mix (multiply and shift, as in splitmix64) of the 4-tuple, the same for both directions."""
-    mixed = packets["ip_version"].astype(np.uint64)
-    for column in _tuple_columns(packets, lower):
+def _mixed(columns: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of each row of `columns` (multiply and shift, as in splitmix64)."""
+    mixed = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
         mixed = (mixed ^ column) * np.uint64(0xBF58476D1CE4E5B9)
         mixed ^= mixed >> np.uint64(29)
     return mixed
@@ -162,28 +158,30 @@ def _tuple_hash(packets: PacketTable, lower: npt.NDArray[np.bool_]) -> npt.NDArr
 
 def _group_by_tuple(packets: PacketTable, lower: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
     """(rows sorted by 4-tuple, then frame; group number of each)."""
-    mixed = _tuple_hash(packets, lower)
-    order = np.argsort(mixed, kind="stable")
-    new = np.ones(len(order), bool)
     columns = _tuple_columns(packets, lower)
+    mixed = _mixed(columns)
+    order = np.argsort(mixed, kind="stable")
+    differs = _changes(columns, order)
+    mixed = mixed[order]
+    if np.any(differs & (mixed[1:] == mixed[:-1])):  # two 4-tuples with one hash: sort by the 4-tuple itself
+        order = np.lexsort(columns[::-1])
+        differs = _changes(columns, order)
+    return order, np.concatenate([np.zeros(min(len(order), 1), np.int64), np.cumsum(differs)])
+
+
+def _changes(columns: Sequence[npt.NDArray[np.uint64]], order: Ints) -> npt.NDArray[np.bool_]:
+    """Per row of `order` but the first: it differs from the row before in any column."""
     differs = np.zeros(max(len(order) - 1, 0), bool)
     for column in columns:
         ordered = column[order]
         differs |= ordered[1:] != ordered[:-1]
-    same_hash = mixed[order][1:] == mixed[order][:-1]
-    if np.any(differs & same_hash):  # two 4-tuples with one hash: sort by the 4-tuple itself
-        order = np.lexsort(columns[::-1])
-        differs = np.zeros(len(order) - 1, bool)
-        for column in columns:
-            differs |= column[order][1:] != column[order][:-1]
-    new[1:] = differs
-    return order, np.cumsum(new) - 1
+    return differs
 
 
-def _number_by_first_row(order: Ints, group: Ints, part: Ints) -> tuple[Ints, Ints]:
-    """Rows sorted by connection, then frame; the connection of each, numbered in order of first appearance."""
+def _number_by_first_row(order: Ints, group: Ints, part: Ints) -> tuple[Ints, Ints, Ints]:
+    """(rows sorted by connection, then frame; connection of each, numbered as they first appear; group of each)."""
     if not len(order):
-        return order, group
+        return order, group, group
     new = np.ones(len(order), bool)
     new[1:] = (group[1:] != group[:-1]) | (part[1:] != part[:-1])
     starts = np.flatnonzero(new)
@@ -191,7 +189,7 @@ def _number_by_first_row(order: Ints, group: Ints, part: Ints) -> tuple[Ints, In
     rank[np.argsort(order[starts], kind="stable")] = np.arange(len(starts))
     connection = rank[np.cumsum(new) - 1]
     by_connection = np.argsort(connection, kind="stable")
-    return order[by_connection], connection[by_connection]
+    return order[by_connection], connection[by_connection], group[by_connection]
 
 
 def _first_where(mask: npt.NDArray[np.bool_], connection: Ints, count: int) -> Ints:
@@ -229,7 +227,7 @@ def _find_openers(
     return np.where(client_is_lower, CLIENT, SERVER).astype(np.uint8), opener
 
 
-def _successors(group: npt.NDArray[np.uint64], connection: Ints) -> Ints:
+def _successors(group: Ints, connection: Ints) -> Ints:
     """Per connection the next incarnation of the same 4-tuple, or -1."""
     if not len(connection):
         return np.empty(0, np.int64)

@@ -52,13 +52,23 @@ class TimeWait(NamedTuple):
     ended_frame: int | None
 
 
+class Withdrawn(NamedTuple):
+    """A conclusion that later evidence contradicted; `words` has a {} for each of the frames it names."""
+
+    words: str
+    frames: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return self.words.format(*self.frames)
+
+
 class EndpointHistory(NamedTuple):
     """One endpoint's states, first to last."""
 
     transitions: tuple[Transition, ...]
     possible_final: frozenset[State]
     time_wait: TimeWait | None
-    withdrawn: tuple[str, ...]
+    withdrawn: tuple[Withdrawn, ...]
 
     @property
     def final(self) -> State | None:

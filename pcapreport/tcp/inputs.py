@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, View
-from pcapreport.tcp.history import Certainty
+from pcapreport.tcp.history import Certainty, Withdrawn
 from pcapreport.tcp.states import Input
 
 PROVEN, SUPPOSED = Certainty.PROVEN, Certainty.SUPPOSED
@@ -39,7 +39,7 @@ class InputReader:
     """Segments -> facts of one endpoint."""
 
     view: View
-    withdrawn: list[str] = field(default_factory=list)
+    withdrawn: list[Withdrawn] = field(default_factory=list)
 
     def facts(self) -> Iterator[Fact]:
         """All facts, in no order; `withdrawn` is complete once they are read."""
@@ -49,6 +49,9 @@ class InputReader:
         yield from self._received_ack_of_syn()
         yield from self._received_fin()
         yield from self._received_rst()
+
+    def _withdraw(self, words: str, *named: Segment) -> None:
+        self.withdrawn.append(Withdrawn(words, tuple(segment.frame for segment in named)))
 
     # -- what it sent ------------------------------------------------------------------------------------------
 
@@ -199,7 +202,7 @@ class InputReader:
         late = [s for s in copies if s.at + view.patience > last.at]
         shown = next((i for i, s in enumerate(view.own) if self._shows_established(s, first)), None)
         if late and shown is None and (view.unheard(late[0].at) or self._turned_away(late[0])):
-            self.withdrawn.append(f"frame {late[0].frame} acknowledged its SYN, but nothing shows that it arrived")
+            self._withdraw("frame {} acknowledged its SYN, but nothing shows that it arrived", late[0])
         elif late:
             arrived = late[0]
             slot = max(view.slot(arrived), answers[-1] + 1)
@@ -216,9 +219,10 @@ class InputReader:
             else:
                 yield self._arrival(Input.RECEIVE_ACK_OF_SYN, late, None, OPENED, slot)
         elif copies:
-            self.withdrawn.append(
-                f"frame {copies[0].frame} acknowledged its SYN, "
-                f"but it sent SYN, ACK again in frame {last.frame}: not established by then"
+            self._withdraw(
+                "frame {} acknowledged its SYN, but it sent SYN, ACK again in frame {}: not established by then",
+                copies[0],
+                last,
             )
         elif shown is not None:
             own = view.own[shown]
@@ -284,8 +288,7 @@ class InputReader:
         if shown is not None and view.own[shown].at >= fins[0].at:
             return [s for s in fins if not view.denied(s, end)] or fins, shown
         if len(fins) > 1 and view.own:
-            first = fins[0].frame
-            self.withdrawn.append(f"FIN sent {len(fins)} times, first in frame {first}, and never acknowledged")
+            self._withdraw(f"FIN sent {len(fins)} times, first in frame {{}}, and never acknowledged", fins[0])
             return [], None
         return [s for s in fins[:1] if not view.denied(s, end)], None
 
@@ -329,9 +332,10 @@ class InputReader:
                 continue
             alive = next((s for s in view.own if s.at >= segment.at + view.patience and not s.flags & RST), None)
             if alive is not None:
-                self.withdrawn.append(
-                    f"the RST in frame {segment.frame} did not end it: "
-                    f"it went on in frame {alive.frame} (lost, or ignored: RFC 5961)"
+                self._withdraw(
+                    "the RST in frame {} did not end it: it went on in frame {} (lost, or ignored: RFC 5961)",
+                    segment,
+                    alive,
                 )
                 continue
             yield Fact(

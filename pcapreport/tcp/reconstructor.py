@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pcapreport.tcp import timers
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, View
-from pcapreport.tcp.history import Certainty, EndpointHistory, Restart, TimeWait, Transition
+from pcapreport.tcp.history import Certainty, EndpointHistory, Restart, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.inputs import Fact, InputReader
 from pcapreport.tcp.states import TABLE, Input, State
 
@@ -47,7 +47,7 @@ class _Machine:
 
     view: View
     around: Surroundings
-    withdrawn: list[str]
+    withdrawn: list[Withdrawn]
     transitions: list[Transition] = field(default_factory=list)
     time_wait: TimeWait | None = None
 

@@ -22,6 +22,11 @@ def distances(later: npt.NDArray[np.uint32], earlier: npt.NDArray[np.uint32]) ->
     return (later - earlier).astype(np.uint32).view(np.int32).astype(np.int64)
 
 
+def centred(number: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The representative of each number in [-2^31, 2^31)."""
+    return (number + HALF) % MODULUS - HALF
+
+
 def unwrap(raw: npt.NDArray[np.uint32], starts: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Sequence numbers of several flows, one after the other, as distances from the first of each flow.
 

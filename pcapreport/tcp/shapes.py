@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.tcp.evidence import FOREIGN, Segment
-from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Restart, TimeWait, Transition
+from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Restart, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.moment import Guard, Moment, Sum, Times, passing
 
 Ints = npt.NDArray[np.int64]
 
 LEAST_ALIKE = 4
 """Fewer connections of one shape are reconstructed one by one: tracing costs about as much as ten plain runs."""
-MOST_VARIANTS = 12
-"""Different outcomes of the guards that are tried for one shape before the rest is done one by one."""
+LEAST_CAUGHT = 10
+"""A traced history must fit at least so many connections to have been worth its while."""
+MOST_MISSES = 3
+"""After so many in a row that were not, the rest of a shape is done one by one."""
 
 Reconstruct = Callable[[Sequence[Segment], int], ConnectionHistory]
 """(segments, time of the capture's end) -> history."""
@@ -33,18 +35,28 @@ def canonical_numbers(space: Ints, values: Ints) -> Ints:
     `space`: (n,) which flow's numbers they are; `values`: (n,) relative numbers. Numbers of another incarnation
     (FOREIGN or more away) stay that far away.
     """
-    spaces = np.unique(space)
+    if not len(space):
+        return values
+    spaces = np.arange(int(space.max()) + 1)
     all_spaces = np.concatenate([space, spaces])
     all_values = np.concatenate([values, np.zeros(len(spaces), np.int64)])
-    order = np.lexsort((all_values, all_spaces))
+    order = _sorted_by(all_spaces, all_values)
     ordered = all_values[order]
-    steps = np.minimum(np.diff(ordered, prepend=ordered[:1]), 2)
-    steps[np.diff(all_spaces[order], prepend=-1) != 0] = 0
+    steps = np.zeros(len(order), np.int64)
+    np.minimum(ordered[1:] - ordered[:-1], 2, out=steps[1:])
+    steps[1:][all_spaces[order][1:] != all_spaces[order][:-1]] = 0
     rank = np.empty(len(order), np.int64)
     rank[order] = np.cumsum(steps)
-    zero = rank[len(values) :]
-    canonical = rank[: len(values)] - zero[np.searchsorted(spaces, space)]
+    canonical = rank[: len(values)] - rank[len(values) :][space]
     return canonical + np.where(values >= FOREIGN, FOREIGN, 0) - np.where(values <= -FOREIGN, FOREIGN, 0)
+
+
+def _sorted_by(first: Ints, second: Ints) -> Ints:
+    """The order by `first`, then `second`: by one sort where both fit one number."""
+    low, span = int(second.min()), int(second.max()) - int(second.min()) + 1
+    if span * (int(first.max()) + 1) < 1 << 62:
+        return np.argsort(first * span + (second - low), kind="stable")
+    return np.lexsort((second, first))
 
 
 def reconstruct_alike(
@@ -57,17 +69,15 @@ def reconstruct_alike(
     done: list[ConnectionHistory | None] = [None] * times.shape[1]
     rows = np.vstack([times, np.full(times.shape[1], capture_end, np.int64)])
     left = np.arange(times.shape[1])
-    for _ in range(MOST_VARIANTS):
-        if len(left) < LEAST_ALIKE:
-            break
+    misses = 0
+    while len(left) >= LEAST_ALIKE and misses < MOST_MISSES:
         guards: set[Guard] = set()
         moments = [Moment.of_row(row, int(time), guards) for row, time in enumerate(rows[:, left[0]])]
         traced = reconstruct(
             [s._replace(at=m, frame=i) for i, (s, m) in enumerate(zip(shape, moments, strict=False))], moments[-1]
         )
-        if traced.client.withdrawn or traced.server.withdrawn:
-            break  # their sentences name frames
         alike = left[passing(guards, rows[:, left])]
+        misses = misses + 1 if len(alike) < LEAST_CAUGHT else 0
         for index, history in zip(alike.tolist(), _stamped(traced, rows[:, alike], frames[:, alike]), strict=True):
             done[index] = history
         left = left[~np.isin(left, alike)]
@@ -103,8 +113,13 @@ class _Stamp:
         columns = [self._transition(item) for item in end.transitions]
         waits = self._time_wait(end.time_wait)
         rows = zip(*columns, strict=True) if columns else ((),) * self._count
+        notes = [self._withdrawn(note) for note in end.withdrawn]
+        withdrawn = zip(*notes, strict=True) if notes else ((),) * self._count
         final = end.possible_final
-        return [EndpointHistory(tuple(row), final, wait, ()) for row, wait in zip(rows, waits, strict=True)]
+        return [
+            EndpointHistory(tuple(row), final, wait, tuple(told))
+            for row, wait, told in zip(rows, waits, withdrawn, strict=True)
+        ]
 
     def _time(self, time: int | None) -> Sequence[int | None]:
         if time is None:
@@ -119,6 +134,10 @@ class _Stamp:
 
     def _frame(self, row: int | None) -> Sequence[int | None]:
         return (None,) * self._count if row is None else self._frames[row].tolist()
+
+    def _withdrawn(self, note: Withdrawn) -> list[Withdrawn]:
+        frames = zip(*(self._frames[row].tolist() for row in note.frames), strict=True)
+        return [note._replace(frames=tuple(named)) for named in frames]
 
     def _transition(self, item: Transition) -> list[Transition]:
         state, rule, certainty, note = item.state, item.rule, item.certainty, item.note

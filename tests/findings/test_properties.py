@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcapreport.findings.holes import coverage
+from pcapreport.findings.rules import RULES
 from pcapreport.findings.segmented import NONE, count_since, highest_before, latest_before
+from pcapreport.findings.verdict import judge, tell
 
-from .scenario import Scenario, load
+from .scenario import START, Frame, Scenario, load
+
+RESENDING = {rule for rule in RULES if "retransmission" in rule} | {"tail_loss_probe"}
 
 SCENARIOS = {path.stem: load(path) for path in sorted((Path(__file__).parent / "scenarios").glob("*.pkt"))}
 TWO_INCARNATIONS = {"probe_02_reuse_reset", "probe_08_time_wait_collision", "half_open_connection"}
@@ -90,3 +95,38 @@ def test_coverage_counts_each_number_once(segments: list[tuple[int, int]]) -> No
         seen |= numbers
     skipped = [n for at in range(1, len(seq)) for n in range(int(top[at]), int(seq[at]))]
     assert int(result.missing.sum()) == len(set(skipped) - seen)
+
+
+FRAMES = st.lists(
+    st.builds(
+        Frame,
+        time_ns=st.integers(0, 4 * 10**9),
+        sender=st.sampled_from("CS"),
+        flags=st.sampled_from([0x02, 0x12, 0x10, 0x18, 0x11, 0x04, 0x14, 0x01, 0x06, 0x13, 0x00]),
+        seq=st.one_of(st.integers(0, 12), st.integers(0, 2**32 - 1)),
+        length=st.integers(0, 4),
+        ack=st.one_of(st.integers(0, 12), st.integers(0, 2**32 - 1)),
+        window=st.sampled_from([0, 100]),
+        ip_id=st.integers(0, 6),
+        stamp=st.one_of(st.none(), st.tuples(st.integers(0, 9), st.integers(0, 9))),
+        sack=st.one_of(st.just(()), st.just(((3, 5), (7, 9)))),
+    ),
+    max_size=24,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(FRAMES)
+def test_any_frames_give_sound_findings(frames: list[Frame]) -> None:
+    scenario = Scenario("any", [replace(frame, time_ns=START + frame.time_ns) for frame in frames])
+    seen, found = scenario.evidence(), scenario.findings()
+    resent = [number for f in found if f.rule in RESENDING for number in f.frames]
+    assert len(resent) == len(set(resent))
+    late = {number for f in found if f.rule == "out_of_order" for number in f.frames}
+    assert not late & set(resent)
+    for one in found:
+        assert list(one.frames) == sorted(set(one.frames))
+        assert all(1 <= number <= len(frames) for number in one.frames)
+        assert one.rule in RULES
+    assert judge(seen, found).text.endswith(".")
+    assert all(tell(connection, seen, found) for connection in range(len(seen.table)))

@@ -9,6 +9,7 @@ import pytest
 
 import pcapreport.findings as findings_package
 from pcapreport.findings.rules import RULES
+
 from .scenario import load
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.pkt"))

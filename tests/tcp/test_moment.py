@@ -1,0 +1,125 @@
+"""Times that remember how they were made: what was computed with some times holds for all others that pass the guards."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pcapreport.tcp.moment import Guard, Moment, passing
+
+SMALL = st.integers(-6, 6)
+"""Small numbers, so that times often are equal or change their order."""
+OPERATION = st.tuples(st.sampled_from(["+", "-", "r-", "*", "min", "max", "<", "<=", "==", "!="]), st.integers(0, 99), SMALL)
+PROGRAM = st.lists(OPERATION, max_size=12)
+
+
+def run(program: list[tuple[str, int, int]], times: list[int]) -> tuple[list[int], list[bool]]:
+    """The values a program computes from times, and how its comparisons came out."""
+    values, outcomes = list(times), []
+    for name, index, constant in program:
+        a, b = values[index % len(values)], values[(index + 1) % len(values)]
+        if name == "*":
+            values.append(a * constant)
+        elif name == "r-":
+            values.append(constant - a)
+        elif name in "+-":
+            values.append(a + constant if name == "+" else a - b)
+        elif name in ("min", "max"):
+            values.append(min(a, b) if name == "min" else max(a, b, constant))
+        else:
+            compare: dict[str, Callable[[int, int], bool]] = {
+                "<": lambda a, b: a < b,
+                "<=": lambda a, b: a <= b,
+                "==": lambda a, b: a == b,
+                "!=": lambda a, b: a != b,
+            }
+            outcomes.append(compare[name](a, b + constant))
+    return values, outcomes
+
+
+def traced(program: list[tuple[str, int, int]], times: list[int]) -> tuple[list[int], list[bool], set[Guard]]:
+    guards: set[Guard] = set()
+    moments: list[int] = [Moment.of_row(row, time, guards) for row, time in enumerate(times)]
+    return *run(program, moments), guards
+
+
+def column(times: list[int]) -> np.ndarray:
+    return np.array(times, np.int64).reshape(-1, 1)
+
+
+THREE = st.lists(SMALL, min_size=3, max_size=3)
+
+
+@given(PROGRAM, THREE)
+def test_a_moment_computes_as_the_number_it_is(program: list[tuple[str, int, int]], times: list[int]) -> None:
+    values, outcomes, _ = traced(program, times)
+    plain, expected = run(program, times)
+    assert [int(value) for value in values] == plain
+    assert outcomes == expected
+
+
+@given(PROGRAM, THREE)
+def test_the_times_that_were_traced_pass_their_own_guards(program: list[tuple[str, int, int]], times: list[int]) -> None:
+    _, _, guards = traced(program, times)
+    assert passing(guards, column(times)).tolist() == [True]
+
+
+@given(PROGRAM, THREE, THREE)
+def test_what_was_traced_holds_for_all_times_that_pass_the_guards(
+    program: list[tuple[str, int, int]], times: list[int], others: list[int]
+) -> None:
+    values, outcomes, guards = traced(program, times)
+    assume(passing(guards, column(others))[0])
+    expected, same = run(program, others)
+    assert outcomes == same
+    stamped = [int(v.sum.over(column(others))[0]) if isinstance(v, Moment) else v for v in values]
+    assert stamped == expected
+
+
+@given(PROGRAM, THREE, THREE)
+def test_times_for_which_a_comparison_comes_out_otherwise_do_not_pass(
+    program: list[tuple[str, int, int]], times: list[int], others: list[int]
+) -> None:
+    _, outcomes, guards = traced(program, times)
+    assume(run(program, others)[1] != outcomes)
+    assert not passing(guards, column(others))[0]
+
+
+def test_sorting_and_searching_are_guarded() -> None:
+    """The reconstructor bisects lists of times."""
+    guards: set[Guard] = set()
+    one, two, three = (Moment.of_row(row, time, guards) for row, time in enumerate((10, 20, 15)))
+    assert bisect_left([one, two], three) == 1
+    together = np.array([[10, 100, 10], [20, 200, 20], [15, 150, 25]])
+    assert passing(guards, together).tolist() == [True, True, False]
+
+
+def test_a_comparison_with_a_constant_is_guarded() -> None:
+    guards: set[Guard] = set()
+    assert Moment.of_row(0, 10, guards) < 12
+    assert passing(guards, np.array([[11, 12, 13, -5]])).tolist() == [True, False, False, True]
+
+
+def test_an_asked_for_strict_order_admits_no_tie_and_a_weak_one_does() -> None:
+    for strict, ties_pass in ((True, False), (False, True)):
+        guards: set[Guard] = set()
+        a, b = Moment.of_row(0, 1, guards), Moment.of_row(1, 2, guards)
+        assert a < b if strict else a <= b
+        assert passing(guards, np.array([[5], [5]])).tolist() == [ties_pass]
+
+
+def test_a_moment_compared_with_itself_needs_no_guard() -> None:
+    guards: set[Guard] = set()
+    one = Moment.of_row(0, 10, guards)
+    assert one == one + 5 - 5
+    assert not guards
+
+
+def test_terms_that_cancel_leave_a_constant() -> None:
+    guards: set[Guard] = set()
+    one, two = Moment.of_row(0, 10, guards), Moment.of_row(1, 17, guards)
+    assert (one + two - one - two + 3).sum.over(np.array([[1], [2]])).tolist() == [3]
