@@ -37,7 +37,7 @@ def analyze(
 
 def analyze_capture(capture: Capture, settings: Settings, options: DocumentOptions) -> Document:
     """The result document of a capture that was read before."""
-    table = find_connections(capture.table)
+    table = find_connections(capture.table, settings)
     histories = list(reconstruct_all(table, capture.last_ns or 0, settings))
     evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
     return build_document(evidence, find_in(evidence), options)

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import column
-from pcapreport.findings.copies import originals
 from pcapreport.findings.gaps import Gaps, judge_gaps
 from pcapreport.findings.holes import coverage
 from pcapreport.findings.segmented import NONE, count_since, highest_before, latest_before
@@ -104,7 +103,7 @@ class _Work:
 
     def passes(self) -> Passes:
         table = self.table
-        original = originals(table, self.connection, self.settings)
+        original = table.original
         live = (original < 0) & ((table.flags & Flag.RST) == 0) & ~self._foreign()
         acks = live & ((table.flags & Flag.ACK) != 0) & self._credible_ack()
         sent, peer_sent = self._highest(table.end, live)

@@ -11,7 +11,7 @@ from pcapreport.findings.grouping import SIDES, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.wording import The, duration, frames, side_name
 from pcapreport.tcp.connections import CLIENT
-from pcapreport.tcp.history import Restart, TimeWait
+from pcapreport.tcp.history import TimeWait
 from pcapreport.tcp.states import State
 
 
@@ -21,19 +21,10 @@ def ledgers(evidence: Evidence) -> Iterator[Finding]:
         for side, end in enumerate((history.client, history.server)):
             if end.time_wait is None:
                 continue
-            if _fresh_restarts(evidence, connection, end.time_wait):
+            if end.time_wait.restarts:
                 yield _restarts(evidence, connection, side, end.time_wait)
             if end.time_wait.ended_by == "reuse":
                 yield _reuse(evidence, connection, side, end.time_wait)
-
-
-def _fresh_restarts(evidence: Evidence, connection: int, ledger: TimeWait) -> list[Restart]:
-    """The restarts, copies of a segment made by the capture left out."""
-    if not ledger.restarts:
-        return []
-    rows = evidence.table.rows_of(connection)
-    copies = set(evidence.table.frame[rows][evidence.passes.original[rows] >= 0].tolist())
-    return [item for item in ledger.restarts if item.frame not in copies]
 
 
 def _of_frames(rule: str, connection: int, side: Side, numbers: list[int], at: int | None, summary: str) -> Finding:
@@ -42,7 +33,7 @@ def _of_frames(rule: str, connection: int, side: Side, numbers: list[int], at: i
 
 
 def _restarts(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
-    restarts = _fresh_restarts(evidence, connection, ledger)
+    restarts = ledger.restarts
     numbers, first = [item.frame for item in restarts], restarts[0]
     summary = (
         f"{frames(numbers).capitalize()} reached the {side_name(side)} in TIME-WAIT and started its wait of "

@@ -50,8 +50,9 @@ class Candidates:
         filled = (table.length[rows] > 0).astype(np.int64), (table.window[rows] > 0).astype(np.int64)
         shape = np.stack([side, flags, *numbers.reshape(3, -1), *filled, after], axis=1)
         self._shape = shape[order]
-        self._time, self._frame = table.time_ns[rows][order], table.frame[rows][order]
+        self._frame = table.frame[rows][order]
         self._bounds = np.searchsorted(owner[order], np.arange(len(table) + 1))
+        self._time = _never_back(table.time_ns[rows][order], owner[order], self._bounds)
 
     def groups(self) -> list[list[int]]:
         """Connections of one shape together; long ones each alone."""
@@ -77,6 +78,17 @@ class Candidates:
         segments = [Segment(0, 0, *values) for *values, _ in rows]
         own = sum(not row[-1] for row in rows)
         return segments[:own], segments[own:]
+
+
+def _never_back(time: Ints, owner: Ints, bounds: Ints) -> Ints:
+    """Times that never step back within a connection: a clock that was set back must not undo an order of events."""
+    steps_back = np.flatnonzero((time[1:] < time[:-1]) & (owner[1:] == owner[:-1]))
+    if len(steps_back):
+        time = time.copy()
+        for connection in np.unique(owner[steps_back]).tolist():
+            rows = slice(bounds[connection], bounds[connection + 1])
+            time[rows] = np.maximum.accumulate(time[rows])
+    return time
 
 
 def _aftermath(table: ConnectionTable, chosen: Ints, connection: Ints) -> tuple[Ints, Ints]:
@@ -123,7 +135,7 @@ def candidate_rows(table: ConnectionTable) -> npt.NDArray[np.int64]:
     """Positions (ascending) of the rows that can change a state or bound the time of a change.
 
     All SYN, FIN and RST and their neighbours, the first and last rows of each connection, and the first segments of
-    each side that acknowledge the other's FIN. Bulk data in between moves nothing (RFC 9293 section 3.10.7.4).
+    each side that acknowledge the other's FIN; no copies. Bulk data in between moves nothing (RFC 9293 3.10.7.4).
     """
     total = len(table.row)
     if not total:
@@ -141,7 +153,7 @@ def candidate_rows(table: ConnectionTable) -> npt.NDArray[np.int64]:
     np.add.at(marks, np.minimum(where + after + 1, stop[where]), -1)
     keep |= np.cumsum(marks[:-1]) > 0
     keep |= _first_acks_of_fin(table)
-    return np.flatnonzero(keep)
+    return np.flatnonzero(keep & (table.original < 0))
 
 
 def _first_acks_of_fin(table: ConnectionTable, how_many: int = 3) -> npt.NDArray[np.bool_]:

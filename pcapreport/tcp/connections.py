@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag, PacketTable
+from pcapreport.settings import Settings
 from pcapreport.tcp import sequence
+from pcapreport.tcp.copies import Sent, originals
 from pcapreport.tcp.incarnations import split_incarnations
 
 Ints = npt.NDArray[np.int64]
@@ -61,7 +63,8 @@ class ConnectionTable:
 
     Arrays of n rows: `row` (index into the packet table), `time_ns`, `frame`, `flags`, `length` (payload bytes),
     `side` (CLIENT or SERVER: who sent it), `seq` and `end` (unwrapped, relative to the sender's ISN; `end` counts
-    SYN and FIN), `ack` (relative to the other side's ISN; 0 without the ACK flag), `window` (unscaled).
+    SYN and FIN), `ack` (relative to the other side's ISN; 0 without the ACK flag), `window` (unscaled),
+    `original` (position of the row that this one is a copy of, or -1: see copies.py).
     Arrays of c connections: `bounds` (c + 1: connection i is bounds[i]:bounds[i + 1]), `opener` (OpenerEvidence),
     `successor` (the next incarnation of the same 4-tuple, or -1), `isn` (c, 2: raw base of each side's numbers),
     `isn_seen` (c, 2: that side's SYN was captured).
@@ -83,6 +86,7 @@ class ConnectionTable:
     successor: Ints
     isn: npt.NDArray[np.uint32]
     isn_seen: npt.NDArray[np.bool_]
+    original: Ints
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -117,7 +121,7 @@ def _address(version: int, high: int, low: int) -> str:
     return str(IPv4Address(low)) if version == 4 else str(IPv6Address(high << 64 | low))
 
 
-def find_connections(packets: PacketTable) -> ConnectionTable:
+def find_connections(packets: PacketTable, settings: Settings | None = None) -> ConnectionTable:
     """Group the rows of a packet table into connections, numbered by their first frame."""
     lower = _lower_endpoint_sent(packets)
     order, group = _group_by_tuple(packets, lower)
@@ -125,7 +129,8 @@ def find_connections(packets: PacketTable) -> ConnectionTable:
     order, connection, group = _number_by_first_row(order, group, part)
     side_of_lower, opener = _find_openers(packets, order, connection, lower[order])
     side = np.where(lower[order], side_of_lower[connection], 1 - side_of_lower[connection]).astype(np.uint8)
-    return _assemble(packets, order, connection, side, opener, _successors(group, connection))
+    successor = _successors(group, connection)
+    return _assemble(packets, order, connection, side, opener, successor, settings or Settings())
 
 
 def _lower_endpoint_sent(packets: PacketTable) -> npt.NDArray[np.bool_]:
@@ -246,6 +251,7 @@ def _assemble(
     side: npt.NDArray[np.uint8],
     opener: npt.NDArray[np.uint8],
     successor: Ints,
+    settings: Settings,
 ) -> ConnectionTable:
     count = len(opener)
     flags = packets["flags"][order]
@@ -255,6 +261,7 @@ def _assemble(
     ack = _relative_ack(raw_ack, flags, flow, isn)
     length = packets["payload_len"][order].astype(np.int64)
     occupied = length + ((flags & Flag.SYN) != 0) + ((flags & Flag.FIN) != 0)
+    end = seq + occupied
     bounds = np.searchsorted(connection, np.arange(count + 1))
     return ConnectionTable(
         packets=packets,
@@ -266,13 +273,14 @@ def _assemble(
         length=length,
         side=side,
         seq=seq,
-        end=seq + occupied,
+        end=end,
         ack=ack,
         window=packets["window"][order].astype(np.int64),
         opener=opener,
         successor=successor,
         isn=isn.reshape(count, 2),
         isn_seen=isn_seen.reshape(count, 2),
+        original=originals(Sent(packets, order, flow, seq, end, ack), settings),
     )
 
 

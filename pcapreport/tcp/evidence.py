@@ -16,6 +16,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.settings import Settings
 
 SYN, ACK, FIN, RST = int(Flag.SYN), int(Flag.ACK), int(Flag.FIN), int(Flag.RST)
+"""As plain ints: an IntFlag costs a microsecond each time, and these are asked for per segment."""
 FOREIGN = 1 << 30
 """A relative number further off than this belongs to another incarnation (no window reaches that far: RFC 7323 2.2)."""
 
@@ -42,21 +43,6 @@ class Segment(NamedTuple):
     def is_syn_ack(self) -> bool:
         """SYN with ACK."""
         return self.flags & (SYN | ACK) == SYN | ACK
-
-
-def without_copies(segments: Sequence[Segment], settings: Settings) -> list[Segment]:
-    """Drop copies of SYN, FIN and RST segments, made by network or capture: equal in all fields, close in time."""
-    kept: list[Segment] = []
-    last: dict[tuple[int, ...], int] = {}
-    for segment in segments:
-        if segment.flags & (SYN | FIN | RST):
-            key = segment[2:]
-            before = last.get(key)
-            if before is not None and 0 <= segment.at - before <= settings.copy_window_ns:
-                continue
-            last[key] = segment.at
-        kept.append(segment)
-    return kept
 
 
 class View:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.settings import Settings
 from pcapreport.tcp.candidates import Candidates
 from pcapreport.tcp.classify import classify_closing, classify_opening
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
-from pcapreport.tcp.evidence import Segment, View, without_copies
+from pcapreport.tcp.evidence import Segment, View
 from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
 from pcapreport.tcp.shapes import reconstruct_alike
@@ -21,8 +21,8 @@ def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings
     histories: list[ConnectionHistory | None] = [None] * len(table)
 
     def alone(segments: Sequence[Segment], aftermath: Sequence[Segment], end: int) -> ConnectionHistory:
-        kept = without_copies(segments, settings) + [s for s in aftermath if not s.flags & Flag.SYN]
-        return _connection_history(kept, _surroundings(end, aftermath), settings)
+        surroundings = _surroundings(end, aftermath)
+        return _connection_history([*segments, *_of_the_old(aftermath)], surroundings, settings)
 
     for alike in rows.groups():
         own, after = rows.shape(alike[0])
@@ -42,6 +42,16 @@ def _connection_history(segments: list[Segment], surroundings: Surroundings, set
     server = reconstruct(View(SERVER, segments, settings), surroundings)
     opening = classify_opening(client, server, segments)
     return ConnectionHistory(client, server, opening, classify_closing(client, server, segments, opening))
+
+
+def _of_the_old(aftermath: Sequence[Segment]) -> Iterator[Segment]:
+    """Of the segments that opened the next incarnation those that speak of the one before: neither the SYN nor what
+    acknowledges it, but the ACK that challenges it and the RST that answers that (RFC 5961 section 4)."""
+    syn = next((s for s in aftermath if s.flags & Flag.SYN), None)
+    for segment in aftermath:
+        answers = syn is not None and segment.side != syn.side and segment.ack == syn.end
+        if not segment.flags & Flag.SYN and not answers:
+            yield segment
 
 
 def _surroundings(capture_end: int, aftermath: Sequence[Segment]) -> Surroundings:

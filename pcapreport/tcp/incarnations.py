@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag, PacketTable
 from pcapreport.tcp import sequence
+from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
 
 Ints = npt.NDArray[np.int64]
 
@@ -72,41 +73,44 @@ class _Walker:
     over: bool = False
     fins: int = 0
     answered: bool = False
+    asked_for: list[int | None] = field(default_factory=lambda: [None, None])
+    """By side: the number of the SYN that its SYN-ACK answers."""
 
     def walk(self) -> list[int]:
         """The incarnation number of each row."""
         parts, current = [], 0
         for i, flags in enumerate(self.flags):
-            if flags & Flag.SYN and i and self._begins_new(i):
+            if flags & SYN and i and self._begins_new(i):
                 current += 1
                 self.isn, self.last = [None, None], [None, None]
-                self.over, self.fins, self.answered = False, 0, False
+                self.over, self.fins, self.answered, self.asked_for = False, 0, False, [None, None]
             self._note(i, flags)
             parts.append(current)
         return parts
 
     def _note(self, i: int, flags: int) -> None:
         side = self.side[i]
-        if flags & Flag.SYN:
-            if flags & Flag.ACK:
+        if flags & SYN:
+            if flags & ACK:
                 self.answered = True
-            if self.isn[side] is None or flags & Flag.ACK:
+                self.asked_for[side] = (self.ack[i] - 1) % sequence.MODULUS
+            if self.isn[side] is None or flags & ACK:
                 self.isn[side] = self.seq[i]
-        if flags & Flag.RST:
+        if flags & RST:
             self.over = True
             return
-        if flags & Flag.FIN:
+        if flags & FIN:
             self.fins |= 1 << side
             self.over |= self.fins == 3
-        if not flags & Flag.SYN or self.isn[side] == self.seq[i]:
+        if not flags & SYN or self.isn[side] == self.seq[i]:
             self.last[side] = (self.seq[i] + self.length[i]) % sequence.MODULUS
 
     def _begins_new(self, i: int) -> bool:
         side, other = self.side[i], 1 - self.side[i]
         mine, theirs = self.isn[side], self.isn[other]
-        if mine == self.seq[i]:
-            return False
-        if self.flags[i] & Flag.ACK:
+        if mine == self.seq[i] or self.asked_for[other] == self.seq[i]:
+            return False  # sent again, or captured after the SYN-ACK that answers it
+        if self.flags[i] & ACK:
             return self._answer_begins_new(i, mine, theirs)
         if mine is None and self.last[side] is None and theirs is not None and not self.answered and not self.over:
             return False  # the SYNs cross: a simultaneous open
@@ -126,13 +130,9 @@ class _Walker:
         for j in range(i + 1, len(self.flags)):
             flags = self.flags[j]
             if self.side[j] == self.side[i]:
-                if flags & Flag.SYN and self.seq[j] != self.seq[i] and not flags & Flag.ACK:
+                if flags & SYN and self.seq[j] != self.seq[i] and not flags & ACK:
                     return False
-            elif (
-                flags & (Flag.SYN | Flag.RST)
-                and flags & Flag.ACK
-                and 0 <= sequence.distance(self.ack[j], wanted) <= most
-            ):
+            elif flags & (SYN | RST) and flags & ACK and 0 <= sequence.distance(self.ack[j], wanted) <= most:
                 return True
         return False
 
@@ -143,6 +143,6 @@ class _Walker:
         if last is None:
             return False
         for j in range(i + 1, len(self.flags)):
-            if self.side[j] == side and not self.flags[j] & (Flag.SYN | Flag.RST):
+            if self.side[j] == side and not self.flags[j] & (SYN | RST):
                 return abs(sequence.distance(self.seq[j], last)) < NEAR
         return False
