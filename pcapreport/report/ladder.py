@@ -55,31 +55,37 @@ def _marks(findings: Sequence[Finding]) -> Mapping[int, list[Finding]]:
 
 
 def _runs(rows: Sequence[Row], marks: Mapping[int, list[Finding]]) -> Iterator[range]:
-    """Stretches of rows that one ladder row shows: single rows, or plain data one way with its ACKs."""
+    """Stretches of rows that one ladder row shows: single rows, plain data one way with its ACKs, or rows of one side
+    that the same findings name."""
     start = 0
     while start < len(rows):
-        stop, sender = start, None
-        while stop < len(rows) and not rows[stop].is_control and rows[stop].frame not in marks:
+        named = _rules(marks, rows[start])
+        stop, sender = start, rows[start].side if named else None
+        while stop < len(rows) and not rows[stop].is_control and _rules(marks, rows[stop]) == named:
             row = rows[stop]
-            if row.length and sender is not None and row.side != sender:
+            speaks = bool(row.length or named)
+            if speaks and sender is not None and row.side != sender:
                 break
             if stop > start and row.time_ns - rows[stop - 1].time_ns >= GAP_NS:
                 break
-            sender = row.side if row.length else sender
+            sender = row.side if speaks else sender
             stop += 1
         if stop - start >= FOLD_FROM and sender is not None:
             yield range(start, stop)
-            start = stop
         else:
-            for single in range(start, max(stop, start + 1)):
-                yield range(single, single + 1)
-            start = max(stop, start + 1)
+            stop = max(stop, start + 1)
+            yield from (range(single, single + 1) for single in range(start, stop))
+        start = stop
+
+
+def _rules(marks: Mapping[int, list[Finding]], row: Row) -> list[str]:
+    return sorted({finding.rule for finding in marks.get(row.frame, ())})
 
 
 def _ladder_row(rows: Sequence[Row], states: _States, marks: Mapping[int, list[Finding]], clock: Clock) -> LadderRow:
     first = rows[0]
+    named = marks.get(first.frame, [])
     if len(rows) == 1:
-        named = marks.get(first.frame, [])
         return LadderRow(
             kind="segment",
             time_s=clock.seconds(first.time_ns),
@@ -92,10 +98,10 @@ def _ladder_row(rows: Sequence[Row], states: _States, marks: Mapping[int, list[F
             ack=first.ack,
             length=first.length,
             window=first.window,
-            rules=sorted({finding.rule for finding in named}),
+            rules=_rules(marks, first),
             severity=worst(named),
         )
-    data = [row for row in rows if row.length]
+    data = [row for row in rows if row.length] or rows
     acks = len(rows) - len(data)
     return LadderRow(
         kind="burst",
@@ -112,6 +118,8 @@ def _ladder_row(rows: Sequence[Row], states: _States, marks: Mapping[int, list[F
         length=sum(row.length for row in data),
         window=data[-1].window,
         text=f"and {acks} ACK{'s' if acks > 1 else ''}" if acks else "",
+        rules=_rules(marks, first),
+        severity=worst(named),
     )
 
 

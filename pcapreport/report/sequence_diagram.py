@@ -244,7 +244,8 @@ def caption(item: LadderRow) -> tuple[str, str]:
         return "", item.text
     if item.kind == "burst":
         span = "" if item.seq is None else f"from seq {item.seq}"
-        return f"{plural(item.count, 'segment')}, {plural(item.length, 'byte')}", span
+        size = plural(item.length, "byte") if item.length else f"ack {item.ack}"
+        return f"{plural(item.count, 'segment')}, {size}", span if item.length else ""
     numbers = [
         f"seq {item.seq}" if item.seq is not None else "",
         f"ack {item.ack}" if item.ack is not None else "",
