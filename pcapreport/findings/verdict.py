@@ -223,6 +223,7 @@ def _who_closed(closings: Counter[str], total: int) -> str:
 def _tally(openings: Counter[str], closings: Counter[str], opened: int, orderly: int, total: int) -> str:
     whole = "the connection" if total == 1 else f"of {total:,} connections"
     pieces = [(opened, "opened"), (openings["midstream"], "began before the capture")]
+    pieces += [(openings["unanswered"] + openings["incomplete"], "not seen to open")]
     pieces += [(orderly, "closed in order"), (closings["open"], "not seen to end")]
     if total == 1:
         return f"{whole} " + " and ".join(text for number, text in pieces if number).replace("not seen", "was not seen")

@@ -127,4 +127,7 @@ class View:
 
 
 def _plausible(segment: Segment) -> bool:
-    return abs(segment.seq) < FOREIGN or bool(segment.flags & (SYN | RST))
+    """Not with another incarnation's numbers, nor with SYN beside FIN or RST, which no TCP sends."""
+    if segment.flags & SYN:
+        return not segment.flags & (FIN | RST)
+    return abs(segment.seq) < FOREIGN or bool(segment.flags & RST)
