@@ -218,11 +218,14 @@ class _Progress:
 
     def plan(self, total: int, before: int, skipped: int) -> None:
         """Called once, before the first capture."""
+        from pcapreport.report.wording import plural
+
         self.total, self.before = total, before
         if not total:
-            click.echo(f"no captures there, only {skipped} other files" if skipped else "no captures there", err=True)
+            others = f", only {plural(skipped, 'other file')}" if skipped else ""
+            click.echo(f"no captures there{others}", err=True)
         elif skipped and self.verbose:
-            click.echo(f"{skipped} other files are no captures", err=True)
+            click.echo(f"left out as no captures: {plural(skipped, 'other file')}", err=True)
 
     def tell(self, entry: Any) -> None:
         """Called for each capture when it is done."""

@@ -100,14 +100,10 @@ class View:
                 return index
         return None
 
-    def denied(self, arrival: Segment, number: int) -> bool:
-        """X sent an ACK below `number` so late that `arrival`, which would have raised it, cannot have been taken."""
-        for own in reversed(self.own):
-            if own.at < arrival.at + self.patience:
-                return False
-            if own.flags & ACK and not own.flags & RST and own.ack < number:
-                return True
-        return False
+    def not_denied(self, arrivals: Sequence[Segment], number: int) -> list[Segment]:
+        """Without those that X denies: an ACK below `number`, which they would have raised, came too late after."""
+        low = [s.at for s in self.own if s.flags & ACK and not s.flags & RST and s.ack < number]
+        return [s for s in arrivals if not low or low[-1] < s.at + self.patience]
 
     def unheard(self, since: int) -> bool:
         """The peer repeated data after `since` and X never answered: what passed towards X seems not to arrive."""

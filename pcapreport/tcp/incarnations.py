@@ -6,6 +6,7 @@ Almost every 4-tuple has one SYN with one number and needs no look; the few othe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,7 @@ def _ambiguous_groups(
     return [(int(starts[g]), int(ends[g])) for g in wanted]
 
 
-@dataclass(slots=True)
+@dataclass
 class _Walker:
     """Walks the rows of one 4-tuple; `side` is 0 or 1, whichever end."""
 
@@ -139,10 +140,17 @@ class _Walker:
     def _old_goes_on(self, i: int) -> bool:
         """The side that seems to have sent this SYN goes on with the old connection's numbers."""
         side = self.side[i]
-        last = self.last[side]
-        if last is None:
-            return False
-        for j in range(i + 1, len(self.flags)):
-            if self.side[j] == side and not self.flags[j] & (SYN | RST):
-                return abs(sequence.distance(self.seq[j], last)) < NEAR
-        return False
+        last, following = self.last[side], self._next_plain[side][i]
+        return last is not None and following is not None and abs(sequence.distance(self.seq[following], last)) < NEAR
+
+    @cached_property
+    def _next_plain(self) -> tuple[list[int | None], list[int | None]]:
+        """Per side and row the next row of that side with neither SYN nor RST."""
+        tables: tuple[list[int | None], list[int | None]] = ([], [])
+        following: list[int | None] = [None, None]
+        for i in range(len(self.flags) - 1, -1, -1):
+            for side in (0, 1):
+                tables[side].append(following[side])
+            if not self.flags[i] & (SYN | RST):
+                following[self.side[i]] = i
+        return tables[0][::-1], tables[1][::-1]

@@ -6,8 +6,10 @@ given at all, and told in `withdrawn`.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, View
@@ -34,7 +36,7 @@ class Fact(NamedTuple):
     note: str = ""
 
 
-@dataclass(slots=True)
+@dataclass
 class InputReader:
     """Segments -> facts of one endpoint."""
 
@@ -57,7 +59,7 @@ class InputReader:
 
     def _sent(self) -> Iterator[Fact]:
         own = self.view.own
-        seen = 0
+        seen: set[Input] = set()
         last_alive = max((i for i, s in enumerate(own) if not s.flags & RST), default=-1)
         for index, segment in enumerate(own):
             flags = segment.flags
@@ -69,10 +71,9 @@ class InputReader:
             kind = Input.SEND_SYN_ACK if segment.is_syn_ack else Input.SEND_SYN if flags & SYN else None
             if flags & FIN:
                 kind = Input.SEND_FIN
-            if kind is None or seen & (bit := 1 << list(Input).index(kind)):
-                continue
-            seen |= bit
-            yield self._sent_control(index, segment, kind)
+            if kind is not None and kind not in seen:
+                seen.add(kind)
+                yield self._sent_control(index, segment, kind)
 
     def _sent_control(self, index: int, segment: Segment, kind: Input) -> Fact:
         earliest: int | None = None
@@ -116,8 +117,9 @@ class InputReader:
 
     def _all_acked(self, own: Segment) -> bool:
         """The other side had acknowledged, with room to send more, all that went before `own`."""
-        before = [s for s in self.view.peer if s.flags & ACK and s.at + self.view.delay <= own.at]
-        return bool(before) and before[-1].ack >= own.seq and before[-1].window > 0
+        known = bisect_right(self._peer_times, own.at - self.view.delay)
+        before = next((s for s in reversed(self.view.peer[:known]) if s.flags & ACK), None)
+        return before is not None and before.ack >= own.seq and before.window > 0
 
     def _sent_rst(self, index: int, segment: Segment) -> Fact:
         view = self.view
@@ -177,16 +179,8 @@ class InputReader:
             yield self._arrival(Input.RECEIVE_SYN_ACK, copies, shown, OPENING)
         else:
             own = view.own[shown]
-            yield Fact(
-                shown,
-                OPENING,
-                Input.RECEIVE_SYN_ACK,
-                None,
-                own.at,
-                own.frame,
-                PROVEN,
-                "the SYN, ACK itself was not captured",
-            )
+            note = "the SYN, ACK itself was not captured"
+            yield Fact(shown, OPENING, Input.RECEIVE_SYN_ACK, None, own.at, own.frame, PROVEN, note)
 
     def _received_ack_of_syn(self) -> Iterator[Fact]:
         view = self.view
@@ -207,15 +201,8 @@ class InputReader:
             arrived = late[0]
             slot = max(view.slot(arrived), answers[-1] + 1)
             if shown is not None and view.own[shown].at >= arrived.at:
-                yield Fact(
-                    min(slot, shown),
-                    OPENED,
-                    Input.RECEIVE_ACK_OF_SYN,
-                    arrived.at,
-                    view.own[shown].at,
-                    arrived.frame,
-                    PROVEN,
-                )
+                at, slot = view.own[shown].at, min(slot, shown)
+                yield Fact(slot, OPENED, Input.RECEIVE_ACK_OF_SYN, arrived.at, at, arrived.frame, PROVEN)
             else:
                 yield self._arrival(Input.RECEIVE_ACK_OF_SYN, late, None, OPENED, slot)
         elif copies:
@@ -286,11 +273,11 @@ class InputReader:
         fins = [s for s in fins if s.end == end]
         shown = view.first_ack(end)
         if shown is not None and view.own[shown].at >= fins[0].at:
-            return [s for s in fins if not view.denied(s, end)] or fins, shown
+            return view.not_denied(fins, end) or fins, shown
         if len(fins) > 1 and view.own:
             self._withdraw(f"FIN sent {len(fins)} times, first in frame {{}}, and never acknowledged", fins[0])
             return [], None
-        return [s for s in fins[:1] if not view.denied(s, end)], None
+        return view.not_denied(fins[:1], end), None
 
     def _brings_ack(self, fins: Sequence[Segment], my_fins: Sequence[Segment], shown: int | None) -> bool:
         """The FIN that was taken acknowledges ours as well."""
@@ -313,63 +300,87 @@ class InputReader:
 
     def _fact_of_ack(self, segment: Segment) -> Fact:
         view = self.view
-        slot = view.slot(segment)
-        return Fact(
-            slot, RECEIVED, Input.RECEIVE_ACK_OF_FIN, segment.at, view.latest_arrival(segment), segment.frame, SUPPOSED
-        )
+        slot, latest = view.slot(segment), view.latest_arrival(segment)
+        return Fact(slot, RECEIVED, Input.RECEIVE_ACK_OF_FIN, segment.at, latest, segment.frame, SUPPOSED)
 
     def _received_rst(self) -> Iterator[Fact]:
+        """The first RST that it may have taken and after which it sent nothing but RST."""
         view = self.view
+        alive = [s for s in view.own if not s.flags & RST]
+        last_alive = alive[-1] if alive else None
+        told = False
         for segment in view.peer:
-            if not segment.flags & RST:
+            if not segment.flags & RST or not self._acceptable_rst(segment):
                 continue
-            slot = max(
-                (i + 1 for i, s in enumerate(view.own) if s.at < segment.at + view.patience and not s.flags & RST),
-                default=0,
-            )
-            slot = max(slot, view.slot(segment)) if not any(s.flags & RST for s in view.own[slot:]) else slot
-            if not self._acceptable_rst(segment, slot):
-                continue
-            alive = next((s for s in view.own if s.at >= segment.at + view.patience and not s.flags & RST), None)
-            if alive is not None:
-                self._withdraw(
-                    "the RST in frame {} did not end it: it went on in frame {} (lost, or ignored: RFC 5961)",
-                    segment,
-                    alive,
+            if last_alive is None or last_alive.at < segment.at + view.patience:
+                earliest, latest = self._alive_until(segment), view.latest_arrival(segment)
+                yield Fact(
+                    self._slot_of_rst(segment), RESET, Input.RECEIVE_RST, earliest, latest, segment.frame, SUPPOSED
                 )
-                continue
-            yield Fact(
-                slot,
-                RESET,
-                Input.RECEIVE_RST,
-                self._alive_until(segment),
-                view.latest_arrival(segment),
-                segment.frame,
-                SUPPOSED,
-            )
-            return
+                return
+            if not told:
+                after = next(s for s in alive if s.at >= segment.at + view.patience)
+                words = "the RST in frame {} did not end it: it went on in frame {} (lost, or ignored: RFC 5961)"
+                self._withdraw(words, segment, after)
+                told = True
+
+    def _slot_of_rst(self, segment: Segment) -> int:
+        """After all that it sent before the RST can have had its effect; RSTs of its own may answer it."""
+        view = self.view
+        slot = bisect_left(view.times, segment.at + view.patience)
+        while slot and view.own[slot - 1].flags & RST and view.own[slot - 1].at >= segment.at + view.delay:
+            slot -= 1
+        return slot
 
     def _alive_until(self, rst: Segment) -> int | None:
         """From when on it may have been gone: with the RST, or before if it had left the peer without an answer."""
         view = self.view
-        last = max((s.at for s in view.own if s.at <= rst.at), default=None)
-        asked = [
-            s
-            for s in view.peer
-            if s.at < rst.at - view.patience and (last is None or s.at > last) and not s.flags & RST
-        ]
-        probes = [s for s in asked if s.end > s.seq or s.seq < max(p.end for p in view.peer if p.at <= s.at)]
-        return last if probes and last is not None else rst.at
+        heard = bisect_right(view.times, rst.at)
+        if not heard:
+            return rst.at
+        last, newest = view.own[heard - 1].at, 0
+        for segment in view.peer:
+            if segment.at >= rst.at - view.patience:
+                break
+            asks = segment.end > segment.seq or segment.seq < newest
+            if asks and segment.at > last and not segment.flags & RST:
+                return last
+            newest = max(newest, segment.end)
+        return rst.at
 
-    def _acceptable_rst(self, segment: Segment, slot: int) -> bool:
+    def _acceptable_rst(self, segment: Segment) -> bool:
         """RFC 9293 3.10.7.3 and 3.10.7.4, as far as the tap can judge: the number lies between what X acknowledged
         and what the peer had sent."""
-        view = self.view
-        before = view.own[:slot]
-        if before and all(s.is_syn for s in before):
+        before = bisect_left(self.view.times, segment.at + self.view.patience)
+        acked, synchronized = self._acked[before - 1] if before else (None, False)
+        if before and not synchronized:
             return bool(segment.flags & ACK) and segment.ack >= 1
-        acked = max((s.ack for s in before if s.flags & ACK), default=None)
-        sent = max((s.end for s in view.peer if not s.flags & RST and s.at <= segment.at), default=None)
+        sent = self._sent_by_peer[bisect_right(self._peer_times, segment.at) - 1]
         if acked is None or sent is None:
             return True
         return min(acked, sent) <= segment.seq <= max(acked, sent)
+
+    @cached_property
+    def _acked(self) -> list[tuple[int | None, bool]]:
+        """After each own segment: (highest number acknowledged, whether it had sent more than SYNs)."""
+        highest, synchronized, out = None, False, []
+        for own in self.view.own:
+            if own.flags & ACK and not own.flags & RST:
+                highest = own.ack if highest is None else max(highest, own.ack)
+            synchronized |= not own.is_syn and not own.flags & RST
+            out.append((highest, synchronized))
+        return out
+
+    @cached_property
+    def _peer_times(self) -> list[int]:
+        return [s.at for s in self.view.peer]
+
+    @cached_property
+    def _sent_by_peer(self) -> list[int | None]:
+        """After each segment of the peer: the end of what it had sent."""
+        highest, out = None, []
+        for segment in self.view.peer:
+            if not segment.flags & RST:
+                highest = segment.end if highest is None else max(highest, segment.end)
+            out.append(highest)
+        return out

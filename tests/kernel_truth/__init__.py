@@ -1,0 +1,1 @@
+"""Reconstructed histories against what kernels recorded."""

@@ -37,8 +37,8 @@ from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Transitio
 SIDES = ("client", "server")
 
 HEAD = re.compile(r"(client|server)(?: of connection (\d+))?:")
-STATE = re.compile(r"([A-Z][A-Z0-9-]+)\s+(no frame|frame \d+)\s+(proven|supposed|assumed)(?:\s+between (\S+) and (\S+))?")
-FACT = re.compile(r"(opening|closing|client's TIME-WAIT|server's TIME-WAIT|client withdraws|server withdraws):\s*(.*)")
+STATE = re.compile(r"[A-Z][A-Z0-9-]+ (no frame|frame \d+) (proven|supposed|assumed)( between \S+ and \S+)?")
+FACT = re.compile(r"(opening|closing|(?:client|server)'s TIME-WAIT|(?:client|server) withdraws):\s*(.*)")
 ABOUT_ALL = re.compile(r"(connections|fault):\s*(.*)")
 
 

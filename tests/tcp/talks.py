@@ -41,7 +41,7 @@ class _Ends:
             self.next[side] += length + bool(flags & SYN) + bool(flags & FIN)
 
 
-OPENINGS = ("three-way", "three-way", "three-way", "repeated", "simultaneous", "fast-open", "midstream", "refused", "lost")
+OPENINGS = ("three-way",) * 3 + ("repeated", "simultaneous", "fast-open", "midstream", "refused", "lost")
 EVENTS = ("data", "data", "ack", "ack", "fin", "fin", "reset", "again", "keep-alive", "window", "stray-syn", "forged")
 
 

@@ -227,7 +227,8 @@ def test_a_retransmitted_syn_does_not_split() -> None:
 @pytest.mark.parametrize("answer", ["1.020 S > C . 1:1(0) ack 101", ""], ids=["challenged", "unanswered"])
 def test_a_stray_syn_that_the_connection_survives_stays_in_it(answer: str) -> None:
     """RFC 5961 section 4: the receiver sends a challenge ACK and goes on."""
-    text = f"1.000 C > S S 70000000:70000000(0)\n{answer}\n2.000 C > S P. 101:201(100) ack 1\n2.02 S > C . 1:1(0) ack 201"
+    stray = f"1.000 C > S S 70000000:70000000(0)\n{answer}\n"
+    text = stray + "2.000 C > S P. 101:201(100) ack 1\n2.020 S > C . 1:1(0) ack 201"
     frames = frames_of(found(OPENING + text))
     assert len(frames) == 1
 

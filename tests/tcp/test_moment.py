@@ -1,4 +1,4 @@
-"""Times that remember how they were made: what was computed with some times holds for all others that pass the guards."""
+"""Times that remember how they were made: what was computed with some holds for all others that pass the guards."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from pcapreport.tcp.moment import Guard, Moment, passing
 
 SMALL = st.integers(-6, 6)
 """Small numbers, so that times often are equal or change their order."""
-OPERATION = st.tuples(st.sampled_from(["+", "-", "r-", "*", "min", "max", "<", "<=", "==", "!="]), st.integers(0, 99), SMALL)
-PROGRAM = st.lists(OPERATION, max_size=12)
+NAMES = st.sampled_from(["+", "-", "r-", "*", "min", "max", "<", "<=", "==", "!="])
+Program = list[tuple[str, int, int]]
+PROGRAM = st.lists(st.tuples(NAMES, st.integers(0, 99), SMALL), max_size=12)
 
 
-def run(program: list[tuple[str, int, int]], times: list[int]) -> tuple[list[int], list[bool]]:
+def run(program: Program, times: list[int]) -> tuple[list[int], list[bool]]:
     """The values a program computes from times, and how its comparisons came out."""
     values, outcomes = list(times), []
     for name, index, constant in program:
@@ -41,7 +42,7 @@ def run(program: list[tuple[str, int, int]], times: list[int]) -> tuple[list[int
     return values, outcomes
 
 
-def traced(program: list[tuple[str, int, int]], times: list[int]) -> tuple[list[int], list[bool], set[Guard]]:
+def traced(program: Program, times: list[int]) -> tuple[list[int], list[bool], set[Guard]]:
     guards: set[Guard] = set()
     moments: list[int] = [Moment.of_row(row, time, guards) for row, time in enumerate(times)]
     return *run(program, moments), guards
@@ -55,7 +56,7 @@ THREE = st.lists(SMALL, min_size=3, max_size=3)
 
 
 @given(PROGRAM, THREE)
-def test_a_moment_computes_as_the_number_it_is(program: list[tuple[str, int, int]], times: list[int]) -> None:
+def test_a_moment_computes_as_the_number_it_is(program: Program, times: list[int]) -> None:
     values, outcomes, _ = traced(program, times)
     plain, expected = run(program, times)
     assert [int(value) for value in values] == plain
@@ -63,14 +64,14 @@ def test_a_moment_computes_as_the_number_it_is(program: list[tuple[str, int, int
 
 
 @given(PROGRAM, THREE)
-def test_the_times_that_were_traced_pass_their_own_guards(program: list[tuple[str, int, int]], times: list[int]) -> None:
+def test_the_times_that_were_traced_pass_their_own_guards(program: Program, times: list[int]) -> None:
     _, _, guards = traced(program, times)
     assert passing(guards, column(times)).tolist() == [True]
 
 
 @given(PROGRAM, THREE, THREE)
 def test_what_was_traced_holds_for_all_times_that_pass_the_guards(
-    program: list[tuple[str, int, int]], times: list[int], others: list[int]
+    program: Program, times: list[int], others: list[int]
 ) -> None:
     values, outcomes, guards = traced(program, times)
     assume(passing(guards, column(others))[0])
@@ -82,7 +83,7 @@ def test_what_was_traced_holds_for_all_times_that_pass_the_guards(
 
 @given(PROGRAM, THREE, THREE)
 def test_times_for_which_a_comparison_comes_out_otherwise_do_not_pass(
-    program: list[tuple[str, int, int]], times: list[int], others: list[int]
+    program: Program, times: list[int], others: list[int]
 ) -> None:
     _, outcomes, guards = traced(program, times)
     assume(run(program, others)[1] != outcomes)
