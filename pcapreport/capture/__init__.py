@@ -5,9 +5,24 @@ This room knows no connection and judges nothing; it says what the file holds an
 
 from __future__ import annotations
 
+from pcapreport.capture.checksums import Checksum, verify_checksums
+from pcapreport.capture.icmp import IcmpError
 from pcapreport.capture.limits import Limits
 from pcapreport.capture.model import Capture, Interface, Problem
 from pcapreport.capture.packet_table import Flag, Option, PacketTable, RowNote
 from pcapreport.capture.reader import read_capture
 
-__all__ = ["Capture", "Flag", "Interface", "Limits", "Option", "PacketTable", "Problem", "RowNote", "read_capture"]
+__all__ = [
+    "Capture",
+    "Checksum",
+    "Flag",
+    "IcmpError",
+    "Interface",
+    "Limits",
+    "Option",
+    "PacketTable",
+    "Problem",
+    "RowNote",
+    "read_capture",
+    "verify_checksums",
+]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.gather import Ints
-from pcapreport.capture.limits import MAX_COMMENT_CHARACTERS, MAX_COMMENTS
+from pcapreport.capture.limits import MAX_COMMENT_CHARACTERS, MAX_COMMENTS, MAX_DAMAGES
 from pcapreport.capture.model import Interface, Problem
 
 BLOCK_RECORDS = 65_536
@@ -32,6 +33,8 @@ class RecordBlock:
     time_ns: Ints
     interface: Ints
     """Index into the interfaces found so far; NO_INTERFACE where there is none."""
+    fcs_len: Ints
+    """Bytes of frame check sequence at the end of the frame."""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -40,9 +43,16 @@ class RecordBlock:
         """The chosen records."""
         return RecordBlock(*(getattr(self, name)[rows] for name in self.__slots__))
 
+    @classmethod
+    def concatenate(cls, blocks: Sequence[RecordBlock]) -> RecordBlock:
+        """One block of several that follow each other."""
+        if len(blocks) == 1:
+            return blocks[0]
+        return cls(*(np.concatenate([getattr(block, name) for block in blocks]) for name in cls.__slots__))
+
 
 class Damage(Exception):
-    """Internal to the walks: reading cannot go on here."""
+    """Internal to the walks: what stands here cannot be read."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -65,13 +75,31 @@ class Findings:
     application: str = ""
     os: str = ""
     hardware: str = ""
+    packet_drops: Counter[int] = field(default_factory=Counter)
+    """Interface -> losses told packet by packet; the interface statistics know better where there are some."""
     frames: int = 0
+    """Numbers given so far."""
+    packets: int = 0
+    damages: int = 0
     complete: bool = True
 
-    def damage(self, damage: Damage, offset: int) -> None:
-        """Reading stops at this byte offset."""
+    def damage(self, damage: Damage, offset: int, resumed: int | None, size: int) -> bool:
+        """What cannot be read at this byte offset, and where reading goes on (None: nowhere in these `size` bytes).
+
+        Returns whether reading is to go on: after many damages it is not worth it, and each costs a search.
+        """
         self.complete = False
-        self.problems.append(Problem(damage.code, damage.message, offset, self.frames + 1))
+        self.damages += 1
+        if resumed is not None and self.damages >= MAX_DAMAGES:
+            damage = Damage(damage.code, f"{damage.message}; this is the {self.damages}th damage, so reading stops")
+            resumed = None
+        skipped = (size if resumed is None else resumed) - offset
+        if resumed is None:
+            note = f"; the rest of the file, {skipped} bytes, is not read" if skipped > 0 else ""
+        else:
+            note = f"; {skipped} bytes are skipped and reading goes on at byte {resumed}"
+        self.problems.append(Problem(damage.code, damage.message + note, offset, self.frames + 1, skipped))
+        return resumed is not None
 
     def oddity(self, code: str, message: str, frames: Ints) -> None:
         """Frames that are odd but readable; told once with their number."""
@@ -94,8 +122,9 @@ class Findings:
         return tuple(sorted([*self.problems, *odd], key=lambda problem: problem.frame or 0))
 
 
-def number_frames(found: Findings, count: int) -> Ints:
-    """Numbers for the next `count` frames."""
+def number_frames(found: Findings, packets: int, others: int = 0) -> Ints:
+    """Numbers for the next `packets` frames, were there no others; `others` more take numbers without packets."""
     first = found.frames + 1
-    found.frames += count
-    return np.arange(first, first + count, dtype=np.int64)
+    found.frames += packets + others
+    found.packets += packets
+    return np.arange(first, first + packets, dtype=np.int64)

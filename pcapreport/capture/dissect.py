@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import dpkt
 import numpy as np
 
-from pcapreport.capture import links, tunnels
+from pcapreport.capture import checksums, links, tunnels
 from pcapreport.capture.container import RecordBlock
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Buffer
-from pcapreport.capture.layers import Cut, Handler, Network, Next, Part, Space, Trail
+from pcapreport.capture.icmp import IcmpError, read_error
+from pcapreport.capture.layers import Cut, Handler, Network, Next, Part, Space, Trail, outside
+from pcapreport.capture.limits import MAX_ICMP_ERRORS
 from pcapreport.capture.model import Interface
 from pcapreport.capture.options import SegmentOptions, read_segment_options
 from pcapreport.capture.packet_table import COLUMNS, PacketTable, RowNote
@@ -27,6 +29,9 @@ from pcapreport.capture.reassembly import Reassembly
 
 MAX_LAYERS = 64
 """Deeper nesting is an attack, not a network."""
+
+MAX_STEPS = 64
+"""Ways that are followed down one frame; only aggregates inside of aggregates have more."""
 
 TCP_HEADER = 20
 
@@ -40,21 +45,24 @@ class _Segment(NamedTuple):
     """dpkt.tcp.TCP."""
     payload_len: int
     options: SegmentOptions
+    checksum: int
 
 
 class Dissector:
-    """Takes frames apart one by one; remembers nothing but fragments between them."""
+    """Takes frames apart one by one; between them it remembers fragments, and the ICMP errors that it met."""
 
-    def __init__(self, buffer: Buffer, paths: Encapsulations, others: Counter[str]) -> None:
-        """`paths` and `others` are shared with the common path and added to."""
+    def __init__(self, buffer: Buffer, paths: Encapsulations, others: Counter[str], checked: bool = False) -> None:
+        """`paths` and `others` are shared with the common path and added to; `checked`: verify TCP checksums."""
+        self.icmp_errors: list[IcmpError] = []
         self._buffer = buffer
         self._paths = paths
         self._others = others
+        self._checked = checked
         self._fragments = Reassembly()
         self._handlers: Mapping[Space, Mapping[int, Handler]] = {
             Space.LINK: links.LINKS,
             Space.ETHERTYPE: {**links.ETHERTYPES, 0x0800: self._ipv4, 0x86DD: self._ipv6},
-            Space.PROTOCOL: {**tunnels.PROTOCOLS, **_IP_IN_IP, 17: _udp},
+            Space.PROTOCOL: {**tunnels.PROTOCOLS, **_IP_IN_IP, 1: self._icmp, 17: _udp, 58: self._icmp},
             Space.PORT: tunnels.PORTS,
         }
 
@@ -64,25 +72,39 @@ class Dissector:
         for row in range(len(block)):
             start = int(block.offset[row])
             data = bytes(self._buffer[start : start + int(block.cap_len[row])])
-            interface = interfaces[int(block.interface[row])]
-            trail = Trail(int(block.time_ns[row]))
-            found = self._frame(trail, data, int(block.wire_len[row]), interface)
-            if isinstance(found, str):
-                self._others[found] += 1
-            else:
-                rows.append(row)
-                segments.append(found)
+            length = max(0, max(int(block.wire_len[row]), len(data)) - int(block.fcs_len[row]))
+            link_type = interfaces[int(block.interface[row])].link_type
+            trail = Trail(int(block.frame[row]), int(block.time_ns[row]))
+            found, other = self._frame(trail, Next(Space.LINK, link_type, Part(data[:length], length)))
+            if not found:
+                self._others[other] += 1
+            rows += [row] * len(found)
+            segments += found
         return self._table(block.pick(np.array(rows, np.intp)), segments)
 
-    def _frame(self, trail: Trail, data: bytes, wire_len: int, interface: Interface) -> _Segment | str:
-        """The innermost segment, or what the frame is instead."""
-        length = max(0, max(wire_len, len(data)) - interface.fcs_len)
-        step: Next | _Segment | str = Next(Space.LINK, interface.link_type, Part(data[:length], length))
+    def _frame(self, trail: Trail, step: Next) -> tuple[list[_Segment], str]:
+        """The innermost segments (several only in an aggregate), or what the frame is instead."""
+        segments, words, waiting, budget = [], "", [(trail, step)], MAX_STEPS
+        while waiting and budget:
+            budget -= 1
+            trail, step = waiting.pop(0)
+            ended = self._descend(trail, step, waiting)
+            if isinstance(ended, str):
+                words = words or ended
+            else:
+                segments.append(ended)
+        return segments, words
+
+    def _descend(self, trail: Trail, step: Next | _Segment | str, waiting: list[tuple[Trail, Next]]) -> _Segment | str:
+        """One way to its end; where it branches, the other ways are put to those waiting."""
         try:
             for _ in range(MAX_LAYERS):
                 if not isinstance(step, Next):
                     return step
                 step = self._step(trail, step)
+                while trail.branches:
+                    branch = Trail(trail.frame, trail.time_ns, [*trail.path], trail.network, trail.notes)
+                    waiting.append((branch, trail.branches.pop(0)))
         except Cut:
             return f"cut {trail.path[-1] if trail.path else 'link'} header"
         except Exception as error:  # dpkt raises IndexError, AttributeError, struct.error and more on hostile input
@@ -91,7 +113,7 @@ class Dissector:
 
     def _step(self, trail: Trail, step: Next) -> Next | _Segment | str:
         if step.space is Space.PROTOCOL and step.number == 6:
-            return _tcp(trail, step.part)
+            return _tcp(trail, step.part, self._checked)
         handler = self._handlers[step.space].get(step.number)
         if handler:
             return handler(trail, step.part)
@@ -149,7 +171,21 @@ class Dissector:
         if len(part.data) < part.length:
             return label if offset else Next(Space.PROTOCOL, protocol, part)
         whole = self._fragments.add((*key, tuple(trail.path)), trail.time_ns, offset, last, part.data)
-        return Next(Space.PROTOCOL, protocol, whole) if whole else label
+        if whole and whole.overlapping:
+            trail.notes |= int(RowNote.OVERLAPPING_FRAGMENTS)
+        return Next(Space.PROTOCOL, protocol, whole.part) if whole else label
+
+    def _icmp(self, trail: Trail, part: Part) -> str:
+        """No segment, but perhaps a word about one."""
+        if trail.network is None:
+            return "ICMP without IP"
+        try:
+            error = read_error(trail.frame, trail.time_ns, trail.network, part)
+        except Cut:
+            error = None
+        if error and len(self.icmp_errors) < MAX_ICMP_ERRORS:
+            self.icmp_errors.append(error)
+        return ip_label(1 if trail.network.version == 4 else 58)
 
     def _table(self, block: RecordBlock, segments: list[_Segment]) -> PacketTable:
         blocks = [segment.options.sack for segment in segments if segment.options.sack]
@@ -163,15 +199,18 @@ class Dissector:
             name: getattr(block, name).astype(COLUMNS[name].dtype)
             for name in ("frame", "time_ns", "wire_len", "cap_len", "interface")
         }
+        if self._checked:
+            columns[checksums.COLUMN] = np.array([segment.checksum for segment in segments], np.uint8)
         columns["sack"] = np.where(has_sack, np.cumsum(has_sack) - 1, -1).astype(np.int32)
-        return PacketTable({name: columns[name] for name in COLUMNS}, sack_blocks, ())
+        ordered = [*COLUMNS, checksums.COLUMN] if self._checked else COLUMNS
+        return PacketTable({name: columns[name] for name in ordered}, sack_blocks, ())
 
     def _values(self, segment: _Segment) -> dict[str, int]:
         header, network, options = segment.header, segment.network, segment.options
         src, dst = int.from_bytes(network.src, "big"), int.from_bytes(network.dst, "big")
         low = (1 << 64) - 1
         return {
-            "encapsulation": self._paths.number(segment.trail.outside()),
+            "encapsulation": self._paths.number(outside(segment.trail.path)),
             "ip_version": network.version,
             "src_hi": src >> 64,
             "src_lo": src & low,
@@ -193,6 +232,8 @@ class Dissector:
             "options": options.options,
             "ts_val": options.ts_val,
             "ts_ecr": options.ts_ecr,
+            "mptcp": options.mptcp,
+            "fast_open": options.fast_open,
             "notes": segment.trail.notes,
         }
 
@@ -252,7 +293,7 @@ _IP_IN_IP: Mapping[int, Handler] = {
 }
 
 
-def _tcp(trail: Trail, part: Part) -> _Segment | str:
+def _tcp(trail: Trail, part: Part, checked: bool) -> _Segment | str:
     if len(part.data) < TCP_HEADER:
         return "cut TCP header" if part.length > len(part.data) else "malformed TCP"
     if trail.network is None:
@@ -271,4 +312,5 @@ def _tcp(trail: Trail, part: Part) -> _Segment | str:
     options = read_segment_options(part.data[TCP_HEADER:size], size - TCP_HEADER)
     if options.malformed:
         trail.notes |= int(RowNote.MALFORMED_OPTIONS)
-    return _Segment(trail, trail.network, header, max(0, part.length - size), options)
+    checksum = checksums.check_one(trail.network, part) if checked else 0
+    return _Segment(trail, trail.network, header, max(0, part.length - size), options, checksum)

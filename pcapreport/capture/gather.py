@@ -8,6 +8,7 @@ in Python, and memory stays bounded by the number of positions asked for.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ class Gather:
     """Reads headers out of one buffer; beyond its end it reads zeros, so a caller need not look at the edge."""
 
     def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
         self._bytes = np.frombuffer(buffer, np.uint8)
         self.size = len(self._bytes)
         self._tail_start = max(0, self.size - MARGIN)
@@ -37,6 +39,10 @@ class Gather:
         """Single numbers, such as ">u2", at positions (n,) -> int64 (n,)."""
         kind = np.dtype(dtype)
         return self._fetch(kind.itemsize, positions).view(kind).astype(np.int64)
+
+    def span(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """The bytes between two positions."""
+        return self._bytes[start:stop]
 
     def _fetch(self, width: int, positions: Ints) -> npt.NDArray[np.void]:
         last = self.size - width
@@ -54,3 +60,16 @@ def _every(source: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.void]:
     """View: the `width` bytes that start at each byte of the source."""
     count = max(0, len(source) - width + 1)
     return np.ndarray((count,), f"V{width}", source, 0, (1,))
+
+
+def groups(keys: Ints) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """(key, its rows in ascending order), by ascending key; in one sort, so many keys cost no more than few."""
+    if not len(keys):
+        return
+    if keys[0] == keys[-1] and (keys == keys[0]).all():
+        yield int(keys[0]), np.arange(len(keys))
+        return
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[0]] - 1))
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(keys)], strict=True):
+        yield int(keys[order[start]]), order[start:stop]

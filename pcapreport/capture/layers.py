@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
@@ -64,15 +64,19 @@ class Network(NamedTuple):
 class Trail:
     """What was met on the way down one frame."""
 
+    frame: int
     time_ns: int
     path: list[str] = field(default_factory=list)
     network: Network | None = None
     notes: int = 0
+    branches: list[Next] = field(default_factory=list)
+    """Where else the way leads on from an aggregate, with the same path as the first."""
 
-    def outside(self) -> str:
-        """The path without the innermost IP header, which every segment has."""
-        last = max(at for at, name in enumerate(self.path) if name in ("ipv4", "ipv6"))
-        return "/".join(self.path[:last] + self.path[last + 1 :])
+
+def outside(path: Sequence[str]) -> str:
+    """A path without its innermost IP header, which every segment has."""
+    last = max(at for at, name in enumerate(path) if name in ("ipv4", "ipv6"))
+    return "/".join([*path[:last], *path[last + 1 :]])
 
 
 Handler = Callable[[Trail, Part], "Next | str"]

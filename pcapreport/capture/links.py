@@ -12,7 +12,11 @@ from pcapreport.capture.layers import Cut, Handler, Next, Part, Space, Trail
 
 ETHERNET, PPP, WLAN, RAW = 1, 9, 105, 101
 _IPV4, _IPV6 = 0x0800, 0x86DD
-_FAMILIES = {2: _IPV4, 10: _IPV6, 23: _IPV6, 24: _IPV6, 28: _IPV6, 30: _IPV6}
+FAMILIES = {2: _IPV4, 10: _IPV6, 23: _IPV6, 24: _IPV6, 28: _IPV6, 30: _IPV6}
+"""Address family -> EtherType: all systems agree on IPv4, none on IPv6 (Linux, Windows, OpenBSD, FreeBSD, macOS)."""
+
+PPP_PROTOCOLS = {0x0021: _IPV4, 0x0057: _IPV6, 0x0281: 0x8847, 0x0283: 0x8848}
+"""PPP protocol -> EtherType of the same."""
 
 
 def _ethernet(trail: Trail, part: Part) -> Next | str:
@@ -68,7 +72,7 @@ def _null(trail: Trail, part: Part) -> Next | str:
     trail.path.append("null")
     big = part.number(0, 4)
     little = int.from_bytes(part.data[:4], "little")
-    kind = _FAMILIES.get(big) or _FAMILIES.get(little)
+    kind = FAMILIES.get(big) or FAMILIES.get(little)
     return Next(Space.ETHERTYPE, kind, part.skip(4)) if kind else f"address family {min(big, little)}"
 
 
@@ -95,7 +99,7 @@ def _ppp(trail: Trail, part: Part) -> Next | str:
         part = part.skip(2)
     short = part.number(0, 1) & 1
     protocol = part.number(0, 1 if short else 2)
-    inner = {0x0021: _IPV4, 0x0057: _IPV6, 0x0281: 0x8847, 0x0283: 0x8848}.get(protocol)
+    inner = PPP_PROTOCOLS.get(protocol)
     if inner is None:
         return f"PPP protocol 0x{protocol:04x}"
     return Next(Space.ETHERTYPE, inner, part.skip(1 if short else 2))
@@ -152,7 +156,7 @@ def _provider_backbone(trail: Trail, part: Part) -> Next | str:
 
 
 def _wlan(trail: Trail, part: Part) -> Next | str:
-    """Data frames that are not encrypted, not fragmented and no aggregate."""
+    """Data frames in the clear and whole."""
     trail.path.append("wlan")
     control = part.number(0)
     kind, flags = control >> 8, control & 0xFF
@@ -162,14 +166,41 @@ def _wlan(trail: Trail, part: Part) -> Next | str:
         return "IEEE 802.11 null data"
     if flags & 0x40:
         return "IEEE 802.11 encrypted"
-    header = 24 + (6 if flags & 0x03 == 0x03 else 0) + (2 if kind & 0x80 else 0)
-    if kind & 0x80 and flags & 0x80:
-        header += 4
-    return _llc(trail, part.skip(header))
+    header = 24 + (6 if flags & 0x03 == 0x03 else 0)
+    aggregate = bool(kind & 0x80 and part.number(header, 1) & 0x80)
+    inner = part.skip(header + (2 if kind & 0x80 else 0) + (4 if kind & 0x80 and flags & 0x80 else 0))
+    # Access points leave the fragment number of what they tunnel to their controller unset: the content decides.
+    if flags & 0x04 or (part.number(22, 1) & 0x0F and inner.data[:3] != b"\xaa\xaa\x03"):
+        return "IEEE 802.11 fragment"
+    return _aggregate(trail, inner) if aggregate else _llc(trail, inner)
+
+
+_MAX_SUBFRAMES = 64
+"""An A-MSDU is at most 11,454 bytes long (IEEE 802.11, 9.2.4.7); 64 subframes with IP and TCP headers fill it."""
+
+
+def _aggregate(trail: Trail, part: Part) -> Next | str:
+    """An A-MSDU: subframes of two addresses, length and LLC frame, each but the last padded to 4 bytes."""
+    trail.path.append("amsdu")
+    ways: list[Next | str] = []
+    while part.data and len(ways) < _MAX_SUBFRAMES:
+        try:
+            length = part.number(12)
+            ways.append(_llc(trail, part.skip(14).trim(length)))
+        except Cut:
+            if not ways:
+                raise
+            break
+        part = part.skip(14 + length + (-(14 + length) & 3))
+    onward = [way for way in ways if isinstance(way, Next)]
+    trail.branches = onward[1:]
+    if not ways:
+        raise Cut
+    return onward[0] if onward else ways[0]
 
 
 _RADIOTAP_TSFT, _RADIOTAP_FLAGS, _RADIOTAP_MORE = 0x1, 0x2, 0x8000_0000
-_RADIOTAP_DATA_PADDED = 0x20
+_RADIOTAP_FCS, _RADIOTAP_DATA_PADDED = 0x10, 0x20
 
 
 def _radiotap(trail: Trail, part: Part) -> Next | str:
@@ -179,20 +210,35 @@ def _radiotap(trail: Trail, part: Part) -> Next | str:
         at += 4
     at = at + 7 & ~7 if present & _RADIOTAP_TSFT else at
     flags = part.number(at + (8 if present & _RADIOTAP_TSFT else 0), 1) if present & _RADIOTAP_FLAGS else 0
-    frame = part.skip(header)
+    frame = _without_fcs(part.skip(header)) if flags & _RADIOTAP_FCS else part.skip(header)
     if flags & _RADIOTAP_DATA_PADDED and len(frame.data) > 26 and frame.data[0] & 0x8C == 0x88:
         frame = Part(frame.data[:26] + frame.data[28:], frame.length - 2)
     return Next(Space.LINK, WLAN, frame)
 
 
-def _sized(link_at: int, length_at: int) -> Handler:
-    """A header that says its own (little-endian) length and the link type behind it."""
+def _without_fcs(part: Part) -> Part:
+    return part.trim(max(0, part.length - 4))
 
-    def handler(trail: Trail, part: Part) -> Next | str:
-        size = 2 if link_at == 4 else 4
-        return Next(Space.LINK, _little(part, link_at, 4), part.skip(_little(part, length_at, size)))
 
-    return handler
+_PPI_80211_COMMON, _PPI_FCS = 2, 0x0001
+
+
+def _ppi(trail: Trail, part: Part) -> Next | str:
+    """Per-Packet Information: fields of type and length, of which one says whether 802.11 frames keep their FCS."""
+    size, link_type, at = _little(part, 2, 2), _little(part, 4, 4), 8
+    frame = part.skip(size)
+    while at + 4 <= size:
+        kind, length = _little(part, at, 2), _little(part, at + 2, 2)
+        if kind == _PPI_80211_COMMON and length >= 10 and _little(part, at + 12, 2) & _PPI_FCS:
+            frame = _without_fcs(frame)
+            break
+        at += 4 + length
+    return Next(Space.LINK, link_type, frame)
+
+
+def _pktap(trail: Trail, part: Part) -> Next | str:
+    """Apple's header says its own (little-endian) length and the link type behind it."""
+    return Next(Space.LINK, _little(part, 8, 4), part.skip(_little(part, 0, 4)))
 
 
 def _little(part: Part, at: int, size: int) -> int:
@@ -287,12 +333,12 @@ LINKS: Mapping[int, Handler] = {
     129: _arcnet_linux,
     163: _avs,
     178: _juniper_ethernet,
-    192: _sized(4, 2),
+    192: _ppi,
     228: _raw,
     229: _raw,
     239: _nflog,
     242: _infiniband,
-    258: _sized(8, 0),
+    258: _pktap,
     276: _sll2,
 }
 """Link type -> how to take it apart."""

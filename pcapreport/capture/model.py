@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.capture.icmp import IcmpError
 from pcapreport.capture.packet_table import PacketTable
 
 
@@ -24,7 +28,12 @@ class Interface:
     fcs_len: int = 0
     """Bytes of frame check sequence at the end of every frame."""
     drops: int | None = None
-    """Packets the capture host says it lost (pcapng interface statistics); None: not said."""
+    """Packets the capture host says it lost (interface statistics, drop counts of packets); None: not said."""
+    filter: str = ""
+    """Capture filter: what it does not match is not in the file."""
+    hardware: str = ""
+    speed: int = 0
+    """Bits per second; 0: not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,8 @@ class Problem:
     offset: int | None = None
     """Byte offset in the decompressed stream."""
     frame: int | None = None
+    skipped: int = 0
+    """Bytes from there on that were not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +80,7 @@ class Capture:
     table: PacketTable
     other_blocks: Mapping[str, int] = field(default_factory=dict)
     """pcapng blocks that hold no packet and were skipped, by kind: "name resolution", "custom"."""
+    icmp_errors: tuple[IcmpError, ...] = ()
+    """What routers and hosts said of segments, in file order; no rows of the table."""
+    checksums: npt.NDArray[np.uint8] | None = None
+    """A Checksum for each row of the table, before senders are compared: use verify_checksums. None: not asked for."""

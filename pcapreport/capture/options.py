@@ -16,6 +16,9 @@ import numpy.typing as npt
 from pcapreport.capture.gather import Bools, Gather, Ints
 from pcapreport.capture.packet_table import Option
 
+FAST_OPEN, MPTCP, EXPERIMENTS = 34, 30, (253, 254)
+FAST_OPEN_EXPERIMENT = 0xF989
+"""Experiment identifier under which TCP Fast Open was sent before it had a kind of its own (RFC 7413 section 8)."""
 END, NOP, MSS, WINDOW_SCALE, SACK_PERMITTED, SACK, TIMESTAMP = 0, 1, 2, 3, 4, 5, 8
 MAX_OPTION_BYTES = 40
 MAX_SHIFT = 127
@@ -59,6 +62,8 @@ class OptionColumns:
     ts_val: npt.NDArray[np.uint32]
     ts_ecr: npt.NDArray[np.uint32]
     sack: npt.NDArray[np.int32]
+    mptcp: npt.NDArray[np.uint16]
+    fast_open: npt.NDArray[np.uint8]
     malformed: Bools
     sack_blocks: npt.NDArray[np.uint32]
 
@@ -72,6 +77,8 @@ class OptionColumns:
             ts_val=np.zeros(count, np.uint32),
             ts_ecr=np.zeros(count, np.uint32),
             sack=np.full(count, -1, np.int32),
+            mptcp=np.zeros(count, np.uint16),
+            fast_open=np.zeros(count, np.uint8),
             malformed=np.zeros(count, np.bool_),
             sack_blocks=np.empty((0, 4, 2), np.uint32),
         )
@@ -134,6 +141,9 @@ def _next_option(
     taken = whole & fits & ~single
     columns.options[rows[taken]] |= _BIT[kind[taken]]
     _take_values(gather, columns, rows[taken], kind[taken], here[taken] + 2)
+    rare = taken & (kind >= MPTCP)
+    if rare.any():
+        _take_rare_values(gather, columns, rows[rare], kind[rare], length[rare], here[rare] + 2)
     is_sack = taken & (kind == SACK)
     sack[0][rows[is_sack]] = here[is_sack] + 2
     sack[1][rows[is_sack]] = (length[is_sack] - 2) // 8
@@ -158,6 +168,26 @@ def _take_values(
         _put_timestamp(gather, columns, rows[chosen], value_at[chosen])
 
 
+def _take_rare_values(
+    gather: Gather,
+    columns: OptionColumns,
+    rows: npt.NDArray[np.intp],
+    kind: Ints,
+    length: Ints,
+    value_at: Ints,
+) -> None:
+    """MPTCP by its subtypes, of which a segment may carry several; TCP Fast Open under either of its kinds."""
+    chosen = kind == MPTCP
+    subtype = gather.numbers("u1", value_at[chosen]) >> 4
+    columns.mptcp[rows[chosen]] |= (1 << subtype).astype(np.uint16)
+    chosen = kind == FAST_OPEN
+    columns.fast_open[rows[chosen]] = length[chosen] - 2
+    chosen = np.isin(kind, EXPERIMENTS) & (length >= 4)
+    chosen[chosen] = gather.numbers(">u2", value_at[chosen]) == FAST_OPEN_EXPERIMENT
+    columns.options[rows[chosen]] |= np.uint16(Option.FAST_OPEN)
+    columns.fast_open[rows[chosen]] = length[chosen] - 4
+
+
 def _with_sack_blocks(gather: Gather, columns: OptionColumns, at: Ints, count: Ints) -> OptionColumns:
     rows = np.flatnonzero(at >= 0)
     if not len(rows):
@@ -177,6 +207,8 @@ class SegmentOptions:
     options: int = 0
     ts_val: int = 0
     ts_ecr: int = 0
+    mptcp: int = 0
+    fast_open: int = 0
     sack: tuple[tuple[int, int], ...] = ()
     malformed: bool = False
 
@@ -215,3 +247,10 @@ def _take_value(read: SegmentOptions, kind: int, value: bytes) -> None:
     elif kind == SACK:
         edges = [int.from_bytes(value[at : at + 4], "big") for at in range(0, len(value), 4)]
         read.sack = tuple(zip(edges[::2], edges[1::2], strict=True))
+    elif kind == MPTCP:
+        read.mptcp |= 1 << (value[0] >> 4)
+    elif kind == FAST_OPEN:
+        read.fast_open = len(value)
+    elif kind in EXPERIMENTS and int.from_bytes(value[:2], "big") == FAST_OPEN_EXPERIMENT and len(value) >= 2:
+        read.options |= int(Option.FAST_OPEN)
+        read.fast_open = len(value) - 2

@@ -66,6 +66,8 @@ class RowNote(IntFlag):
     """The data offset points past the end of the segment."""
     RESERVED_FLAGS = 0x40
     """One of the three reserved flag bits was set."""
+    OVERLAPPING_FRAGMENTS = 0x80
+    """Reassembled from fragments that overlap with other content; which of them an endpoint kept is not known."""
 
 
 class Column(NamedTuple):
@@ -77,7 +79,7 @@ class Column(NamedTuple):
 
 
 COLUMNS: Mapping[str, Column] = {
-    "frame": Column("int64", "1-based record number", "counts every record of the file, as Wireshark does"),
+    "frame": Column("int64", "1-based record number", "as Wireshark counts; an 802.11 aggregate has a row a segment"),
     "time_ns": Column("int64", "ns since the epoch", "the capture's own clock and resolution; may step back"),
     "wire_len": Column("uint32", "bytes", "the frame's length on the wire, the link header included"),
     "cap_len": Column("uint32", "bytes", "what the file holds of it"),
@@ -105,6 +107,10 @@ COLUMNS: Mapping[str, Column] = {
     "ts_val": Column("uint32", "sender's clock ticks", "0 unless Option.TIMESTAMP"),
     "ts_ecr": Column("uint32", "echoed ticks", "0 unless Option.TIMESTAMP"),
     "sack": Column("int32", "row of PacketTable.sack_blocks", "-1: no SACK block"),
+    "mptcp": Column(
+        "uint16", "bit n: MPTCP subtype n", "RFC 8684 section 3: 0 MP_CAPABLE, 1 MP_JOIN, 2 DSS, 7 MP_FASTCLOSE"
+    ),
+    "fast_open": Column("uint8", "bytes of the TCP Fast Open cookie", "0 asks for one; meaningless without its Option"),
     "notes": Column("uint8", "bits of RowNote", ""),
 }
 
@@ -140,7 +146,7 @@ class PacketTable:
         tables = [part for part in parts if len(part)]
         if not tables:
             return cls.empty()
-        columns = {name: np.concatenate([table[name] for table in tables]) for name in COLUMNS}
+        columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0].columns}
         shift = np.cumsum([0] + [len(table.sack_blocks) for table in tables[:-1]])
         own = [table["sack"].astype(np.int64) for table in tables]
         columns["sack"] = np.concatenate(

@@ -144,13 +144,21 @@ IP_PROTOCOLS: Mapping[int, str] = {
 }
 
 
+SNOOP_LINK = 0x1_0000
+"""Added to a data link number of snoop that has no counterpart among the link types of pcap."""
+
+
 def link_name(link_type: int) -> str:
     """The link type in words; "unknown" where the table has none."""
+    if link_type >= SNOOP_LINK:
+        return f"snoop data link {link_type - SNOOP_LINK}"
     return LINK_TYPES.get(link_type, "unknown")
 
 
 def link_label(link_type: int) -> str:
     """How frames of a link type that is not decoded are counted."""
+    if link_type >= SNOOP_LINK:
+        return link_name(link_type)
     return f"link type {link_type} ({link_name(link_type)})"
 
 

@@ -4,44 +4,53 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import numpy as np
 
-from pcapreport.capture import pcap, pcapng
-from pcapreport.capture.container import NO_INTERFACE, Findings, RecordBlock
-from pcapreport.capture.decode import decode
+from pcapreport.capture import pcap, pcapng, snoop
+from pcapreport.capture.checksums import COLUMN as CHECKSUM_STATES
+from pcapreport.capture.container import BLOCK_RECORDS, NO_INTERFACE, Findings, RecordBlock
+from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
-from pcapreport.capture.gather import Buffer, Gather
+from pcapreport.capture.gather import Buffer, Gather, groups
 from pcapreport.capture.limits import DEFAULT_LIMITS, Limits
-from pcapreport.capture.model import Capture, Interface
-from pcapreport.capture.packet_table import COLUMNS, PacketTable
-from pcapreport.capture.source import Source, open_source
-from pcapreport.errors import UnreadableCapture
+from pcapreport.capture.model import Capture
+from pcapreport.capture.packet_table import PacketTable
+from pcapreport.capture.recognition import is_capture, recognise
+from pcapreport.capture.source import open_source
 
 
 def read_capture(
-    source: str | os.PathLike[str] | BinaryIO, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS
+    source: str | os.PathLike[str] | BinaryIO,
+    *,
+    name: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    checksums: bool = False,
 ) -> Capture:
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 
-    `name` is what messages and the result call the file. Raises UnreadableCapture, and nothing else, if the bytes
-    are no capture at all; damage after a sound start is a problem of the Capture.
+    `name` is what messages and the result call the file; `checksums`: look at TCP checksums too. Raises
+    UnreadableCapture, and nothing else, if the bytes are no capture at all; damage after a sound start is a problem of
+    the Capture.
     """
-    opened = open_source(source, name, limits)
-    container = _recognise(opened)
+    opened = open_source(source, name, limits, is_capture)
+    container = recognise(opened)
     found = Findings()
     if opened.problem:
         found.complete = False
         found.problems.append(opened.problem)
-    walk = pcap.walk(opened.buffer, found, limits) if container == "pcap" else pcapng.walk(opened.buffer, found)
-    table = _Table(opened.buffer, found)
-    for block in walk:
+    table = _Table(opened.buffer, found, checksums)
+    for block in _in_large_blocks(_WALKS[container](opened.buffer, found, limits)):
         table.add(block)
-    interfaces = tuple(replace(one, drops=found.drops.get(index)) for index, one in enumerate(found.interfaces))
+    drops = {**found.packet_drops, **found.drops}
+    segments, states = table.finish()
+    interfaces = tuple(
+        replace(one, drops=drops[index]) if index in drops else one for index, one in enumerate(found.interfaces)
+    )
     return Capture(
         file=opened.name,
         sha256=opened.sha256,
@@ -49,7 +58,7 @@ def read_capture(
         container=container,
         compression=opened.compression,
         byte_order="little" if found.order == "<" else "big",
-        packets=found.frames,
+        packets=found.packets,
         first_ns=table.first_ns,
         last_ns=table.last_ns,
         complete=found.complete,
@@ -60,9 +69,26 @@ def read_capture(
         os=found.os,
         hardware=found.hardware,
         other_packets=dict(table.others.most_common()),
-        table=table.finish(),
+        table=segments,
         other_blocks=dict(found.other_blocks),
+        icmp_errors=tuple(table.dissector.icmp_errors),
+        checksums=states,
     )
+
+
+_WALKS = {"pcap": pcap.walk, "pcapng": pcapng.walk, "snoop": snoop.walk}
+
+
+def _in_large_blocks(blocks: Iterable[RecordBlock]) -> Iterator[RecordBlock]:
+    """Blocks put together to about BLOCK_RECORDS records, since each costs the decoders much the same."""
+    waiting: list[RecordBlock] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= BLOCK_RECORDS // 2:
+            yield RecordBlock.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield RecordBlock.concatenate(waiting)
 
 
 @dataclass(slots=True)
@@ -71,17 +97,22 @@ class _Table:
 
     buffer: Buffer
     found: Findings
+    checked: bool
     gather: Gather = field(init=False)
     paths: Encapsulations = field(default_factory=Encapsulations)
     others: Counter[str] = field(default_factory=Counter)
+    decoder: Decoder = field(init=False)
     dissector: Dissector = field(init=False)
     parts: list[PacketTable] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
+    """Interface -> its link type."""
     first_ns: int | None = None
     last_ns: int | None = None
 
     def __post_init__(self) -> None:
         self.gather = Gather(self.buffer)
-        self.dissector = Dissector(self.buffer, self.paths, self.others)
+        self.decoder = Decoder(self.gather, self.paths, self.others, self.checked)
+        self.dissector = Dissector(self.buffer, self.paths, self.others, self.checked)
 
     def add(self, block: RecordBlock) -> None:
         """Decode one block: the common path for each kind of interface, then dpkt for what is left of all."""
@@ -91,10 +122,10 @@ class _Table:
         self.last_ns = latest if self.last_ns is None else max(self.last_ns, latest)
         tables: list[PacketTable] = []
         left = []
-        for interface, rows in self._by_link(block):
+        for link_type, rows in self._by_link(block):
             whole = len(rows) == len(block)
             part = block if whole else block.pick(rows)
-            decoded, undecided = decode(self.gather, part, interface, self.paths, self.others)
+            decoded, undecided = self.decoder.decode(part, link_type)
             tables += decoded
             left.append(rows[undecided])
         rest = block.pick(np.sort(np.concatenate(left))) if left else block.pick(np.empty(0, np.intp))
@@ -102,21 +133,27 @@ class _Table:
             tables.append(self.dissector.dissect(rest, self.found.interfaces))
         self.parts.append(_in_file_order(tables))
 
-    def _by_link(self, block: RecordBlock) -> Iterator[tuple[Interface, np.ndarray]]:
-        """An interface and the rows of the block that are decoded as its frames are."""
+    def _by_link(self, block: RecordBlock) -> Iterator[tuple[int, np.ndarray]]:
+        """A link type and the rows of the block that have it."""
         first = int(block.interface[0])
         if first != NO_INTERFACE and (block.interface == first).all():
-            yield self.found.interfaces[first], np.arange(len(block))
+            yield self.found.interfaces[first].link_type, np.arange(len(block))
             return
-        for index in np.unique(block.interface):
-            rows = np.flatnonzero(block.interface == index)
-            if index == NO_INTERFACE:
+        self.kinds += [one.link_type for one in self.found.interfaces[len(self.kinds) :]]
+        kinds = np.full(NO_INTERFACE + 1, -1, np.int64)
+        kinds[: len(self.kinds)] = self.kinds
+        for link_type, rows in groups(kinds[block.interface]):
+            if link_type < 0:
                 self.others["unknown interface"] += len(rows)
             else:
-                yield self.found.interfaces[index], rows
+                yield link_type, rows
 
-    def finish(self) -> PacketTable:
-        return replace(PacketTable.concatenate(self.parts), encapsulations=self.paths.paths())
+    def finish(self) -> tuple[PacketTable, np.ndarray | None]:
+        """The whole table, and the states of its checksums if they were asked for."""
+        table = PacketTable.concatenate(self.parts)
+        columns = dict(table.columns)
+        states = columns.pop(CHECKSUM_STATES, np.empty(0, np.uint8)) if self.checked else None
+        return PacketTable(columns, table.sack_blocks, self.paths.paths()), states
 
 
 def _in_file_order(tables: list[PacketTable]) -> PacketTable:
@@ -126,64 +163,4 @@ def _in_file_order(tables: list[PacketTable]) -> PacketTable:
         return tables[0]
     joined = PacketTable.concatenate(tables)
     order = np.argsort(joined["frame"], kind="stable")
-    return PacketTable({name: joined[name][order] for name in COLUMNS}, joined.sack_blocks, ())
-
-
-def _recognise(opened: Source) -> str:
-    """ "pcap" or "pcapng"; raises UnreadableCapture with a reason for everything else."""
-    start = bytes(opened.buffer[:512])
-    if pcapng.byte_order(start):
-        container, smallest = "pcapng", pcapng.SMALLEST_SECTION
-    elif pcap.byte_order(start):
-        container, smallest = "pcap", pcap.FILE_HEADER
-    else:
-        reason, advice = _foreign(start)
-        raise UnreadableCapture(opened.name, reason, advice)
-    size = len(opened.buffer)
-    if size < smallest:
-        reason = f"the {smallest}-byte {container} header is cut: there are only {size} bytes"
-        raise UnreadableCapture(opened.name, reason, "copy the file again from where it was captured", size)
-    return container
-
-
-_FOREIGN = (
-    (b"\x7fELF", "is an ELF program, no capture"),
-    (b"MZ", "is a Windows program, no capture"),
-    (b"PK\x03\x04", "is a zip archive", "unpack it and give the capture inside"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7-zip archive", "unpack it and give the capture inside"),
-    (b"Rar!", "is a RAR archive", "unpack it and give the capture inside"),
-    (b"\x04\x22\x4d\x18", "is compressed with lz4", "decompress it with `lz4 -d` first"),
-    (b"snoop\0", "is a snoop capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"\x52\x54\x53\x53", "is a Network Monitor capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"GMBU", "is a Network Monitor capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"XCP\0", "is a NetXRay or Sniffer capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"TRSNIFF data", "is a Sniffer capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"%PDF", "is a PDF document, no capture"),
-    (b"\x89PNG", "is a picture, no capture"),
-    (b"\x0a\x0d\x0d\x0a", "begins like pcapng but has no byte-order magic", "copy it again from where it was captured"),
-    (b"\xd4\xc3\xb2", "is cut within the first four bytes", "copy it again from where it was captured"),
-)
-"""First bytes, the reason, and the advice where it is not the usual one."""
-
-_USUAL_ADVICE = "give a pcap or pcapng file, as tcpdump -w, dumpcap or Wireshark write them"
-
-
-def _foreign(start: bytes) -> tuple[str, str]:
-    """Why these first bytes are no capture, and what to do."""
-    if not start:
-        return "is empty (0 bytes)", "capture again; the capturing program may not have flushed or had no permission"
-    for magic, reason, *advice in _FOREIGN:
-        if start.startswith(magic):
-            return reason, advice[0] if advice else _USUAL_ADVICE
-    if start[257:262] == b"ustar":
-        return "is a tar archive", "unpack it and give the capture inside"
-    lowered = start.lstrip()[:64].lower()
-    if lowered.startswith((b"<!doctype html", b"<html")):
-        return "is an HTML page, no capture", "the download probably gave a login or error page; fetch the file again"
-    if _is_text(start):
-        return "is text, no capture", "record with tcpdump -w FILE, not by saving its printed output"
-    return f"is no capture that is known here (it begins with {start[:4].hex(' ')})", _USUAL_ADVICE
-
-
-def _is_text(start: bytes) -> bool:
-    return all(byte >= 32 or byte in b"\t\n\r\f\x1b" for byte in start)
+    return PacketTable({name: column[order] for name, column in joined.columns.items()}, joined.sack_blocks, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import importlib
@@ -10,7 +11,9 @@ import io
 import lzma
 import mmap
 import os
+import stat
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Protocol, cast
 
@@ -23,7 +26,11 @@ CHUNK = 1 << 20
 MAP_FROM = 32 << 20
 """Files from this size on are mapped; a smaller one is read, so that it cannot change under our hands."""
 
+SNIFFED = 512
+"""First bytes by which a file is recognised."""
+
 _MAGICS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_AGAIN = "copy the file again from where it was captured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +49,45 @@ class Source:
     """Why the decompressed bytes may be incomplete."""
 
 
-def open_source(source: str | os.PathLike[str] | BinaryIO, name: str | None, limits: Limits) -> Source:
+Sniff = Callable[[bytes], bool]
+"""Whether a capture begins with these bytes; if not, the rest of an endless or compressed stream is not wanted."""
+
+
+def open_source(source: str | os.PathLike[str] | BinaryIO, name: str | None, limits: Limits, sniff: Sniff) -> Source:
     """All bytes of a path or of a binary stream (which need not be seekable).
 
-    Raises UnreadableCapture if there is no such file, it is no regular file, may not be read or is compressed in a
-    way that this Python cannot undo.
+    Raises UnreadableCapture if there is no such file, it may not be read or is compressed in a way that this Python
+    cannot undo.
     """
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
         name = name or path
-        given = _read_path(path, name)
+        given, problem = _read_path(path, name, limits, sniff)
     else:
         name = name or str(getattr(source, "name", "standard input"))
-        given = _read_stream(source, name)
-    start = bytes(given[:6])
-    compression = next((kind for magic, kind in _MAGICS.items() if start.startswith(magic)), "")
+        given, problem = _read_stream(source, name, limits, sniff)
+    compression = compression_of(bytes(given[:6]))
     digest = hashlib.sha256(given).hexdigest()
     if not compression:
-        return Source(name, digest, len(given), "", given, None)
-    buffer, problem = _decompress(given, compression, name, limits)
-    if problem and not buffer:
-        raise UnreadableCapture(name, problem.message, "copy the file again from where it was captured")
-    return Source(name, digest, len(given), compression, buffer, problem)
+        return Source(name, digest, len(given), "", given, problem)
+    buffer, broken = _decompress(given, compression, name, limits, sniff)
+    if broken and not buffer:
+        raise UnreadableCapture(name, broken.message, _AGAIN)
+    return Source(name, digest, len(given), compression, buffer, problem or broken)
 
 
-def _read_path(path: str, name: str) -> Buffer:
+def compression_of(start: bytes) -> str:
+    """Name of the compression that these first bytes show; empty: none."""
+    return next((kind for magic, kind in _MAGICS.items() if start.startswith(magic)), "")
+
+
+def _read_path(path: str, name: str, limits: Limits, sniff: Sniff) -> tuple[Buffer, Problem | None]:
     try:
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return _map(file) if size >= MAP_FROM else file.read()
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return _read_stream(file, name, limits, sniff)
+            return (_map(file) if status.st_size >= MAP_FROM else file.read()), None
     except IsADirectoryError:
         raise UnreadableCapture(name, "is a directory", "give a capture file, or let the batch walk it") from None
     except (OSError, ValueError) as error:
@@ -78,11 +95,21 @@ def _read_path(path: str, name: str) -> Buffer:
         raise UnreadableCapture(name, f"cannot be read ({reason})", "check the path and its permissions") from error
 
 
-def _read_stream(stream: BinaryIO, name: str) -> Buffer:
-    try:
-        return stream.read()
-    except (OSError, ValueError) as error:
-        raise UnreadableCapture(name, f"cannot be read ({error})", "check what feeds this stream") from error
+def _read_stream(stream: BinaryIO, name: str, limits: Limits, sniff: Sniff) -> tuple[Buffer, Problem | None]:
+    """A stream may have no end: what is no capture is left at once, the rest is bounded."""
+
+    def wanted(start: bytes) -> bool:
+        return sniff(start) or bool(compression_of(start))
+
+    def read() -> bytes:
+        try:
+            return stream.read(CHUNK) or b""
+        except (OSError, ValueError) as error:
+            raise UnreadableCapture(name, f"cannot be read ({error})", "check what feeds this stream") from error
+
+    most = limits.decompressed_bytes
+    over = Problem("size_limit", f"the stream has more than the {most} bytes allowed; the rest is not read", most)
+    return _collect(read, over, name, wanted)
 
 
 def _map(file: IO[bytes]) -> mmap.mmap:
@@ -90,27 +117,64 @@ def _map(file: IO[bytes]) -> mmap.mmap:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _decompress(given: Buffer, compression: str, name: str, limits: Limits) -> tuple[Buffer, Problem | None]:
-    """Decompressed bytes, in an unnamed temporary file so that memory stays small, and what went wrong."""
+def _collect(read: Callable[[], bytes], over: Problem, name: str, sniff: Sniff) -> tuple[Buffer, Problem | None]:
+    """All that `read` gives, in memory while it is little, else in an unnamed temporary file that is mapped.
+
+    `over` tells of more than `over.offset` bytes, which is where reading ends then. If the first bytes are nothing
+    wanted there is no more than them.
+    """
+    allowed, written, start = over.offset or 0, 0, b""
+    with tempfile.SpooledTemporaryFile(MAP_FROM) as spool:
+        try:
+            while chunk := read():
+                if written < SNIFFED:
+                    start += chunk
+                    if len(start) < min(SNIFFED, allowed):
+                        continue
+                    if not written and not sniff(start):
+                        return start, None
+                    chunk = start[written:]
+                spool.write(chunk[: allowed - written])
+                written += len(chunk)
+                if written > allowed:
+                    return _spooled(spool), over
+            if not written:
+                return start, None
+            return _spooled(spool), None
+        except OSError as error:
+            reason = f"does not fit into {tempfile.gettempdir()} ({error.strerror or error})"
+            raise UnreadableCapture(name, reason, "free some space there, or set TMPDIR") from error
+
+
+def _spooled(spool: tempfile.SpooledTemporaryFile[bytes]) -> Buffer:
+    if spool.tell() < MAP_FROM:
+        spool.seek(0)
+        return spool.read()
+    spool.flush()
+    return mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _decompress(
+    given: Buffer, compression: str, name: str, limits: Limits, sniff: Sniff
+) -> tuple[Buffer, Problem | None]:
+    """Decompressed bytes and what went wrong."""
     packed = given if isinstance(given, mmap.mmap) else io.BytesIO(given)
     stream = _opened(packed, compression, name)
-    allowed, written, problem = limits.allowed(len(given)), 0, None
-    with tempfile.TemporaryFile() as spool:
-        while problem is None:
-            try:
-                chunk = stream.read1(CHUNK)
-            except Exception as error:  # each of the four has error classes of its own
-                problem = Problem("compressed_data_damaged", f"{compression} stream breaks off: {error}", written)
-                break
-            if not chunk:
-                break
-            if written + len(chunk) > allowed:
-                message = f"decompresses to more than the {allowed} bytes allowed; the rest is not read"
-                problem, chunk = Problem("decompression_limit", message, allowed), chunk[: allowed - written]
-            spool.write(chunk)
-            written += len(chunk)
-        spool.flush()
-        return (_map(spool) if written else b""), problem
+    broken: list[str] = []
+
+    def read() -> bytes:
+        try:
+            return stream.read1(CHUNK)
+        except Exception as error:  # each of the four has error classes of its own
+            broken.append(f"{compression} stream breaks off: {' '.join(str(error).split())}")
+            return b""
+
+    allowed = limits.allowed(len(given))
+    message = f"decompresses to more than {allowed} bytes, the most allowed for {len(given)}; the rest is not read"
+    buffer, problem = _collect(read, Problem("decompression_limit", message, allowed), name, sniff)
+    if broken:
+        problem = problem or Problem("compressed_data_damaged", broken[0], len(buffer))
+    return buffer, problem
 
 
 class _Decompressing(Protocol):
@@ -126,9 +190,16 @@ def _opened(packed: Any, compression: str, name: str) -> _Decompressing:
         return bz2.BZ2File(packed)
     if compression == "xz":
         return lzma.LZMAFile(packed)
-    try:
-        zstd = importlib.import_module("compression.zstd")  # from Python 3.14 on
-    except ImportError:
-        advice = "decompress it with `zstd -d` first, or use Python 3.14 or later"
-        raise UnreadableCapture(name, "is compressed with zstd", advice) from None
-    return cast(_Decompressing, zstd.ZstdFile(packed))
+    for module in ("compression.zstd", "backports.zstd"):  # the first from Python 3.14 on
+        with contextlib.suppress(ImportError):
+            return cast(_Decompressing, importlib.import_module(module).ZstdFile(packed))
+    with contextlib.suppress(ImportError):
+        zstandard = importlib.import_module("zstandard")
+        stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        return cast(_Decompressing, stream.stream_reader(packed, read_across_frames=True))
+    advice = "install the Python package zstandard, use Python 3.14 or later, or decompress it with `zstd -d` first"
+    raise UnreadableCapture(name, "is compressed with zstd, which this Python cannot undo", advice) from None
+
+
+_ZSTD_WINDOW = 128 << 20
+"""Memory that a zstd file may ask for: what `zstd --long` needs, and no more (RFC 8878 section 3.1.1.1.2)."""

@@ -14,8 +14,8 @@ from pcapreport.capture.layers import Handler, Next, Part, Space, Trail
 from pcapreport.capture.links import ETHERNET, PPP, WLAN, by_version
 
 _GRE_CHECKSUM, _GRE_ROUTING, _GRE_KEY, _GRE_SEQUENCE, _GRE_ACK = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080
-_ERSPAN_2, _ERSPAN_3, _WCCP = 0x88BE, 0x22EB, 0x883E
-_ARUBA = range(0x8200, 0x8400)
+ERSPAN_2, ERSPAN_3, WCCP = 0x88BE, 0x22EB, 0x883E
+ARUBA = range(0x8200, 0x8400)
 """Protocol types under which Aruba access points send 802.11 frames (no EtherTypes)."""
 
 
@@ -27,15 +27,15 @@ def _gre(trail: Trail, part: Part) -> Next | str:
     size = 4 + sum(4 for bit in (_GRE_CHECKSUM, _GRE_KEY, _GRE_SEQUENCE) if flags & bit)
     size += 4 if flags & 7 == 1 and flags & _GRE_ACK else 0
     inner = part.skip(size)
-    if kind == _ERSPAN_2:
+    if kind == ERSPAN_2:
         trail.path.append("erspan")
         return Next(Space.LINK, ETHERNET, inner.skip(8 if flags & _GRE_SEQUENCE else 0))
-    if kind == _ERSPAN_3:
+    if kind == ERSPAN_3:
         trail.path.append("erspan")
         return Next(Space.LINK, ETHERNET, inner.skip(20 if inner.number(11, 1) & 1 else 12))
-    if kind in _ARUBA:
+    if kind in ARUBA:
         return Next(Space.LINK, WLAN, inner)
-    if kind == _WCCP:
+    if kind == WCCP:
         return by_version(inner if inner.number(0, 1) >> 4 == 4 else inner.skip(4))
     return Next(Space.ETHERTYPE, kind, inner)
 
@@ -60,13 +60,13 @@ def _geneve(trail: Trail, part: Part) -> Next | str:
     return Next(Space.ETHERTYPE, part.number(2), part.skip(8 + 4 * (first & 0x3F)))
 
 
-_GTP_USER_DATA = 0xFF
+GTP_USER_DATA = 0xFF
 
 
 def _gtp(trail: Trail, part: Part) -> Next | str:
     """Version 1 user data; the tunnel id differs by direction, so the path does not name it."""
     flags = part.number(0, 1)
-    if flags >> 4 != 3 or part.number(1, 1) != _GTP_USER_DATA:
+    if flags >> 4 != 3 or part.number(1, 1) != GTP_USER_DATA:
         return "GTP"
     trail.path.append("gtp")
     inner = part.skip(8)

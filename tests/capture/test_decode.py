@@ -99,7 +99,8 @@ def test_the_options_of_a_syn() -> None:
         (b"\x1c\x04\x00\x05", Option.USER_TIMEOUT),
         (b"\x1e\x0c" + bytes(10), Option.MPTCP),
         (b"\x22\x02", Option.FAST_OPEN),
-        (b"\xfe\x04\xf9\x89", Option.EXPERIMENTAL),
+        (b"\xfe\x04\xf9\x89", Option.EXPERIMENTAL | Option.FAST_OPEN),
+        (b"\xfd\x04\x12\x34", Option.EXPERIMENTAL),
         (b"\x4d\x04\x00\x00", Option.OTHER),
     ],
 )
@@ -251,7 +252,7 @@ def test_an_undecoded_link_type_is_named() -> None:
 
 
 def test_common_and_uncommon_frames_stand_in_file_order() -> None:
-    tunnelled = make.ethernet(make.ipv4(INNER, 4))
+    tunnelled = make.ethernet(make.ipv4(AH + make.tcp(b"inner"), 51))
     capture = read(make.pcap([tunnelled, SEGMENT, make.ethernet(make.ipv6(make.tcp()), 0x86DD), SEGMENT, tunnelled]))
     assert capture.table["frame"].tolist() == [1, 2, 3, 4, 5]
     dissected = [bool(note & RowNote.DISSECTED) for note in capture.table["notes"].tolist()]

@@ -12,9 +12,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcapreport.capture import PacketTable, RowNote, pcap
+from pcapreport.capture import PacketTable, RowNote, checksums, pcap
 from pcapreport.capture.container import Findings, RecordBlock
-from pcapreport.capture.decode import decode
+from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Gather
@@ -55,8 +55,11 @@ options = st.one_of(
                 b"\x05\x12" + bytes(range(16)),
                 b"\x02\x03\x05",
                 b"\x22\x02",
-                b"\x1e\x03\x00",
+                b"\x1e\x03\x20",
+                b"\x1e\x04\x70\x00",
+                b"\x22\x06abcd",
                 b"\xfe\x04\x12\x34",
+                b"\xfe\x06\xf9\x89ab",
                 b"\x08",
                 b"\x63\x00",
             ]
@@ -119,10 +122,11 @@ def by_frame(tables: list[PacketTable], paths: Encapsulations) -> dict[int, dict
     rows: dict[int, dict[str, Any]] = {}
     for table in tables:
         assert {name: column.dtype for name, column in table.columns.items()} == {
-            name: np.dtype(column.dtype) for name, column in COLUMNS.items()
+            **{name: np.dtype(column.dtype) for name, column in COLUMNS.items()},
+            checksums.COLUMN: np.dtype(np.uint8),
         }
         for row in range(len(table)):
-            values: dict[str, Any] = {name: int(table[name][row]) for name in COLUMNS}
+            values: dict[str, Any] = {name: int(column[row]) for name, column in table.columns.items()}
             values["notes"] &= ~int(RowNote.DISSECTED)
             values["encapsulation"] = paths.paths()[values["encapsulation"]]
             values["sack"] = table.sack_blocks[values["sack"]].tolist() if values["sack"] >= 0 else None
@@ -134,8 +138,8 @@ def decode_both(data: bytes) -> tuple[dict[int, dict[str, Any]], dict[int, dict[
     """Rows by the common path, rows by dpkt alone, the frames the common path left, and what it counted."""
     block, found = only_block(data)
     paths, slow_paths, others = Encapsulations(), Encapsulations(), Counter[str]()
-    tables, left = decode(Gather(data), block, found.interfaces[0], paths, others)
-    slow = Dissector(data, slow_paths, Counter()).dissect(block, found.interfaces)
+    tables, left = Decoder(Gather(data), paths, others, True).decode(block, found.interfaces[0].link_type)
+    slow = Dissector(data, slow_paths, Counter(), True).dissect(block, found.interfaces)
     return by_frame(tables, paths), by_frame([slow], slow_paths), set(block.frame[left].tolist()), set(others)
 
 
@@ -172,7 +176,7 @@ def test_both_option_readers_agree_however_the_options_are_cut(raw: bytes, captu
     one = read_segment_options(raw[:captured], len(raw))
     if many is None:
         return
-    for name in ("mss", "window_scale", "options", "ts_val", "ts_ecr", "malformed"):
+    for name in ("mss", "window_scale", "options", "ts_val", "ts_ecr", "mptcp", "fast_open", "malformed"):
         assert getattr(many, name)[0] == getattr(one, name), name
     edges = many.sack_blocks[many.sack[0]].tolist() if many.sack[0] >= 0 else [[0, 0]] * 4
     assert edges == [*map(list, one.sack), *([[0, 0]] * (4 - len(one.sack)))]

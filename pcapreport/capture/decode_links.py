@@ -1,0 +1,151 @@
+"""Link layers of the common path: the counterpart of links.py for many frames at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pcapreport.capture.gather import Ints
+from pcapreport.capture.lanes import Descent, Handler, Handlers, Lanes
+from pcapreport.capture.layers import Space
+from pcapreport.capture.links import ETHERNET, FAMILIES, PPP, PPP_PROTOCOLS, WLAN
+from pcapreport.capture.protocols import ethertype_label
+
+IPV4_TYPE, IPV6_TYPE = 0x0800, 0x86DD
+_SNAP = 0xAAAA
+
+
+_MOST_LABELS = 8
+"""MPLS labels that are stepped over together."""
+
+
+def _ethernet(descent: Descent, lanes: Lanes) -> None:
+    lanes = lanes.named(descent.paths.add(lanes.path, "ethernet")).pick(lanes.holds(14))
+    _type_or_length(descent, descent.gather.numbers(">u2", lanes.at + 12), lanes.skip(14))
+
+
+def _type_or_length(descent: Descent, kind: Ints, lanes: Lanes) -> None:
+    """From 0x600 on the number is an EtherType, below it the length of an LLC frame."""
+    typed = kind >= 0x0600
+    descent.go_each(Space.ETHERTYPE, kind[typed], lanes.pick(typed))
+    if not typed.all():
+        _llc(descent, lanes.pick(~typed).trim(kind[~typed]))
+
+
+def _llc(descent: Descent, lanes: Lanes) -> None:
+    lanes = lanes.pick(lanes.holds(8))
+    snap = descent.gather.numbers(">u2", lanes.at) == _SNAP
+    snap &= np.isin(descent.gather.numbers(">u4", lanes.at + 2) & 0x00FF_FFFF, (0x000000, 0x0000F8))
+    lanes = lanes.pick(snap)
+    descent.go_each(Space.ETHERTYPE, descent.gather.numbers(">u2", lanes.at + 6), lanes.skip(8))
+
+
+def _vlan(descent: Descent, lanes: Lanes) -> None:
+    lanes = lanes.pick(lanes.holds(4))
+    tag = descent.gather.numbers(">u4", lanes.at)
+    path = descent.paths.add_each(lanes.path, "vlan", tag >> 16 & 0xFFF)
+    _type_or_length(descent, tag & 0xFFFF, lanes.named(path).skip(4))
+
+
+def _fddi(descent: Descent, lanes: Lanes) -> None:
+    lanes = lanes.named(descent.paths.add(lanes.path, "fddi")).pick(lanes.holds(13))
+    _llc(descent, lanes.pick(descent.gather.numbers("u1", lanes.at) & 0x70 == 0x50).skip(13))
+
+
+def _cisco_hdlc(descent: Descent, lanes: Lanes) -> None:
+    lanes = lanes.named(descent.paths.add(lanes.path, "hdlc")).pick(lanes.holds(4))
+    lanes = lanes.pick(descent.gather.numbers(">u2", lanes.at) != 0xFF03)
+    descent.go_each(Space.ETHERTYPE, descent.gather.numbers(">u2", lanes.at + 2), lanes.skip(4))
+
+
+def _ppp(descent: Descent, lanes: Lanes) -> None:
+    """With the protocol in two bytes, and address and control or not."""
+    lanes = lanes.named(descent.paths.add(lanes.path, "ppp")).pick(lanes.holds(4))
+    lanes = lanes.skip(np.where(descent.gather.numbers(">u2", lanes.at) == 0xFF03, 2, 0))
+    protocol = descent.gather.numbers(">u2", lanes.at)
+    for number, ethertype in PPP_PROTOCOLS.items():
+        descent.go(Space.ETHERTYPE, ethertype, lanes.pick(protocol == number).skip(2))
+
+
+def _pppoe(descent: Descent, lanes: Lanes) -> None:
+    lanes = lanes.named(descent.paths.add(lanes.path, "pppoe")).pick(lanes.holds(6))
+    lanes = lanes.pick(descent.gather.numbers("u1", lanes.at + 1) == 0)
+    length = descent.gather.numbers(">u2", lanes.at + 4)
+    descent.go(Space.LINK, PPP, lanes.skip(6).trim(length))
+
+
+def _mpls(descent: Descent, lanes: Lanes) -> None:
+    """Down to the label that ends the stack; then IP by its version, or what is left to others."""
+    lanes = lanes.named(descent.paths.add(lanes.path, "mpls"))
+    for _ in range(_MOST_LABELS):
+        lanes = lanes.pick(lanes.holds(5))
+        bottom = descent.gather.numbers(">u4", lanes.at) & 0x100 != 0
+        by_version(descent, lanes.pick(bottom).skip(4))
+        lanes = lanes.pick(~bottom).skip(4)
+
+
+def by_version(descent: Descent, lanes: Lanes) -> None:
+    """IP of the version that its first nibble says."""
+    lanes = lanes.pick(lanes.holds(1))
+    version = descent.gather.numbers("u1", lanes.at) >> 4
+    descent.go(Space.ETHERTYPE, IPV4_TYPE, lanes.pick(version == 4))
+    descent.go(Space.ETHERTYPE, IPV6_TYPE, lanes.pick(version == 6))
+
+
+def _raw(descent: Descent, lanes: Lanes) -> None:
+    by_version(descent, lanes.named(descent.paths.add(lanes.path, "raw")))
+
+
+def _null(descent: Descent, lanes: Lanes) -> None:
+    """The address family, in the byte order of whatever host captured."""
+    lanes = lanes.named(descent.paths.add(lanes.path, "null")).pick(lanes.holds(4))
+    little, big = (descent.gather.numbers(order + "u4", lanes.at) for order in "<>")
+    for wanted in (IPV4_TYPE, IPV6_TYPE):
+        numbers = [number for number, ethertype in FAMILIES.items() if ethertype == wanted]
+        descent.go(Space.ETHERTYPE, wanted, lanes.pick(np.isin(little, numbers) | np.isin(big, numbers)).skip(4))
+
+
+def _cooked(name: str, kind_at: int, size: int) -> Handler:
+    def handler(descent: Descent, lanes: Lanes) -> None:
+        named = lanes.named(descent.paths.add(lanes.path, name)).pick(lanes.holds(size))
+        kind = descent.gather.numbers(">u2", named.at + kind_at)
+        descent.go_each(Space.ETHERTYPE, np.where(kind >= 0x0600, kind, -1), named.skip(size))
+
+    return handler
+
+
+def _wlan(descent: Descent, lanes: Lanes) -> None:
+    """Whole data frames in the clear, each with one packet."""
+    lanes = lanes.named(descent.paths.add(lanes.path, "wlan")).pick(lanes.holds(26))
+    kind, flags = (descent.gather.numbers("u1", lanes.at + at) for at in (0, 1))
+    qos, first = kind & 0x80 != 0, descent.gather.numbers("<u2", lanes.at + 22) & 0x000F == 0
+    plain = (kind & 0x0C == 0x08) & (kind & 0x40 == 0) & (flags & 0x44 == 0) & first
+    header = 24 + np.where(flags & 0x03 == 0x03, 6, 0)
+    plain &= ~qos | (descent.gather.numbers("u1", lanes.at + header) & 0x80 == 0)
+    header = header + np.where(qos, 2, 0) + np.where(qos & (flags & 0x80 != 0), 4, 0)
+    _llc(descent, lanes.pick(plain).skip(header[plain]))
+
+
+def _counted(ethertype: int) -> Handler:
+    return lambda descent, lanes: descent.count(ethertype_label(ethertype), lanes)
+
+
+HANDLERS: Handlers = {
+    **{(Space.LINK, number): _raw for number in (12, 14, 101, 228, 229)},
+    **{(Space.LINK, number): _null for number in (0, 108)},
+    (Space.LINK, ETHERNET): _ethernet,
+    (Space.LINK, 9): _ppp,
+    (Space.LINK, 50): _ppp,
+    (Space.LINK, 10): _fddi,
+    (Space.LINK, 51): _pppoe,
+    (Space.LINK, 104): _cisco_hdlc,
+    (Space.LINK, WLAN): _wlan,
+    (Space.LINK, 113): _cooked("sll", 14, 16),
+    (Space.LINK, 276): _cooked("sll2", 0, 20),
+    **{(Space.ETHERTYPE, number): _vlan for number in (0x8100, 0x88A8, 0x9100, 0x9200)},
+    **{(Space.ETHERTYPE, number): _mpls for number in (0x8847, 0x8848)},
+    (Space.ETHERTYPE, 0x8864): _pppoe,
+    (Space.ETHERTYPE, 0x880B): _ppp,
+    (Space.ETHERTYPE, 0x6558): _ethernet,
+    **{(Space.ETHERTYPE, number): _counted(number) for number in (0x0806, 0x88CC)},
+}
+"""Layer -> how to take it apart for many frames."""

@@ -1,0 +1,130 @@
+"""Files of plain records, each a header with the length of what follows: classic pcap and snoop share this walk."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcapreport.capture import recovery
+from pcapreport.capture.container import BLOCK_RECORDS, Damage, Findings, RecordBlock, number_frames
+from pcapreport.capture.gather import Buffer, Gather, Ints
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the records of this file are written."""
+
+    header: np.dtype[np.void]
+    """Record header; has fields sec, fraction, cap and wire, and "size" where the record says its whole length."""
+    length_at: int
+    """Where in the header the number stands that leads to the next record."""
+    extra: int
+    """What is to be added to that number: the header, where it is not counted."""
+    most: int
+    """Captured length above which a record is damage."""
+    scale: int
+    """Nanoseconds in a unit of the time's fraction."""
+    order: str
+    swapped_at: int | None = None
+    """Where the other of two lengths stands of which the smaller one was captured; None: they are never swapped."""
+
+    @property
+    def head(self) -> int:
+        """Bytes from the start of a record to its packet."""
+        return self.header.itemsize
+
+    @property
+    def longest(self) -> int:
+        """Largest sound value of the number that leads to the next record."""
+        return self.most if self.extra else self.most + self.head + 3
+
+    def reader(self) -> Callable[[Buffer, int], tuple[int, ...]]:
+        """Function of buffer and position of a record: (the number that leads to the next record,)."""
+        if self.swapped_at is None:
+            at = self.length_at
+            unpack = struct.Struct(self.order + f"{at}xI").unpack_from
+            return unpack
+        both = struct.Struct(self.order + f"{min(self.length_at, self.swapped_at)}xII").unpack_from
+        return lambda buffer, position: (min(both(buffer, position)),)
+
+
+def walk(buffer: Buffer, found: Findings, layout: Layout, start: int) -> Iterator[RecordBlock]:
+    """Blocks of records from `start` on; what is damaged goes to `found` and is stepped over where that is safe."""
+    gather = Gather(buffer)
+    position, size, last_s = start, len(buffer), None
+    while position < size:
+        offsets, position, fault = _chase(buffer, position, layout)
+        if offsets:
+            block = _records(gather, np.array(offsets, np.int64), layout, found)
+            last_s = int(block.time_ns[-1]) // SECOND
+            yield block
+        if fault:
+            resumed = recovery.next_record(gather, position, layout, last_s, fault.code != "absurd_length")
+            if not found.damage(fault, position, resumed, size) or resumed is None:
+                return
+            position = resumed
+
+
+def _chase(buffer: Buffer, position: int, layout: Layout) -> tuple[list[int], int, Damage | None]:
+    """Follow the lengths over up to BLOCK_RECORDS records.
+
+    Returns the positions of whole records, where reading stopped, and the damage there. The loop is the only per-record
+    Python of the common path: it reads one number a record and nothing else.
+    """
+    offsets: list[int] = []
+    append, read = offsets.append, layout.reader()
+    header, extra, most, least = layout.head, layout.extra, layout.longest, layout.head - layout.extra
+    size = len(buffer)
+    last = size - header
+    for _ in range(BLOCK_RECORDS):
+        if position > last:
+            break
+        length = read(buffer, position)[0]
+        if length > most or length < least:
+            return offsets, position, _absurd(length, layout)
+        append(position)
+        position += extra + length
+    if position > size:
+        lacking, position = position - size, offsets.pop()
+        return offsets, position, Damage("record_cut", f"the last record lacks {lacking} bytes; it is not counted")
+    if last < position < size:
+        return offsets, position, Damage("record_header_cut", f"{size - position} of {header} bytes of a record header")
+    return offsets, position, None
+
+
+def _absurd(length: int, layout: Layout) -> Damage:
+    what = "captured bytes" if layout.extra else "bytes in all"
+    bound = f"over {layout.longest}" if length > layout.longest else f"under {layout.head}"
+    return Damage("absurd_length", f"record claims {length} {what}, {bound}")
+
+
+def _records(gather: Gather, offsets: Ints, layout: Layout, found: Findings) -> RecordBlock:
+    headers = gather.headers(layout.header, offsets)
+    fraction = headers["fraction"].astype(np.int64) * layout.scale
+    cap_len, wire_len = (headers[name].astype(np.int64) for name in ("cap", "wire"))
+    if layout.swapped_at is not None:
+        cap_len, wire_len = np.minimum(cap_len, wire_len), np.maximum(cap_len, wire_len)
+    frame = number_frames(found, len(offsets))
+    if not layout.extra:
+        room = headers["size"].astype(np.int64) - layout.head
+        found.oddity("captured_above_block", "more bytes captured than their record holds", frame[cap_len > room])
+        found.complete &= not bool((cap_len > room).any())
+        cap_len = np.minimum(cap_len, room)
+    found.oddity("time_fraction_overflow", "time stamps whose fraction is a second or more", frame[fraction >= SECOND])
+    found.oddity("captured_above_wire", "more bytes captured than were on the wire", frame[cap_len > wire_len])
+    if "drops" in (headers.dtype.names or ()):
+        found.drops[0] = int(headers["drops"].max())
+    return RecordBlock(
+        frame=frame,
+        offset=offsets + layout.head,
+        cap_len=cap_len,
+        wire_len=wire_len,
+        time_ns=headers["sec"].astype(np.int64) * SECOND + fraction,
+        interface=np.zeros(len(offsets), np.int64),
+        fcs_len=np.full(len(offsets), found.interfaces[0].fcs_len, np.int64),
+    )

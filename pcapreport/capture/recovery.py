@@ -1,0 +1,139 @@
+"""Where a damaged file can be read again: the next place that looks like a record or block in every respect.
+
+A wrong guess would invent packets, so one header that may be sound is not enough. The records behind it must follow
+each other for a while, or to the very end of the file, at times that fit those before the damage; a pcapng block must
+repeat its length at its end and be followed by another. Where a file merely ends too early, the bytes of its last
+record could themselves hold a capture that somebody downloaded, so there only records up to the very end count.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pcapreport.capture.gather import Bools, Gather, Ints
+
+if TYPE_CHECKING:
+    from pcapreport.capture.records import Layout
+
+CHAIN = 4
+"""Records in a row that must be plausible."""
+
+WEEK_S = 7 * 86_400
+"""Records behind a damage are no farther than this from the time before it."""
+
+MOST_ON_WIRE = 1 << 24
+"""No frame is longer, not even one of a device that segments for its host."""
+
+_FIRST_WINDOW, _LARGEST_WINDOW = 1 << 12, 1 << 20
+"""Bytes searched at once: little at first, since most gaps are short."""
+
+
+def next_record(gather: Gather, start: int, layout: Layout, last_s: int | None, to_end: bool) -> int | None:
+    """Position behind `start` of the next plausible record, or None.
+
+    `last_s` is the time of the last sound record, if there is one. With `to_end` the records must reach the very end.
+    """
+    read = struct.Struct(f"{layout.header.itemsize}s").unpack_from
+
+    def plausible(headers: np.ndarray) -> Bools:
+        second, fraction = headers["sec"].astype(np.int64), headers["fraction"].astype(np.int64)
+        lengths = (headers["cap"].astype(np.int64), headers["wire"].astype(np.int64))
+        cap, wire = lengths if layout.swapped_at is None else (np.minimum(*lengths), np.maximum(*lengths))
+        sound = (fraction * layout.scale < 1_000_000_000) & (cap <= layout.most)
+        sound &= (cap <= wire) & (wire > 0) & (wire <= MOST_ON_WIRE)
+        if "size" in (headers.dtype.names or ()):
+            room = headers["size"].astype(np.int64) - layout.head - cap
+            sound &= (room >= 0) & (room <= 3)
+        near: Bools = (second > 0) if last_s is None else (np.abs(second - last_s) <= WEEK_S)
+        return sound & near
+
+    follow = layout.reader()
+
+    def step(position: int) -> int | None:
+        if position + layout.head > gather.size:
+            return None
+        (raw,) = read(gather.buffer, position)
+        if not plausible(np.frombuffer(raw, layout.header))[0]:
+            return None
+        return position + layout.extra + follow(gather.buffer, position)[0]
+
+    found = _candidates(gather, start + 1, lambda at: plausible(gather.headers(layout.header, at)))
+    return _first_chain(found, step, gather.size, to_end)
+
+
+SECTION_START = 0x0A0D0D0A
+BYTE_ORDER_MAGIC = 0x1A2B3C4D
+KNOWN_BLOCKS = (1, 2, 3, 4, 5, 6, 9, 10, 0xBAD, 0x4000_0BAD)
+
+
+def next_block(gather: Gather, start: int, order: str, sections_only: bool, to_end: bool) -> int | None:
+    """Position behind `start` of the next plausible pcapng block, or None.
+
+    With `sections_only` nothing but a section header will do: without it what follows could not be understood.
+    """
+
+    orders: dict[int, str] = {}
+    """Position -> byte order of the block there, where a section header before it says so."""
+
+    def plausible(at: Ints, order: str) -> Bools:
+        kind = gather.numbers("<u4", at)
+        sound = np.zeros(len(at), np.bool_)
+        for byte_order in "<>":
+            magic = gather.numbers(byte_order + "u4", at + 8)
+            sound |= (kind == SECTION_START) & (magic == BYTE_ORDER_MAGIC) & _framed(gather, at, byte_order, 28)
+        if not sections_only:
+            sound |= np.isin(gather.numbers(order + "u4", at), KNOWN_BLOCKS) & _framed(gather, at, order, 12)
+        return sound
+
+    def step(position: int) -> int | None:
+        at = np.array([position])
+        here = orders.get(position, order)
+        if not plausible(at, here)[0]:
+            return None
+        if gather.numbers("<u4", at)[0] == SECTION_START:
+            here = "<" if gather.numbers("<u4", at + 8)[0] == BYTE_ORDER_MAGIC else ">"
+        following = position + int(gather.numbers(here + "u4", at + 4)[0])
+        orders[following] = here
+        return following
+
+    candidates = _candidates(gather, start + 1, lambda at: plausible(at, order))
+    return _first_chain(candidates, step, gather.size, to_end, 1 if sections_only else 2)
+
+
+def _framed(gather: Gather, at: Ints, order: str, smallest: int) -> Bools:
+    """The length is possible and stands at both ends of the block."""
+    length = gather.numbers(order + "u4", at + 4)
+    fits: Bools = (length >= smallest) & (length & 3 == 0) & (at + length <= gather.size)
+    rows = np.flatnonzero(fits)
+    fits[rows] = gather.numbers(order + "u4", at[rows] + length[rows] - 4) == length[rows]
+    return fits
+
+
+def _candidates(gather: Gather, start: int, plausible: Callable[[Ints], Bools]) -> Iterator[int]:
+    """Every position from `start` on where something plausible stands."""
+    window = _FIRST_WINDOW
+    while start < gather.size:
+        at = np.arange(start, min(start + window, gather.size))
+        yield from at[plausible(at)].tolist()
+        start, window = start + window, min(2 * window, _LARGEST_WINDOW)
+
+
+def _first_chain(
+    candidates: Iterator[int], step: Callable[[int], int | None], size: int, to_end: bool, chain: int = CHAIN
+) -> int | None:
+    """The first candidate from which `step` leads on for long enough, or to the very end."""
+    dead: set[int] = set()
+    for candidate in candidates:
+        position: int | None = candidate
+        met: list[int] = []
+        while position is not None and position != size and position not in dead and (to_end or len(met) < chain):
+            met.append(position)
+            position = step(position)
+        if position == size or (not to_end and len(met) == chain and position is not None):
+            return candidate
+        dead.update(met)
+    return None
