@@ -6,10 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.rules import RULES
 from pcapreport.findings.story import RANK, tell
-from pcapreport.findings.wording import address, count
+from pcapreport.findings.wording import address, count, duration, flag_words, side_name
 from pcapreport.tcp.connections import OpenerEvidence
 
 __all__ = ["Verdict", "judge", "tell"]
@@ -77,6 +80,7 @@ PHRASES = {
 }
 ORDERLY = ("client-first", "server-first", "simultaneous")
 EVIDENCE_SHOWN = 6
+SEGMENTS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,37 @@ def judge(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
         side=_side(alike),
         confidence=lead.confidence,
         rules=tuple(dict.fromkeys(f.rule for f in serious)),
-        evidence=tuple(f"{_where(evidence, f)}{f.summary}" for f in shown[:EVIDENCE_SHOWN]),
+        evidence=tuple(_proofs(evidence, shown[:EVIDENCE_SHOWN], text)),
         cannot_know=limits,
     )
+
+
+def _proofs(evidence: Evidence, shown: Sequence[Finding], text: str) -> Iterator[str]:
+    """What each finding rests on: its sentence, or its first segments where the verdict has said the sentence."""
+    for finding in shown:
+        segments = list(_segments(evidence, finding))
+        if finding.summary not in text or not segments:
+            yield f"{_where(evidence, finding)}{finding.summary}"
+        else:
+            yield f"{_where(evidence, finding)}{RULES[finding.rule].title}: {'; '.join(segments)}."
+
+
+def _segments(evidence: Evidence, finding: Finding) -> Iterator[str]:
+    """The first segments that a finding names, as the capture holds them."""
+    if finding.connection is None:
+        return
+    table, zero = evidence.table, evidence.capture.first_ns or 0
+    at = table.rows_of(finding.connection)
+    for frame in finding.frames[:SEGMENTS_SHOWN]:
+        position = at.start + int(np.searchsorted(table.frame[at], frame))
+        if position >= at.stop or table.frame[position] != frame:
+            continue  # it belongs to the next connection on these ports
+        flags, length = int(table.flags[position]), int(table.length[position])
+        numbers = [f"seq {table.seq[position]}"] + [f"ack {table.ack[position]}"] * bool(flags & Flag.ACK)
+        numbers += [f"{length:,} bytes"] * bool(length)
+        when = duration(int(table.time_ns[position]) - zero)
+        sender = side_name(int(table.side[position]))
+        yield f"frame {frame} after {when} is the {sender}'s {flag_words(flags)} ({', '.join(numbers)})"
 
 
 def _gravity(finding: Finding) -> tuple[int, int, int, int]:

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pcapreport.capture.packet_table import Flag
 from pcapreport.tcp.connections import CLIENT, Endpoint
 
 NAMES = ("client", "server")
+FLAG_WORDS = (
+    (Flag.SYN, "SYN"),
+    (Flag.FIN, "FIN"),
+    (Flag.RST, "RST"),
+    (Flag.ACK, "ACK"),
+    (Flag.URG, "URG"),
+    (Flag.ECE, "ECE"),
+    (Flag.CWR, "CWR"),
+    (Flag.AE, "AE"),
+)
+
+
+def flag_words(flags: int) -> str:
+    """Such as "SYN, ACK"; PSH is left out, as it says nothing about the connection."""
+    return ", ".join(word for flag, word in FLAG_WORDS if flags & flag) or "no flags"
 
 
 def side_name(side: int) -> str:

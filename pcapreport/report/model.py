@@ -346,9 +346,12 @@ def encode(document: Document) -> bytes:
 def decode(data: bytes) -> Document:
     """A document from its JSON.
 
-    Raises msgspec.ValidationError or msgspec.DecodeError (both ValueError) where the bytes are not one.
+    Raises ValueError where the bytes are not one, or one of another major version.
     """
-    return msgspec.json.decode(data, type=Document)
+    document = msgspec.json.decode(data, type=Document)
+    if document.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise ValueError(f"its schema_version is {document.schema_version}, this program reads {SCHEMA_VERSION}")
+    return document
 
 
 def schema() -> dict[str, Any]:

@@ -7,21 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pcapreport.capture.packet_table import Flag, Option
+from pcapreport.findings.wording import flag_words
 from pcapreport.report.model import Sender
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 
 SENDERS: tuple[Sender, Sender] = ("client", "server")
-FLAG_WORDS = (
-    (Flag.SYN, "SYN"),
-    (Flag.FIN, "FIN"),
-    (Flag.RST, "RST"),
-    (Flag.PSH, "PSH"),
-    (Flag.ACK, "ACK"),
-    (Flag.URG, "URG"),
-    (Flag.ECE, "ECE"),
-    (Flag.CWR, "CWR"),
-    (Flag.AE, "AE"),
-)
 CONTROL = Flag.SYN | Flag.FIN | Flag.RST
 
 
@@ -42,8 +32,8 @@ class Row(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Flags in words; PSH is left out, as it says nothing about the connection."""
-        return ", ".join(word for flag, word in FLAG_WORDS if self.flags & flag and flag != Flag.PSH) or "no flags"
+        """Its flags in words."""
+        return flag_words(self.flags)
 
     @property
     def is_control(self) -> bool:
