@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -35,6 +36,12 @@ class Order:
     debug: bool = False
 
 
+LARGE = 16 << 20
+"""Captures from this size on are analysed long enough to import the plots' library meanwhile."""
+_latest: list[model.Document] = []
+"""Kept so that a process that ends after its last capture need not take the document apart first."""
+
+
 class _TooSlow(BaseException):
     """The time limit for one capture ran out; no Exception, lest a reader on the way take it for damage."""
 
@@ -44,9 +51,12 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
 
     Only with `debug` a fault of ours is raised, for its traceback.
     """
+    if "html" in order.formats and _is_large(job):
+        threading.Thread(target=_preload, daemon=True).start()
     try:
         with _time_limit(order.timeout), without_cycle_collection():
             document = _analyze(job, order)
+            _latest[:] = [document]
             written = _write(document, job, order)
     except UnreadableCapture as error:
         return IndexEntry(file=job.name, status="unreadable", message=str(error))
@@ -63,6 +73,20 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
             raise
         return failed(job, error)
     return entry_of(document, job.name, written.get("html", ""), written.get("json", ""))
+
+
+def _is_large(job: Job) -> bool:
+    try:
+        return os.path.getsize(job.source) >= LARGE
+    except OSError:
+        return False
+
+
+def _preload() -> None:
+    """Import the page's libraries beside the analysis, whose array passes leave the interpreter to others."""
+    from pcapreport.report import plots
+
+    plots.preload()
 
 
 def failed(job: Job, error: Exception) -> IndexEntry:

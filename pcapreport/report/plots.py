@@ -7,6 +7,8 @@ font needs any script's glyphs. Output is deterministic: no date, a fixed hash s
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,12 @@ LEAST_POINTS = 6
 _SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "pcapreport", "font.size": 9.0}
 _GREY = "#7A8591"
 _GREEN = "#009E73"
+
+
+def preload() -> None:
+    """Import what a plot needs, so that it can be done beside other work; nothing happens without matplotlib."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("matplotlib.backends.backend_svg")
 
 
 def worth_plotting(series: Sequence[Series], sender: Sender) -> bool:
