@@ -72,7 +72,7 @@ def check_one(network: Network, part: Part) -> Checksum:
     if len(part.data) < part.length:
         return Checksum.UNKNOWN
     data = part.data + bytes(len(part.data) & 1)
-    addresses = network.src + network.dst
+    addresses = (network.checked_src or network.src) + (network.checked_dst or network.dst)
     pseudo = _words(addresses) + _TCP + part.length
     return _state(_words(data) + pseudo, pseudo, _words(addresses) + _TCP, int.from_bytes(data[16:18], "big"))
 

@@ -1,7 +1,7 @@
 """IP and what may stand between it and a segment, for many frames at once: the counterpart of tunnels.py.
 
-IPv4 without fragments, IPv6 with the extension headers that every packet of a flow may carry, IP in IP, GRE, and the
-usual tunnels over UDP.
+IPv4 without fragments, IPv6 with no extension header but hop-by-hop options, IP in IP, GRE, and the usual tunnels over
+UDP.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ IPV6 = np.dtype(
 _MORE_OR_OFFSET = 0x3FFF
 """More-fragments flag and fragment offset."""
 
-_EXTENSIONS = (0, 43, 60)
-"""Hop-by-hop options, routing header, destination options."""
-_MOST_EXTENSIONS = 8
+_HOP_BY_HOP = 0
+_QUOTED_EXTENSIONS = (0, 43, 44, 51, 60)
 
 
 def _ipv4(descent: Descent, lanes: Lanes) -> None:
@@ -63,15 +62,12 @@ def _ipv6(descent: Descent, lanes: Lanes) -> None:
     lanes = lanes.named(descent.paths.add(lanes.path, "ipv6")).inside(notes)
     inner = lanes.trim(np.where(length == 0, 1 << 32, length + 40)).skip(40)
     protocol = header["next"].astype(np.int64)
-    for _ in range(_MOST_EXTENSIONS):
-        extended = np.isin(protocol, _EXTENSIONS)
-        descent.go_each(Space.PROTOCOL, protocol[~extended], inner.pick(~extended))
-        extended &= inner.holds(8)
-        if not extended.any():
-            return
-        inner = inner.pick(extended)
+    optioned = (protocol == _HOP_BY_HOP) & inner.holds(8)
+    if optioned.any():
         word = descent.gather.numbers(">u2", inner.at)
-        inner, protocol = inner.skip(((word & 0xFF) + 1) * 8), word >> 8
+        inner = inner.skip(np.where(optioned, ((word & 0xFF) + 1) * 8, 0))
+        protocol = np.where(optioned, word >> 8, protocol)
+    descent.go_each(Space.PROTOCOL, protocol, inner)
 
 
 def _in_ip(ethertype: int) -> Handler:
@@ -84,7 +80,7 @@ def _counted(protocol: int) -> Handler:
 
 def _icmp(protocol: int, errors: frozenset[int], next_at: int) -> Handler:
     """Errors about TCP are evidence and left for dissect.py, the rest is counted."""
-    maybe_tcp = (TCP,) if protocol == 1 else (TCP, 44, 51, *_EXTENSIONS)
+    maybe_tcp = (TCP,) if protocol == 1 else (TCP, *_QUOTED_EXTENSIONS)
 
     def handler(descent: Descent, lanes: Lanes) -> None:
         kind, quoted = (descent.gather.numbers("u1", lanes.at + at) for at in (0, 8 + next_at))

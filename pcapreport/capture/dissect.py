@@ -152,6 +152,7 @@ class Dissector:
                 key = (6, header.src, header.dst, extension.id, extension.nxt)
                 offset, last = extension.frag_off * 8, not extension.m_flag
                 return self._fragment(trail, key, extension.nxt, offset, last, inner)
+            trail.network = _covered(trail.network, protocol, payload)
             protocol, payload = extension.nxt, inner
         return Next(Space.PROTOCOL, protocol, payload)
 
@@ -269,6 +270,25 @@ def _extension_length(protocol: int, extension: Any) -> int:
     if protocol == dpkt.ip.IP_PROTO_FRAGMENT:
         return 8
     return int(extension.len + 2) * 4 if protocol == dpkt.ip.IP_PROTO_AH else int(extension.len + 1) * 8
+
+
+def _covered(network: Network, protocol: int, part: Part) -> Network:
+    """The addresses for checksums where this extension header changes them (RFC 8200 section 8.1, RFC 6275 11.3.1)."""
+    size = 8 * (part.data[1] + 1)
+    if protocol == dpkt.ip.IP_PROTO_ROUTING and len(part.data) >= size >= 24 and part.data[3]:
+        last = 8 if part.data[2] == _SEGMENT_ROUTING else size - 16
+        return network._replace(checked_dst=part.data[last : last + 16])
+    if protocol == dpkt.ip.IP_PROTO_DSTOPTS:
+        options, at = part.data[:size], 2
+        while at + 2 <= len(options):
+            if options[at] == _HOME_ADDRESS and options[at + 1] == 16:
+                return network._replace(checked_src=options[at + 2 : at + 18])
+            at += 1 if not options[at] else 2 + options[at + 1]
+    return network
+
+
+_SEGMENT_ROUTING, _HOME_ADDRESS = 4, 0xC9
+"""Routing header whose segment list is in reverse order (RFC 8754), and the option of a mobile node's own address."""
 
 
 def _udp(trail: Trail, part: Part) -> Next | str:

@@ -58,6 +58,9 @@ class Network(NamedTuple):
     dst: bytes
     ttl: int
     ip_id: int
+    checked_src: bytes = b""
+    checked_dst: bytes = b""
+    """Addresses that the checksum covers, where others than those of the header: home address, final destination."""
 
 
 @dataclass(slots=True)

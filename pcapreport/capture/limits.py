@@ -39,6 +39,7 @@ class Limits:
 
     decompressed_bytes: int = MAX_DECOMPRESSED_BYTES
     ratio: int = MAX_RATIO
+    ratio_free_bytes: int = RATIO_FREE_BYTES
     record_bytes: int = MAX_RECORD_BYTES
     """Captured length above which a record is damage, unless the file's own snaplen is larger."""
 
@@ -52,7 +53,7 @@ class Limits:
 
     def allowed(self, compressed_bytes: int) -> int:
         """Bytes that a compressed file of this size may grow to."""
-        return min(self.decompressed_bytes, max(RATIO_FREE_BYTES, self.ratio * compressed_bytes))
+        return min(self.decompressed_bytes, max(self.ratio_free_bytes, self.ratio * compressed_bytes))
 
 
 DEFAULT_LIMITS = Limits()

@@ -13,6 +13,8 @@ from pcapreport.capture.container import BLOCK_RECORDS, Damage, Findings, Record
 from pcapreport.capture.gather import Buffer, Gather, Ints
 
 SECOND = 1_000_000_000
+_RECENT = 1_000
+"""Records whose times say what time it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def walk(buffer: Buffer, found: Findings, layout: Layout, start: int) -> Iterato
         offsets, position, fault = _chase(buffer, position, layout)
         if offsets:
             block = _records(gather, np.array(offsets, np.int64), layout, found)
-            last_s = int(block.time_ns[-1]) // SECOND
+            # A record or two right before a damage may be misread already, the middle of many is not.
+            last_s = int(np.median(block.time_ns[-_RECENT:])) // SECOND
             yield block
         if fault:
             resumed = recovery.next_record(gather, position, layout, last_s, fault.code != "absurd_length")

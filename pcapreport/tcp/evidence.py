@@ -50,11 +50,11 @@ class View:
 
     def __init__(self, side: int, segments: Sequence[Segment], settings: Settings) -> None:
         """`segments`: of both sides in tap order. Those with another incarnation's numbers are left out."""
-        mine = [s for s in segments if s.side == side and _plausible(s)]
+        mine = _of_this_connection([s for s in segments if s.side == side])
         self.side = side
         self.settings = settings
         self.own = mine
-        self.peer = [s for s in segments if s.side != side and _plausible(s)]
+        self.peer = _of_this_connection([s for s in segments if s.side != side])
         self.times = [s.at for s in mine]
         samples = self._round_trips()
         self.round_trip = min(samples, default=None)
@@ -66,19 +66,26 @@ class View:
         """After this long without a trace of it, a segment that passed towards X did not take effect."""
 
     def _round_trips(self) -> list[int]:
-        """Delays from a segment that asks for an ACK to the first one of X that covers it (first copies only)."""
-        samples, at, newest = [], 0, None
+        """Delays from a segment that asks for an ACK to the first one of X that covers it.
+
+        None where it had been sent again by then (Karn's rule), unless there are only such; then from the last copy.
+        """
+        sent: dict[int, list[int]] = {}
         for segment in self.peer:
-            if segment.end == segment.seq or newest is not None and segment.end <= newest:
-                continue
-            newest = segment.end
-            while at < len(self.own) and not (self._acks(at, segment.end) or self.own[at].at < segment.at):
+            if segment.end > segment.seq and not segment.flags & RST:
+                sent.setdefault(segment.end, []).append(segment.at)
+        samples: list[int] = []
+        repeated: list[int] = []
+        at = 0
+        for end in sorted(sent):
+            while at < len(self.own) and not self._acks(at, end):
                 at += 1
-            while at < len(self.own) and not self._acks(at, segment.end):
-                at += 1
-            if at < len(self.own) and self.own[at].at >= segment.at:
-                samples.append(self.own[at].at - segment.at)
-        return samples
+            if at == len(self.own):
+                break
+            copies = [time for time in sent[end] if time <= self.own[at].at]
+            if copies:
+                (samples if len(copies) == 1 else repeated).append(self.own[at].at - copies[-1])
+        return samples or repeated
 
     def _acks(self, index: int, number: int) -> bool:
         own = self.own[index]
@@ -122,8 +129,13 @@ class View:
         return arrival.at + 2 * self.round_trip + self.settings.jitter_ns // 10
 
 
-def _plausible(segment: Segment) -> bool:
-    """Not with another incarnation's numbers, nor with SYN beside FIN or RST, which no TCP sends."""
-    if segment.flags & SYN:
-        return not segment.flags & (FIN | RST)
-    return abs(segment.seq) < FOREIGN or bool(segment.flags & RST)
+def _of_this_connection(sent: list[Segment]) -> list[Segment]:
+    """One side's segments without those of another incarnation: sent before its SYN, or numbered below or far off it.
+
+    A segment with SYN beside FIN or RST is left out as well: no TCP sends it.
+    """
+    sane = [s for s in sent if not s.flags & SYN or not s.flags & (FIN | RST)]
+    first_syn = next((i for i, s in enumerate(sane) if s.flags & SYN), None)
+    if first_syn is None:
+        return [s for s in sane if abs(s.seq) < FOREIGN or s.flags & RST]
+    return [s for i, s in enumerate(sane) if s.flags & (SYN | RST) or i > first_syn and 0 <= s.seq < FOREIGN]

@@ -49,7 +49,9 @@ def _of_the_old(aftermath: Sequence[Segment]) -> Iterator[Segment]:
     acknowledges it, but the ACK that challenges it and the RST that answers that (RFC 5961 section 4)."""
     syn = next((s for s in aftermath if s.flags & Flag.SYN), None)
     for segment in aftermath:
-        answers = syn is not None and segment.side != syn.side and segment.ack == syn.end
+        if syn is None or segment.side == syn.side and not segment.flags & (Flag.SYN | Flag.RST):
+            return  # the new connection goes on
+        answers = segment.side != syn.side and segment.ack == syn.end
         if not segment.flags & Flag.SYN and not answers:
             yield segment
 

@@ -91,6 +91,8 @@ class InputReader:
     def _peer_still_open(self, fin: Segment) -> bool:
         """The capture holds all that the FIN acknowledges, so no FIN of the peer hides among what was missed."""
         peer = self.view.peer
+        if any(s.flags & FIN and s.end <= fin.ack for s in peer):
+            return True  # it closes second, and the first FIN is there
         held = max((s.end for s in peer if s.at <= fin.at), default=None)
         if held is None or fin.flags & ACK and fin.ack > held:
             return False
@@ -159,7 +161,8 @@ class InputReader:
             return
         copies = [s for s in view.peer if s.is_syn]
         shown = next((i for i, s in enumerate(view.own) if s.is_syn_ack), None)
-        slot = view.slot(copies[0]) if shown is None else shown
+        sent = next(i for i, s in enumerate(view.own) if s.is_syn)
+        slot = max(view.slot(copies[0]), sent + 1) if shown is None else shown
         yield self._arrival(Input.RECEIVE_SYN, copies, shown, OPENING, slot)
 
     def _received_syn_ack(self) -> Iterator[Fact]:
@@ -176,7 +179,9 @@ class InputReader:
             if len(copies) == 1 and not any(s.flags & RST for s in view.own):
                 yield self._arrival(Input.RECEIVE_SYN_ACK, copies, None, OPENING)
         elif copies and copies[0].at <= view.own[shown].at:
-            yield self._arrival(Input.RECEIVE_SYN_ACK, copies, shown, OPENING)
+            resent = max((s.at for s in view.own[:shown] if s.is_syn), default=0)
+            taken = [s for s in copies if s.at + view.patience > resent] or copies
+            yield self._arrival(Input.RECEIVE_SYN_ACK, taken, shown, OPENING)
         else:
             own = view.own[shown]
             note = "the SYN, ACK itself was not captured"
@@ -195,26 +200,29 @@ class InputReader:
         copies = [s for s in view.peer if s.flags & ACK and not s.flags & RST and s.ack >= base and s.at >= since]
         late = [s for s in copies if s.at + view.patience > last.at]
         shown = next((i for i, s in enumerate(view.own) if self._shows_established(s, first)), None)
-        if late and shown is None and (view.unheard(late[0].at) or self._turned_away(late[0])):
+        if shown is not None and (not copies or view.own[shown].at < copies[0].at):
+            own = view.own[shown]
+            note = "the ACK of its SYN was not captured"
+            yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, PROVEN, note)
+        elif late and shown is None and (view.unheard(late[0].at) or self._turned_away(late[0])):
             self._withdraw("frame {} acknowledged its SYN, but nothing shows that it arrived", late[0])
         elif late:
             arrived = late[0]
             slot = max(view.slot(arrived), answers[-1] + 1)
+            # An empty ACK may have gone before data that is the first to acknowledge, and not been captured.
+            earliest = last.at if arrived.length and last.at < arrived.at else arrived.at
             if shown is not None and view.own[shown].at >= arrived.at:
                 at, slot = view.own[shown].at, min(slot, shown)
-                yield Fact(slot, OPENED, Input.RECEIVE_ACK_OF_SYN, arrived.at, at, arrived.frame, PROVEN)
+                yield Fact(slot, OPENED, Input.RECEIVE_ACK_OF_SYN, earliest, at, arrived.frame, PROVEN)
             else:
-                yield self._arrival(Input.RECEIVE_ACK_OF_SYN, late, None, OPENED, slot)
+                fact = self._arrival(Input.RECEIVE_ACK_OF_SYN, late, None, OPENED, slot)
+                yield fact._replace(earliest=earliest)
         elif copies:
             self._withdraw(
                 "frame {} acknowledged its SYN, but it sent SYN, ACK again in frame {}: not established by then",
                 copies[0],
                 last,
             )
-        elif shown is not None:
-            own = view.own[shown]
-            note = "the ACK of its SYN was not captured"
-            yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, SUPPOSED, note)
 
     def _turned_away(self, first: Segment) -> bool:
         """X answered the first segment after its SYN-ACK as a closed port does (RST without ACK, RFC 9293 3.10.7.1)."""
@@ -251,6 +259,8 @@ class InputReader:
             yield self._arrival(Input.RECEIVE_FIN_AND_ACK_OF_FIN, fins, shown)
             return
         fin = self._arrival(Input.RECEIVE_FIN, fins, shown)
+        if not self._own_fin_excluded:
+            fin = fin._replace(certainty=SUPPOSED)
         if ack is not None and ack_of_mine is not None:
             # The peer's order decides between the two, whatever slot the clock suggests.
             if ack_of_mine.at <= fins[0].at:
@@ -259,6 +269,11 @@ class InputReader:
                 fin = fin._replace(order=EARLIER)
                 yield ack._replace(slot=max(ack.slot, fin.slot))
         yield fin
+
+    @property
+    def _own_fin_excluded(self) -> bool:
+        """It cannot have sent a FIN before the capture began: its SYN is there, or it sent data or a FIN since."""
+        return any(s.end > s.seq for s in self.view.own)
 
     def _taken_fins(self) -> tuple[list[Segment], int | None]:
         """(copies of the peer's FIN that may have been taken, index of the own segment that shows it).

@@ -18,6 +18,14 @@ from pcapreport.tcp.states import TABLE, Input, State
 PROVEN, SUPPOSED, ASSUMED = Certainty.PROVEN, Certainty.SUPPOSED, Certainty.ASSUMED
 
 
+_UNSEEN = {
+    "E9": frozenset((State.LAST_ACK, State.CLOSED)),
+    "E10": frozenset((State.CLOSING, State.TIME_WAIT)),
+    "E12": frozenset((State.CLOSED,)),
+}
+"""Where else a supposed entry may lead: a FIN that the capture missed makes the first closer the second."""
+
+
 class Surroundings(NamedTuple):
     """What lies around a connection: what an endpoint's end may depend on."""
 
@@ -74,10 +82,9 @@ class _Machine:
         elif any(s.is_syn for s in peer):
             self._answered_without_syn(next(s for s in peer if s.is_syn))
         elif not all(s.flags & RST for s in everything):
+            seen = own[0].at if own else None
             self._enter(
-                Transition(
-                    State.ESTABLISHED, None, first.at, None, "E26", SUPPOSED, "the capture starts in mid-connection"
-                )
+                Transition(State.ESTABLISHED, None, seen, None, "E26", SUPPOSED, "the capture starts in mid-connection")
             )
 
     def _answered_without_syn(self, syn: Segment) -> None:
@@ -171,36 +178,22 @@ class _Machine:
         shown = syn if mine else self.around.next_accepted
         if shown is None:
             return
-        expires = (
-            self.time_wait.expires if self.time_wait is not None and self.state is State.TIME_WAIT else (None, None)
-        )
-        if expires[1] is not None and expires[1] <= syn.at:
-            return
-        if expires[0] is not None and expires[0] <= syn.at:
-            self._enter(
-                Transition(
-                    State.CLOSED,
-                    expires[0],
-                    shown.at,
-                    syn.frame,
-                    "E19",
-                    SUPPOSED,
-                    "2MSL ran out or the ports were reused",
-                )
-            )
+        before, waiting = self.transitions[-1], self.state is State.TIME_WAIT
+        runs_out = self.time_wait.expires if waiting and self.time_wait is not None else (None, None)
+        if runs_out[1] is not None and runs_out[1] <= syn.at:
+            return  # it was over before; see finish
+        if runs_out[0] is not None and runs_out[0] <= syn.at:
+            why = "2MSL ran out or the ports were reused"
+            self._enter(Transition(State.CLOSED, runs_out[0], shown.at, syn.frame, "E19", SUPPOSED, why))
             self._end_time_wait("expiry", shown.at, syn.frame)
             return
-        rule = TABLE[self.state, Input.NEW_INCARNATION] if self.state is not None else None
+        rule = TABLE.get((before.state, Input.NEW_INCARNATION))
         if rule is None:
             return
-        before = self.transitions[-1]
-        earliest = before.earliest if mine else syn.at
-        own_last = self.view.own[-1].at - self.view.delay if self.view.own else None
-        if mine and own_last is not None:
-            earliest = _later(own_last, earliest)
-        was_time_wait = self.state is State.TIME_WAIT
+        last_sign = self.view.own[-1].at - self.view.delay if self.view.own else None
+        earliest = _later(before.earliest, last_sign if mine else syn.at)
         self._enter(Transition(State.CLOSED, earliest, shown.at, syn.frame, rule.id, PROVEN, rule.why))
-        if was_time_wait:
+        if waiting:
             self._end_time_wait("reuse", shown.at, syn.frame)
 
     def _tighten(self) -> None:
@@ -220,6 +213,7 @@ class _Machine:
         final = {self.state} if self.state is not None else set(State)
         if len(self.transitions) > 1 and self.transitions[-1].certainty is SUPPOSED:
             final.add(self.transitions[-2].state)
+            final |= _UNSEEN.get(self.transitions[-1].rule, frozenset())
         return EndpointHistory(tuple(self.transitions), frozenset(final), self.time_wait, tuple(self.withdrawn))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
 from findings.scenario import parse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -308,7 +307,6 @@ def _of_one_mind(end: EndpointHistory) -> None:
     assert entered.certainty is not Certainty.ASSUMED
 
 
-@pytest.mark.xfail(reason="a new SYN dates the end of the old connection whatever came before", strict=True)
 def test_the_earliest_times_do_not_go_back_where_the_ports_are_used_again() -> None:
     frames = parse(
         """
