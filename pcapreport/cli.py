@@ -166,9 +166,9 @@ def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -
 def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: str, **options: Any) -> None:
     """Write a report for every capture under PATH (file, directory, or - for standard input), and an index."""
     from pcapreport.batch import session
+    from pcapreport.batch.work import Order
 
-    request = session.Request(
-        paths=tuple(paths),
+    order = Order(
         out=Path(output),
         formats=formats,
         settings=_settings(options["time_wait"]),
@@ -176,10 +176,9 @@ def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: 
         effective=_effective(formats, options),
         timeout=options["timeout"],
         templates=Path(options["templates"]) if options["templates"] else None,
-        jobs=options["jobs"],
-        force=options["force"],
         debug=options["debug"],
     )
+    request = session.Request(tuple(paths), order, options["jobs"], options["force"])
     progress = _Progress(options["quiet"], options["verbose"])
     entries = session.run(request, progress.tell, progress.plan)
     progress.finish()

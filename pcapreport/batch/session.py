@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pcapreport import errors
 from pcapreport.batch.discover import discover
@@ -14,7 +13,6 @@ from pcapreport.batch.index import IndexEntry, index_document, render_index
 from pcapreport.batch.manifest import Manifest
 from pcapreport.batch.runner import run as run_jobs
 from pcapreport.batch.work import Order
-from pcapreport.settings import Settings
 
 RECORD_EVERY = 50
 """Finished captures between two writes to the manifest: little is lost when a run is interrupted."""
@@ -26,16 +24,11 @@ class Request:
     """What the user asked for."""
 
     paths: tuple[str, ...]
-    out: Path
-    formats: frozenset[str]
-    settings: Settings = field(default_factory=Settings)
-    details: int = 30
-    effective: dict[str, Any] = field(default_factory=dict)
-    timeout: float | None = None
-    templates: Path | None = None
+    order: Order
     jobs: int = 1
+    """Worker processes."""
     force: bool = False
-    debug: bool = False
+    """Do again what an earlier run has done."""
 
 
 def run(
@@ -48,19 +41,10 @@ def run(
     Raises UsageError for a path that is not there. Writes `index.html` and `index.json` even when interrupted.
     """
     found = discover(request.paths)
-    request.out.mkdir(parents=True, exist_ok=True)
-    order = Order(
-        out=request.out,
-        formats=request.formats,
-        settings=request.settings,
-        details=request.details,
-        effective=request.effective,
-        timeout=request.timeout,
-        templates=request.templates,
-        debug=request.debug,
-    )
-    shaping = {**request.effective, "templates": _contents(request.templates)}
-    manifest = Manifest(request.out, request.formats, shaping)
+    order = request.order
+    order.out.mkdir(parents=True, exist_ok=True)
+    shaping = {**order.effective, "templates": _contents(order.templates)}
+    manifest = Manifest(order.out, order.formats, shaping)
     entries: list[IndexEntry] = []
     todo = []
     for job in found.jobs:
@@ -84,8 +68,8 @@ def run(
                 fresh.clear()
     finally:
         manifest.record((by_name[e.file], e) for e in fresh)
-        (request.out / "index.html").write_text(render_index(entries, request.templates), "utf-8")
-        (request.out / "index.json").write_bytes(index_document(entries))
+        (order.out / "index.html").write_text(render_index(entries, order.templates), "utf-8")
+        (order.out / "index.json").write_bytes(index_document(entries))
     return entries
 
 

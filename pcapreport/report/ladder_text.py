@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcapreport.report.model import Connection, Document, Finding, LadderRow
+from pcapreport.report.model import RETRANSMISSION_RULES, Connection, Document, Finding, LadderRow
 from pcapreport.report.sequence_diagram import caption
 from pcapreport.report.wording import (
-    RETRANSMISSION_RULES,
     SEVERITY_MARK,
     duration,
     frame_list,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Finding
-from pcapreport.report.model import Metrics, Series
+from pcapreport.report.model import RETRANSMISSION_RULES, Metrics, Series
 from pcapreport.report.segments import SENDERS, Row, window_scales
 from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND
@@ -19,19 +19,6 @@ from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 
 Ints = npt.NDArray[np.int64]
 Kind = Literal["data", "retransmission", "ack", "window"]
-
-RESENT = frozenset(
-    (
-        "retransmission",
-        "fast_retransmission",
-        "spurious_retransmission",
-        "tail_loss_probe",
-        "syn_retransmission",
-        "syn_ack_retransmission",
-        "fin_retransmission",
-    )
-)
-"""Rules whose frames send bytes, SYN or FIN again; each such frame is under exactly one."""
 
 
 class Totals(NamedTuple):
@@ -142,7 +129,7 @@ def _scaled(window: int, shift: int | None) -> int | None:
 
 def resent_frames(findings: Sequence[Finding]) -> frozenset[int]:
     """Frames that send bytes, SYN or FIN again."""
-    return frozenset(frame for finding in findings if finding.rule in RESENT for frame in finding.frames)
+    return frozenset(frame for finding in findings if finding.rule in RETRANSMISSION_RULES for frame in finding.frames)
 
 
 def _resent(table: ConnectionTable, connection: int, findings: Sequence[Finding]) -> tuple[int, int]:

@@ -12,6 +12,18 @@ from typing import Any, Literal
 import msgspec
 
 SCHEMA_VERSION = "1.0"
+RETRANSMISSION_RULES = frozenset(
+    (
+        "retransmission",
+        "fast_retransmission",
+        "spurious_retransmission",
+        "tail_loss_probe",
+        "syn_retransmission",
+        "syn_ack_retransmission",
+        "fin_retransmission",
+    )
+)
+"""Rules whose frames send bytes, SYN or FIN again; each such frame is under exactly one."""
 
 Side = Literal["client", "server", "network", "capture"]
 Sender = Literal["client", "server"]

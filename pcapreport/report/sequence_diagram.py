@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pcapreport.report.model import Connection, LadderRow, Sender, Severity
+from pcapreport.report.model import RETRANSMISSION_RULES, Connection, LadderRow, Sender, Severity
 from pcapreport.report.svg import SEVERITY_COLOUR, SIDE_COLOUR, coordinate, drawing, element, quoted
 from pcapreport.report.wording import (
-    RETRANSMISSION_RULES,
     duration,
     frame_list,
     moment,

@@ -14,17 +14,6 @@ from pcapreport.report.model import Interval, Severity
 SEVERITY_MARK: dict[Severity, str] = {"error": "◆", "warning": "▲", "note": "▪"}
 CERTAINTY_MARK = {"proven": "●", "supposed": "◐", "assumed": "○"}
 SEVERITY_RANK: dict[Severity | None, int] = {"error": 0, "warning": 1, "note": 2, None: 3}
-RETRANSMISSION_RULES = frozenset(
-    {
-        "retransmission",
-        "fast_retransmission",
-        "spurious_retransmission",
-        "tail_loss_probe",
-        "syn_retransmission",
-        "syn_ack_retransmission",
-        "fin_retransmission",
-    }
-)
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that draw nothing or reorder their neighbours: controls, bidi overrides, zero widths, lone
 surrogates, private use, unassigned, line and paragraph separators."""

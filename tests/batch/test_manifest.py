@@ -13,6 +13,7 @@ import pytest
 
 from pcapreport.batch import manifest, session
 from pcapreport.batch.index import IndexEntry
+from pcapreport.batch.work import Order
 
 SAMPLES = Path(__file__).parents[2] / "sample_pcaps"
 
@@ -24,7 +25,8 @@ def request_(tmp_path: Path) -> session.Request:
     captures.mkdir()
     for name in ("refused.pcap", "abort-by-reset.pcap"):
         shutil.copy(SAMPLES / name, captures)
-    return session.Request((str(captures),), tmp_path / "out", frozenset(("json", "md")), effective={"format": "json"})
+    order = Order(tmp_path / "out", frozenset(("json", "md")), effective={"format": "json"})
+    return session.Request((str(captures),), order)
 
 
 def done(request: session.Request, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -49,9 +51,9 @@ Patch = pytest.MonkeyPatch
 
 def test_a_second_run_does_nothing_and_writes_the_same_index(request_: session.Request, monkeypatch: Patch) -> None:
     assert done(request_, monkeypatch) == ALL
-    first = (request_.out / "index.json").read_bytes()
+    first = (request_.order.out / "index.json").read_bytes()
     assert done(request_, monkeypatch) == []
-    assert (request_.out / "index.json").read_bytes() == first
+    assert (request_.order.out / "index.json").read_bytes() == first
 
 
 def test_changed_bytes_are_done_again_alone(request_: session.Request, monkeypatch: Patch) -> None:
@@ -81,18 +83,18 @@ def test_a_capture_that_vanishes_after_it_was_read_does_no_harm(request_: sessio
     capture = Path(request_.paths[0]) / "refused.pcap"
     entries = session.run(request_, lambda entry: capture.unlink(missing_ok=True))
     assert len(entries) == 2
-    assert (request_.out / "index.json").exists()
+    assert (request_.order.out / "index.json").exists()
 
 
 def test_other_options_do_all_again(request_: session.Request, monkeypatch: Patch) -> None:
     session.run(request_)
-    assert done(replace(request_, effective={"format": "json", "time_wait": "bsd"}), monkeypatch) == ALL
+    assert done(replace(request_, order=replace(request_.order, effective={"format": "json", "time_wait": "bsd"})), monkeypatch) == ALL
 
 
 def test_an_edited_template_does_all_again(request_: session.Request, tmp_path: Path, monkeypatch: Patch) -> None:
     templates = tmp_path / "mine"
     templates.mkdir()
-    request = replace(request_, templates=templates)
+    request = replace(request_, order=replace(request_.order, templates=templates))
     session.run(request)
     assert done(request, monkeypatch) == []
     (templates / "style.css").write_text("body { color: red }")
@@ -108,9 +110,9 @@ def test_force_does_all_again_and_remembers_it(request_: session.Request, monkey
 @pytest.mark.parametrize("suffix", ["json", "md"])
 def test_a_report_that_was_deleted_is_written_again(suffix: str, request_: session.Request, monkeypatch: Patch) -> None:
     session.run(request_)
-    (request_.out / f"refused.pcap.{suffix}").unlink()
+    (request_.order.out / f"refused.pcap.{suffix}").unlink()
     assert done(request_, monkeypatch) == ["refused.pcap"]
-    assert (request_.out / f"refused.pcap.{suffix}").exists()
+    assert (request_.order.out / f"refused.pcap.{suffix}").exists()
 
 
 def test_what_could_not_be_read_is_tried_again(request_: session.Request, monkeypatch: Patch) -> None:
@@ -133,14 +135,14 @@ def test_a_broken_record_counts_as_nothing_done_and_is_replaced(
     junk: bytes, request_: session.Request, monkeypatch: Patch
 ) -> None:
     session.run(request_)
-    (request_.out / manifest.FILE).write_bytes(junk)
+    (request_.order.out / manifest.FILE).write_bytes(junk)
     assert done(request_, monkeypatch) == ALL
     assert done(request_, monkeypatch) == []
 
 
 def test_a_record_with_other_columns_counts_as_nothing_done(request_: session.Request, monkeypatch: Patch) -> None:
-    request_.out.mkdir()
-    database = sqlite3.connect(request_.out / manifest.FILE)
+    request_.order.out.mkdir()
+    database = sqlite3.connect(request_.order.out / manifest.FILE)
     database.execute("create table done (other text)")
     database.close()
     assert done(request_, monkeypatch) == ALL
@@ -150,7 +152,7 @@ def test_a_record_that_another_run_holds_is_not_deleted(request_: session.Reques
     session.run(request_)
     real = sqlite3.connect
     monkeypatch.setattr(manifest.sqlite3, "connect", lambda path, timeout: real(path, timeout=0))
-    holder = real(request_.out / manifest.FILE)
+    holder = real(request_.order.out / manifest.FILE)
     holder.execute("begin exclusive")
     assert done(request_, monkeypatch) == ALL
     holder.rollback()

@@ -11,6 +11,7 @@ import pytest
 
 from pcapreport.batch import session
 from pcapreport.batch.index import IndexEntry
+from pcapreport.batch.work import Order
 
 SAMPLES = Path(__file__).parents[2] / "sample_pcaps"
 
@@ -23,7 +24,8 @@ def put(path: Path, sample: str = "refused.pcap") -> Path:
 
 def run(out: Path, *paths: Path, **more: Any) -> list[IndexEntry]:
     formats = more.pop("formats", frozenset(("html", "json")))
-    return session.run(session.Request(tuple(map(str, paths)), out, formats, **more))
+    batch = {name: more.pop(name) for name in ("jobs", "force") if name in more}
+    return session.run(session.Request(tuple(map(str, paths)), Order(out, formats, **more), **batch))
 
 
 def files(out: Path) -> set[str]:
@@ -85,7 +87,7 @@ def test_the_index_is_written_for_no_capture_and_for_none_that_can_be_read(tmp_p
 def test_an_interrupted_run_leaves_an_index_of_what_is_done_and_the_next_does_the_rest(tmp_path: Path) -> None:
     for number in range(4):
         put(tmp_path / "in" / f"{number}.pcap")
-    request = session.Request((str(tmp_path / "in"),), tmp_path / "out", frozenset(("json",)))
+    request = session.Request((str(tmp_path / "in"),), Order(tmp_path / "out", frozenset(("json",))))
     seen: list[str] = []
 
     def interrupt(entry: IndexEntry) -> None:
@@ -107,7 +109,7 @@ def test_the_plan_comes_first_and_every_capture_is_told_once(tmp_path: Path) -> 
     put(tmp_path / "in" / "b.pcap")
     (tmp_path / "in" / "notes.txt").write_text("no capture")
     told: list[Any] = []
-    request = session.Request((str(tmp_path / "in"),), tmp_path / "out", frozenset(("json",)))
+    request = session.Request((str(tmp_path / "in"),), Order(tmp_path / "out", frozenset(("json",))))
     session.run(request, lambda entry: told.append(entry.file), lambda *numbers: told.append(numbers))
     assert told == [(2, 0, 1), "a.pcap", "b.pcap"]
 
