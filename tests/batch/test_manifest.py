@@ -88,7 +88,8 @@ def test_a_capture_that_vanishes_after_it_was_read_does_no_harm(request_: sessio
 
 def test_other_options_do_all_again(request_: session.Request, monkeypatch: Patch) -> None:
     session.run(request_)
-    assert done(replace(request_, order=replace(request_.order, effective={"format": "json", "time_wait": "bsd"})), monkeypatch) == ALL
+    other = replace(request_.order, effective={"format": "json", "time_wait": "bsd"})
+    assert done(replace(request_, order=other), monkeypatch) == ALL
 
 
 def test_an_edited_template_does_all_again(request_: session.Request, tmp_path: Path, monkeypatch: Patch) -> None:
