@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.gather import Ints
 
-_MAX_SECONDS = 9_223_372_035
+MAX_SECONDS = 9_223_372_035
 """Whole seconds since the epoch that still fit 63 bits of nanoseconds (the year 2262)."""
 
 
@@ -34,9 +34,9 @@ class Clock:
             seconds, fraction = self._split_binary(ticks)
         else:
             seconds, fraction = self._split_decimal(ticks)
-        whole = np.minimum(seconds, np.uint64(_MAX_SECONDS)).astype(np.int64)
-        offset = max(-_MAX_SECONDS, min(self.offset_s, _MAX_SECONDS))
-        return np.clip(whole + offset, -_MAX_SECONDS, _MAX_SECONDS) * 1_000_000_000 + fraction.astype(np.int64)
+        whole = np.minimum(seconds, np.uint64(MAX_SECONDS)).astype(np.int64)
+        offset = max(-MAX_SECONDS, min(self.offset_s, MAX_SECONDS))
+        return np.clip(whole + offset, -MAX_SECONDS, MAX_SECONDS) * 1_000_000_000 + fraction.astype(np.int64)
 
     def _split_binary(self, ticks: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
         if self.exponent > 63:

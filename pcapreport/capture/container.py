@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +112,22 @@ class Findings:
         if len(self.comments) < MAX_COMMENTS:
             text = raw[: 4 * MAX_COMMENT_CHARACTERS].decode("utf-8", "replace")
             self.comments.append((frame, text.rstrip("\0")[:MAX_COMMENT_CHARACTERS]))
+
+    @classmethod
+    def about(cls, problem: Problem | None) -> Findings:
+        """The findings about a file of which perhaps not all bytes could be had."""
+        return cls(problems=[problem], complete=False) if problem else cls()
+
+    def byte_order(self) -> str:
+        """ "little" or "big": that of the file's first section."""
+        return "little" if self.order == "<" else "big"
+
+    def interfaces_with_drops(self) -> tuple[Interface, ...]:
+        """The interfaces, each with the losses that were told of it."""
+        drops = {**self.packet_drops, **self.drops}
+        return tuple(
+            replace(one, drops=drops[index]) if index in drops else one for index, one in enumerate(self.interfaces)
+        )
 
     def all_problems(self) -> tuple[Problem, ...]:
         """Damage and oddities, in order of the frames they begin at."""

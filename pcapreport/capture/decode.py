@@ -23,8 +23,10 @@ from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Bools, Gather, Ints
 from pcapreport.capture.lanes import NO_LENGTH, VERSION_6, Descent, Lanes, Rows
 from pcapreport.capture.layers import Space
+from pcapreport.capture.links import LINKS
 from pcapreport.capture.options import OptionColumns, read_options
 from pcapreport.capture.packet_table import COLUMNS, Array, PacketTable, RowNote
+from pcapreport.capture.protocols import link_label
 
 _LAYERS = {**decode_links.HANDLERS, **decode_ip.HANDLERS}
 
@@ -47,8 +49,11 @@ class Decoder:
         segments: list[Lanes] = []
         handlers = {**_LAYERS, (Space.PROTOCOL, TCP): lambda _, lanes: segments.append(lanes)}
         descent = Descent(self._gather, len(block), self._others, handlers)
-        descent.go(Space.LINK, link_type, _frames(block))
-        descent.run()
+        if link_type in LINKS:
+            descent.go(Space.LINK, link_type, _frames(block))
+            descent.run()
+        else:
+            descent.count(link_label(link_type), _frames(block))
         tables = []
         for lanes in segments:
             six = lanes.ip_notes & VERSION_6 != 0

@@ -7,7 +7,18 @@ import numpy as np
 from pcapreport.capture.gather import Ints
 from pcapreport.capture.lanes import Descent, Handler, Handlers, Lanes
 from pcapreport.capture.layers import Space
-from pcapreport.capture.links import ETHERNET, FAMILIES, PPP, PPP_PROTOCOLS, WLAN
+from pcapreport.capture.links import (
+    ETHERNET,
+    FAMILIES,
+    PPP,
+    PPP_PROTOCOLS,
+    RADIOTAP_DATA_PADDED,
+    RADIOTAP_FCS,
+    RADIOTAP_FLAGS,
+    RADIOTAP_MORE,
+    RADIOTAP_TSFT,
+    WLAN,
+)
 from pcapreport.capture.protocols import ethertype_label
 
 IPV4_TYPE, IPV6_TYPE = 0x0800, 0x86DD
@@ -113,12 +124,37 @@ def _cooked(name: str, kind_at: int, size: int) -> Handler:
     return handler
 
 
+def _wlan_data(descent: Descent, lanes: Lanes) -> Lanes:
+    """Data frames that are not encrypted; the others, which are most of a radio's, are counted."""
+    kind, flags = (descent.gather.numbers("u1", lanes.at + at) for at in (0, 1))
+    data, null, encrypted = kind & 0x0C == 0x08, kind & 0x40 != 0, flags & 0x40 != 0
+    descent.count("IEEE 802.11 management", lanes.pick(kind & 0x0C == 0))
+    descent.count("IEEE 802.11 control", lanes.pick(~data & (kind & 0x0C != 0)))
+    descent.count("IEEE 802.11 null data", lanes.pick(data & null))
+    descent.count("IEEE 802.11 encrypted", lanes.pick(data & ~null & encrypted))
+    return lanes.pick(data & ~null & ~encrypted)
+
+
+def _radiotap(descent: Descent, lanes: Lanes) -> None:
+    """Headers of one presence word, which say where the 802.11 frame begins and whether it keeps its FCS."""
+    lanes = lanes.pick(lanes.holds(17))
+    size, present = descent.gather.numbers("<u2", lanes.at + 2), descent.gather.numbers("<u4", lanes.at + 4)
+    flags_at = lanes.at + np.where(present & RADIOTAP_TSFT != 0, 16, 8)
+    flags = np.where(present & RADIOTAP_FLAGS != 0, descent.gather.numbers("u1", flags_at), 0)
+    frame = lanes.skip(size)
+    kept = np.where(flags & RADIOTAP_FCS != 0, 4, 0)
+    whole = frame.trim(np.maximum(frame.wire_end - frame.at - kept, 0))
+    plain = (present & RADIOTAP_MORE == 0) & (flags & RADIOTAP_DATA_PADDED == 0)
+    descent.go(Space.LINK, WLAN, whole.pick(plain))
+
+
 def _wlan(descent: Descent, lanes: Lanes) -> None:
     """Whole data frames in the clear, each with one packet."""
-    lanes = lanes.named(descent.paths.add(lanes.path, "wlan")).pick(lanes.holds(26))
+    lanes = _wlan_data(descent, lanes.named(descent.paths.add(lanes.path, "wlan")).pick(lanes.holds(2)))
+    lanes = lanes.pick(lanes.holds(26))
     kind, flags = (descent.gather.numbers("u1", lanes.at + at) for at in (0, 1))
     qos, first = kind & 0x80 != 0, descent.gather.numbers("<u2", lanes.at + 22) & 0x000F == 0
-    plain = (kind & 0x0C == 0x08) & (kind & 0x40 == 0) & (flags & 0x44 == 0) & first
+    plain = (flags & 0x04 == 0) & first
     header = 24 + np.where(flags & 0x03 == 0x03, 6, 0)
     plain &= ~qos | (descent.gather.numbers("u1", lanes.at + header) & 0x80 == 0)
     header = header + np.where(qos, 2, 0) + np.where(qos & (flags & 0x80 != 0), 4, 0)
@@ -139,6 +175,7 @@ HANDLERS: Handlers = {
     (Space.LINK, 51): _pppoe,
     (Space.LINK, 104): _cisco_hdlc,
     (Space.LINK, WLAN): _wlan,
+    (Space.LINK, 127): _radiotap,
     (Space.LINK, 113): _cooked("sll", 14, 16),
     (Space.LINK, 276): _cooked("sll2", 0, 20),
     **{(Space.ETHERTYPE, number): _vlan for number in (0x8100, 0x88A8, 0x9100, 0x9200)},

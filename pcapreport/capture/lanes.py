@@ -29,7 +29,7 @@ NO_LENGTH, VERSION_6 = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """Frames at the same kind of layer; every array has shape (n,)."""
+    """Frames at the same kind of layer, in file order, each at most once; every array has shape (n,)."""
 
     row: Rows
     """Which frame of the block."""
@@ -81,10 +81,11 @@ class Lanes:
 
     @classmethod
     def join(cls, parts: Sequence[Lanes]) -> Lanes:
-        """All of them together."""
+        """All of them together, in file order."""
         if len(parts) == 1:
             return parts[0]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
+        order = np.argsort(np.concatenate([part.row for part in parts]), kind="stable")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in cls.__slots__))
 
 
 class Paths:

@@ -199,19 +199,19 @@ def _aggregate(trail: Trail, part: Part) -> Next | str:
     return onward[0] if onward else ways[0]
 
 
-_RADIOTAP_TSFT, _RADIOTAP_FLAGS, _RADIOTAP_MORE = 0x1, 0x2, 0x8000_0000
-_RADIOTAP_FCS, _RADIOTAP_DATA_PADDED = 0x10, 0x20
+RADIOTAP_TSFT, RADIOTAP_FLAGS, RADIOTAP_MORE = 0x1, 0x2, 0x8000_0000
+RADIOTAP_FCS, RADIOTAP_DATA_PADDED = 0x10, 0x20
 
 
 def _radiotap(trail: Trail, part: Part) -> Next | str:
     header = _little(part, 2, 2)
     present, at = _little(part, 4, 4), 8
-    while _little(part, at - 4, 4) & _RADIOTAP_MORE:
+    while _little(part, at - 4, 4) & RADIOTAP_MORE:
         at += 4
-    at = at + 7 & ~7 if present & _RADIOTAP_TSFT else at
-    flags = part.number(at + (8 if present & _RADIOTAP_TSFT else 0), 1) if present & _RADIOTAP_FLAGS else 0
-    frame = _without_fcs(part.skip(header)) if flags & _RADIOTAP_FCS else part.skip(header)
-    if flags & _RADIOTAP_DATA_PADDED and len(frame.data) > 26 and frame.data[0] & 0x8C == 0x88:
+    at = at + 7 & ~7 if present & RADIOTAP_TSFT else at
+    flags = part.number(at + (8 if present & RADIOTAP_TSFT else 0), 1) if present & RADIOTAP_FLAGS else 0
+    frame = _without_fcs(part.skip(header)) if flags & RADIOTAP_FCS else part.skip(header)
+    if flags & RADIOTAP_DATA_PADDED and len(frame.data) > 26 and frame.data[0] & 0x8C == 0x88:
         frame = Part(frame.data[:26] + frame.data[28:], frame.length - 2)
     return Next(Space.LINK, WLAN, frame)
 

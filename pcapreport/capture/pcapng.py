@@ -124,30 +124,28 @@ class _Walk:
     ) -> tuple[int, Damage | None]:
         """Follow block lengths over up to BLOCK_RECORDS packet blocks, whose positions go to `offsets`.
 
-        Returns where reading stopped, and the damage there. `numbered` gets, for each block without a packet that
-        takes a number, how many packets were before it; `marks` each new section with the same.
+        Returns where reading stopped, and the damage there. `numbered` gets how many packets were before each block
+        that takes a number without a packet; `marks` each new section with the same.
         """
-        order, buffer, size = self.section.order, self.buffer, self.size
-        head, tail = struct.Struct(order + "II").unpack_from, struct.Struct(order + "I").unpack_from
-        append, held, most = offsets.append, PACKET_BLOCKS, self.most
+        buffer, size = self.buffer, self.size
+        head, tail = (struct.Struct(self.section.order + code).unpack_from for code in ("II", "I"))
+        append, most = offsets.append, self.most
         for _ in range(BLOCK_RECORDS):
             if position + SMALLEST_BLOCK > size:
                 break
             kind, length = head(buffer, position)
             if kind == SECTION:
                 try:
-                    length = self._begin_section(position)
+                    position += self._begin_section(position)
                 except Damage as damage:
                     return position, damage
-                order = self.section.order
-                head, tail = struct.Struct(order + "II").unpack_from, struct.Struct(order + "I").unpack_from
                 marks.append((len(offsets), self.section))
-                position += length
+                head, tail = (struct.Struct(self.section.order + code).unpack_from for code in ("II", "I"))
                 continue
             end = position + length
             if length < SMALLEST_BLOCK or length & 3 or end > size or tail(buffer, end - 4)[0] != length:
                 return position, self._fault(position, kind, length)
-            if kind not in held:
+            if kind not in PACKET_BLOCKS:
                 fault = self._describe(kind, position, length)
                 if fault:
                     return position, fault
@@ -159,9 +157,8 @@ class _Walk:
             else:
                 append(position)
             position = end
-        if size - SMALLEST_BLOCK < position < size:
-            return position, Damage("block_header_cut", f"{size - position} bytes are left of a block")
-        return position, None
+        cut = size - SMALLEST_BLOCK < position < size
+        return position, Damage("block_header_cut", f"{size - position} bytes are left of a block") if cut else None
 
     def _fault(self, position: int, kind: int, length: int) -> Damage:
         """What is wrong with a block whose length cannot be right."""

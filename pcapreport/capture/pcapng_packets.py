@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.clock import Clock
+from pcapreport.capture.clock import MAX_SECONDS, Clock
 from pcapreport.capture.container import NO_INTERFACE, Findings, RecordBlock
 from pcapreport.capture.gather import Bools, Gather, Ints, groups
 from pcapreport.capture.pcapng_options import EPB_DROPCOUNT, EPB_FLAGS, OPT_COMMENT, number, read_options
@@ -173,6 +173,8 @@ class PacketBlocks:
             self.found.oddity("no_time", "packets without a time stamp; each took that of the one before", untimed)
             latest = np.maximum.accumulate(np.where(fields.timed, np.arange(len(clock)), -1))
             times = np.where(latest >= 0, times[latest], self.last_time)
+        clipped = np.abs(times) >= MAX_SECONDS * 1_000_000_000
+        self.found.oddity("time_out_of_range", "time stamps beyond the year 2262 or 1677, set to that", frame[clipped])
         self.last_time = int(times[-1])
         return times
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
@@ -21,7 +21,7 @@ from pcapreport.capture.limits import DEFAULT_LIMITS, Limits
 from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
-from pcapreport.capture.source import open_source
+from pcapreport.capture.source import Source, open_source
 
 
 def read_capture(
@@ -33,36 +33,31 @@ def read_capture(
 ) -> Capture:
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 
-    `name` is what messages and the result call the file; `checksums`: look at TCP checksums too. Raises
-    UnreadableCapture, and nothing else, if the bytes are no capture at all; damage after a sound start is a problem of
-    the Capture.
+    `name` is what the result calls the file; `checksums`: look at TCP checksums too. Raises UnreadableCapture, and
+    nothing else, if the bytes are no capture at all; damage after a sound start is a problem of the Capture.
     """
     opened = open_source(source, name, limits, is_capture)
     container = recognise(opened)
-    found = Findings()
-    if opened.problem:
-        found.complete = False
-        found.problems.append(opened.problem)
+    found = Findings.about(opened.problem)
     table = _Table(opened.buffer, found, checksums)
-    for block in _in_large_blocks(_WALKS[container](opened.buffer, found, limits)):
-        table.add(block)
-    drops = {**found.packet_drops, **found.drops}
+    table.add_all(_WALKS[container](opened.buffer, found, limits))
+    return _capture(opened, container, found, table)
+
+
+def _capture(opened: Source, container: str, found: Findings, table: _Table) -> Capture:
     segments, states = table.finish()
-    interfaces = tuple(
-        replace(one, drops=drops[index]) if index in drops else one for index, one in enumerate(found.interfaces)
-    )
     return Capture(
         file=opened.name,
         sha256=opened.sha256,
         size_bytes=opened.size_bytes,
         container=container,
         compression=opened.compression,
-        byte_order="little" if found.order == "<" else "big",
+        byte_order=found.byte_order(),
         packets=found.packets,
         first_ns=table.first_ns,
         last_ns=table.last_ns,
         complete=found.complete,
-        interfaces=interfaces,
+        interfaces=found.interfaces_with_drops(),
         problems=found.all_problems(),
         comments=tuple(found.comments),
         application=found.application,
@@ -113,6 +108,11 @@ class _Table:
         self.gather = Gather(self.buffer)
         self.decoder = Decoder(self.gather, self.paths, self.others, self.checked)
         self.dissector = Dissector(self.buffer, self.paths, self.others, self.checked)
+
+    def add_all(self, blocks: Iterable[RecordBlock]) -> None:
+        """Decode all blocks, small ones together."""
+        for block in _in_large_blocks(blocks):
+            self.add(block)
 
     def add(self, block: RecordBlock) -> None:
         """Decode one block: the common path for each kind of interface, then dpkt for what is left of all."""

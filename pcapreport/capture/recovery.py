@@ -50,7 +50,12 @@ def next_record(gather: Gather, start: int, layout: Layout, last_s: int | None, 
         near: Bools = (second > 0) if last_s is None else (np.abs(second - last_s) <= WEEK_S)
         return sound & near
 
-    # What `plausible` says of many headers, said of one: much quicker on the way from record to record.
+    found = _candidates(gather, start + 1, lambda at: plausible(gather.headers(layout.header, at)))
+    return _first_chain(found, _stepper(gather, layout, last_s), gather.size, to_end)
+
+
+def _stepper(gather: Gather, layout: Layout, last_s: int | None) -> Callable[[int], int | None]:
+    """From the position of a plausible record to the next; says of one header what next_record says of many."""
     names = layout.header.names or ()
     read = struct.Struct(layout.order + "I" * len(names)).unpack_from
     places = [names.index(name) for name in ("sec", "fraction", "cap", "wire")]
@@ -74,8 +79,7 @@ def next_record(gather: Gather, start: int, layout: Layout, last_s: int | None, 
             return None
         return position + layout.extra + int(follow(gather.buffer, position)[0])
 
-    found = _candidates(gather, start + 1, lambda at: plausible(gather.headers(layout.header, at)))
-    return _first_chain(found, step, gather.size, to_end)
+    return step
 
 
 SECTION_START = 0x0A0D0D0A

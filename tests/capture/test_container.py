@@ -146,6 +146,7 @@ def test_the_time_offset_counts_in_seconds(offset: int) -> None:
 def test_times_beyond_63_bits_are_clipped_not_wrapped() -> None:
     capture = read(make.section() + make.interface(options=make.option(9, b"\0")) + make.enhanced(SEGMENT, 2**64 - 1))
     assert capture.first_ns == 9_223_372_035 * SECOND
+    assert codes(capture) == ["time_out_of_range"]
 
 
 def test_malformed_interface_options_count_as_absent() -> None:
