@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from pcapreport.capture import pcap, pcapng
+from pcapreport.capture.recognition import is_capture
 from pcapreport.errors import UsageError
 
 STANDARD_INPUT = "-"
@@ -102,6 +102,8 @@ def claims_to_be_capture(name: str) -> bool:
     return bool(suffixes) and suffixes[-1] in CAPTURE_SUFFIXES
 
 
+SMALLEST = 12
+"""Bytes that it takes to tell a capture."""
 _OPENERS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 
 
@@ -117,7 +119,7 @@ def looks_like_capture(path: Path) -> bool:
                 break
     except (OSError, EOFError, ValueError, lzma.LZMAError):
         return False
-    return bool(pcap.byte_order(start) or pcapng.byte_order(start))
+    return len(start) >= SMALLEST and is_capture(start)
 
 
 def _once(jobs: Iterable[Job]) -> list[Job]:

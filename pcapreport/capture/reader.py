@@ -48,7 +48,7 @@ def _capture(opened: Source, container: str, found: Findings, table: _Table) -> 
     segments, states = table.finish()
     return Capture(
         file=opened.name,
-        sha256=opened.sha256,
+        sha256=opened.digest.sha256(),
         size_bytes=opened.size_bytes,
         container=container,
         compression=opened.compression,

@@ -13,6 +13,7 @@ import mmap
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Protocol, cast
@@ -33,12 +34,35 @@ _MAGICS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5
 _AGAIN = "copy the file again from where it was captured"
 
 
+class Digest:
+    """SHA-256 of some bytes; of many it is computed beside the reading, since hashlib lets other threads run."""
+
+    def __init__(self, data: Buffer) -> None:
+        self._data = data
+        self._sha256 = ""
+        self._thread: threading.Thread | None = None
+        if len(data) >= CHUNK:
+            self._thread = threading.Thread(target=self._compute, daemon=True)
+            self._thread.start()
+
+    def _compute(self) -> None:
+        self._sha256 = hashlib.sha256(self._data).hexdigest()
+
+    def sha256(self) -> str:
+        """In hexadecimal digits; waits for it where need be."""
+        if self._thread:
+            self._thread.join()
+        if not self._sha256:
+            self._compute()
+        return self._sha256
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The bytes of one capture and what is known of the file that held them."""
 
     name: str
-    sha256: str
+    digest: Digest
     """Of the file as given."""
     size_bytes: int
     """Of the file as given."""
@@ -67,7 +91,7 @@ def open_source(source: str | os.PathLike[str] | BinaryIO, name: str | None, lim
         name = name or str(getattr(source, "name", "standard input"))
         given, problem = _read_stream(source, name, limits, sniff)
     compression = compression_of(bytes(given[:6]))
-    digest = hashlib.sha256(given).hexdigest()
+    digest = Digest(given)
     if not compression:
         return Source(name, digest, len(given), "", given, problem)
     buffer, broken = _decompress(given, compression, name, limits, sniff)

@@ -31,7 +31,9 @@ def damage(evidence: Evidence) -> Iterator[Finding]:
     what = problem.message if problem else "the file ends before its last packet does"
     frames = (problem.frame,) if problem and problem.frame else ()
     base = _about_capture(evidence, "capture_damaged", np.empty(0, np.int64), "")
-    at = f" after {count(capture.packets, 'packet')}"
+    resumed = any(problem.skipped for problem in capture.problems)
+    at = "" if resumed else f" after {count(capture.packets, 'packet')}"
+    unknown = "what stood there is not known" if resumed else "what came later is not known"
     yield Finding(
         base.rule,
         base.severity,
@@ -39,7 +41,7 @@ def damage(evidence: Evidence) -> Iterator[Finding]:
         base.side,
         frames,
         None,
-        f"The capture file is not whole ({what}){at}: what came later is not known.",
+        f"The capture file is not whole ({what}){at}: {unknown}.",
     )
 
 

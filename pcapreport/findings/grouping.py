@@ -55,10 +55,11 @@ def finding(
     alternatives: tuple[Alternative, ...] = (),
 ) -> Finding:
     """A finding about rows of the connection table; `severity` is the rule's own unless given."""
-    positions = np.unique(np.asarray(rows, np.int64))
-    numbers = evidence.table.frame[positions]
-    frames = tuple(np.sort(numbers).tolist())
-    time = int(evidence.table.time_ns[positions[np.argmin(numbers)]]) if len(positions) else None
+    table = evidence.table
+    positions = sorted(set(rows.tolist() if isinstance(rows, np.ndarray) else rows))
+    numbered = sorted(zip(table.frame[positions].tolist(), positions, strict=True))
+    frames = tuple(frame for frame, _ in numbered)
+    time = int(table.time_ns[numbered[0][1]]) if numbered else None
     return Finding(
         rule=rule,
         severity=severity or RULES[rule].severity,

@@ -55,7 +55,7 @@ def build_document(evidence: Evidence, findings: Sequence[Finding], options: Doc
     by_connection = _by_connection(findings, len(evidence.table))
     details = _notable(by_connection, options.details) if options.only is None else frozenset((options.only,))
     table = evidence.table
-    builder = _Builder(evidence, clock, by_connection, measures.totals(table), _bounds(table), table.all_endpoints())
+    builder = _Builder(evidence, clock, by_connection, measures.totals(table), _bounds(table), table.all_endpoints)
     connections = [builder.connection(i, i in details) for i in range(len(table))]
     verdict = judge(evidence, findings)
     return model.Document(
@@ -132,7 +132,8 @@ def _capture(capture: Capture, clock: Clock) -> model.Capture:
             for one in capture.interfaces
         ],
         problems=[
-            model.Problem(code=p.code, message=p.message, offset=p.offset, frame=p.frame) for p in capture.problems
+            model.Problem(code=p.code, message=p.message, offset=p.offset, frame=p.frame, skipped=p.skipped)
+            for p in capture.problems
         ],
         byte_order=capture.byte_order,
         comments=[model.Comment(frame=frame, text=text) for frame, text in capture.comments],
@@ -140,6 +141,7 @@ def _capture(capture: Capture, clock: Clock) -> model.Capture:
         os=capture.os,
         hardware=capture.hardware,
         other_packets=dict(sorted(capture.other_packets.items())),
+        other_blocks=dict(sorted(capture.other_blocks.items())),
         encapsulations=list(capture.table.encapsulations),
     )
 

@@ -64,6 +64,8 @@ class Problem(Record, frozen=True, kw_only=True):
     message: str
     offset: int | None = None
     frame: int | None = None
+    skipped: int = 0
+    """Bytes passed over before reading went on."""
 
 
 class Comment(Record, frozen=True, kw_only=True):
@@ -96,6 +98,8 @@ class Capture(Record, frozen=True, kw_only=True):
     hardware: str = ""
     other_packets: dict[str, int] = {}
     """Records without a TCP segment, by what they are."""
+    other_blocks: dict[str, int] = {}
+    """pcapng blocks without a packet that were skipped, by kind."""
     encapsulations: list[str] = []
 
 

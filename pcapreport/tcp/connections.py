@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ class Endpoint(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConnectionTable:
     """All connections of a capture; the rows of one stand together, in capture order.
 
@@ -97,11 +97,12 @@ class ConnectionTable:
 
     def endpoints(self, connection: int) -> tuple[Endpoint, Endpoint]:
         """(client, server)."""
-        return self.all_endpoints(slice(connection, connection + 1))[0]
+        return self.all_endpoints[connection]
 
-    def all_endpoints(self, connections: slice = slice(None)) -> list[tuple[Endpoint, Endpoint]]:
+    @cached_property
+    def all_endpoints(self) -> list[tuple[Endpoint, Endpoint]]:
         """(client, server) of each connection."""
-        first = self.bounds[:-1][connections]
+        first = self.bounds[:-1]
         row, from_server = self.row[first], self.side[first] != CLIENT
         sent, received = (
             [self.packets[name][row] for name in (f"{way}_hi", f"{way}_lo", port)]

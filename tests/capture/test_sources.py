@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import lzma
 import sys
@@ -124,6 +125,14 @@ def test_a_full_disk_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("tempfile.SpooledTemporaryFile", lambda *_: Full())
     with pytest.raises(UnreadableCapture, match="No space left.*TMPDIR"):
         read(gzip.compress(make.pcap([SEGMENT] * 20)))
+
+
+@pytest.mark.parametrize("count", [10, 20_000])
+def test_the_digest_is_that_of_the_file_as_given_however_large(count: int) -> None:
+    data = make.pcap([SEGMENT] * count)
+    assert read(data).sha256 == hashlib.sha256(data).hexdigest()
+    packed = gzip.compress(data)
+    assert read(packed).sha256 == hashlib.sha256(packed).hexdigest()
 
 
 def test_a_capture_hidden_under_another_name_is_known_by_its_content(tmp_path: Path) -> None:
