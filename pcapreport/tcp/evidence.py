@@ -132,9 +132,9 @@ class View:
 def _of_this_connection(sent: list[Segment]) -> list[Segment]:
     """One side's segments without those of another incarnation: sent before its SYN, or numbered below or far off it.
 
-    A segment with SYN beside FIN or RST is left out as well: no TCP sends it.
+    A SYN with another number than the first (stray or forged), or beside FIN or RST, is left out as well.
     """
-    sane = [s for s in sent if not s.flags & SYN or not s.flags & (FIN | RST)]
+    sane = [s for s in sent if not s.flags & SYN or s.seq == 0 and not s.flags & (FIN | RST)]
     first_syn = next((i for i, s in enumerate(sane) if s.flags & SYN), None)
     if first_syn is None:
         return [s for s in sane if abs(s.seq) < FOREIGN or s.flags & RST]

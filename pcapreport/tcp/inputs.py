@@ -18,7 +18,7 @@ from pcapreport.tcp.states import Input
 
 PROVEN, SUPPOSED = Certainty.PROVEN, Certainty.SUPPOSED
 
-OPENING, OPENED, EARLIER, RECEIVED, SENT, RESET = range(6)
+OPENING, OPENED, SENT_UNSEEN, EARLIER, RECEIVED, SENT, RESET = range(7)
 """Order of inputs that fall before the same own segment: as connections go, and sending last."""
 
 
@@ -64,7 +64,7 @@ class InputReader:
         for index, segment in enumerate(own):
             flags = segment.flags
             if flags & RST:
-                if index > last_alive:
+                if index > last_alive and self._own_rst(segment):
                     yield self._sent_rst(index, segment)
                     return
                 continue
@@ -73,7 +73,8 @@ class InputReader:
                 kind = Input.SEND_FIN
             if kind is not None and kind not in seen:
                 seen.add(kind)
-                yield self._sent_control(index, segment, kind)
+                fact = self._sent_control(index, segment, kind)
+                yield self._sent_before(fact, segment) if kind is Input.SEND_FIN else fact
 
     def _sent_control(self, index: int, segment: Segment, kind: Input) -> Fact:
         earliest: int | None = None
@@ -87,6 +88,33 @@ class InputReader:
             frame = max((s for s in self.view.peer if s.is_syn and s.at <= segment.at), key=lambda s: s.at).frame
         sure = PROVEN if kind is not Input.SEND_FIN or self._peer_still_open(segment) else SUPPOSED
         return Fact(index, SENT, kind, earliest, segment.at, frame, sure)
+
+    def _sent_before(self, fact: Fact, fin: Segment) -> Fact:
+        """Moves a FIN whose first copy was not captured to where it shows: an ACK numbered behind it came before.
+
+        Where that ACK answers the peer's only FIN so far, ours had gone before the peer's arrived.
+        """
+        own = self.view.own
+        index = next((i for i, s in enumerate(own[: fact.slot]) if s.seq >= fin.end and not s.flags & RST), None)
+        if index is None:
+            return fact
+        shown = own[index]
+        fins = [s for s in self.view.peer if s.flags & FIN and s.at <= shown.at]
+        order = SENT_UNSEEN if len(fins) == 1 and shown.flags & ACK and shown.ack >= fins[0].end else SENT
+        note = "its first FIN was not captured; the number of a later ACK shows it"
+        earliest = None if fact.earliest is None else min(fact.earliest, shown.at)
+        return Fact(index, order, fact.input, earliest, shown.at, shown.frame, SUPPOSED, note)
+
+    def _own_rst(self, rst: Segment) -> bool:
+        """Whether a RST in its name can be its own: one without ACK only ever answers a segment (RFC 9293 3.10.7.1)."""
+        view = self.view
+        if rst.flags & ACK:
+            return True
+        before = [s for s in view.peer if s.at <= rst.at]
+        if not before or view.round_trip is None or before[-1].at + view.patience >= rst.at:
+            return True
+        self._withdraw("the RST in frame {} answers nothing: a third party may have sent it in its name", rst)
+        return False
 
     def _peer_still_open(self, fin: Segment) -> bool:
         """The capture holds all that the FIN acknowledges, so no FIN of the peer hides among what was missed."""
@@ -204,7 +232,7 @@ class InputReader:
             own = view.own[shown]
             note = "the ACK of its SYN was not captured"
             yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, PROVEN, note)
-        elif late and shown is None and (view.unheard(late[0].at) or self._turned_away(late[0])):
+        elif late and shown is None and self._never_arrived(late[0]):
             self._withdraw("frame {} acknowledged its SYN, but nothing shows that it arrived", late[0])
         elif late:
             arrived = late[0]
@@ -224,15 +252,16 @@ class InputReader:
                 last,
             )
 
-    def _turned_away(self, first: Segment) -> bool:
-        """X answered the first segment after its SYN-ACK as a closed port does (RST without ACK, RFC 9293 3.10.7.1)."""
-        answer = next((s for s in self.view.own if s.at >= first.at), None)
-        return (
-            answer is not None
-            and answer.flags & (RST | ACK) == RST
-            and answer.seq == first.ack
-            and answer.at < first.at + self.view.patience
-        )
+    def _never_arrived(self, first: Segment) -> bool:
+        """Nothing X sent after its SYN-ACK shows that it took `first` or a later ACK.
+
+        It answered as a closed port does (RST without ACK, RFC 9293 3.10.7.1), or never, though data was repeated.
+        An abort (RST with ACK) is an established endpoint's.
+        """
+        after = [s for s in self.view.own if s.at >= first.at and not s.flags & SYN]
+        if after:
+            return all(s.flags & (RST | ACK) == RST and s.seq == first.ack for s in after)
+        return self.view.unheard(first.at)
 
     @staticmethod
     def _shows_established(own: Segment, syn_ack: Segment) -> bool:
@@ -259,7 +288,8 @@ class InputReader:
             yield self._arrival(Input.RECEIVE_FIN_AND_ACK_OF_FIN, fins, shown)
             return
         fin = self._arrival(Input.RECEIVE_FIN, fins, shown)
-        if not self._own_fin_excluded:
+        repeated = ack_of_mine is not None and fins[0].at < ack_of_mine.at < fins[-1].at
+        if repeated or not self._own_fin_excluded or not self._nothing_queued(fins[0]):
             fin = fin._replace(certainty=SUPPOSED)
         if ack is not None and ack_of_mine is not None:
             # The peer's order decides between the two, whatever slot the clock suggests.
@@ -274,6 +304,15 @@ class InputReader:
     def _own_fin_excluded(self) -> bool:
         """It cannot have sent a FIN before the capture began: its SYN is there, or it sent data or a FIN since."""
         return any(s.end > s.seq for s in self.view.own)
+
+    def _nothing_queued(self, fin: Segment) -> bool:
+        """It had not closed with data still to send when the peer's FIN arrived: it sent none afterwards, or had shown
+        an empty queue by then (a close behind queued data is FIN-WAIT-1 long before the FIN is sent)."""
+        later = [s for s in self.view.own if s.at >= fin.at]
+        if not any(s.length for s in later):
+            return True
+        idle = (s for s in later if not s.length and not s.flags & (SYN | FIN | RST) and s.ack >= fin.end)
+        return any(self._all_acked(s) for s in idle)
 
     def _taken_fins(self) -> tuple[list[Segment], int | None]:
         """(copies of the peer's FIN that may have been taken, index of the own segment that shows it).
@@ -315,7 +354,11 @@ class InputReader:
 
     def _fact_of_ack(self, segment: Segment) -> Fact:
         view = self.view
-        slot, latest = view.slot(segment), view.latest_arrival(segment)
+        # If it was lost, one that came before the FIN could be sent again may have brought the same.
+        until = segment.at + view.settings.shortest_rto_ns
+        same = [s for s in view.peer if segment.at <= s.at <= until and s.flags & ACK and s.ack >= segment.ack]
+        latest = view.latest_arrival(same[-1] if same else segment)
+        slot = view.slot(segment)
         return Fact(slot, RECEIVED, Input.RECEIVE_ACK_OF_FIN, segment.at, latest, segment.frame, SUPPOSED)
 
     def _received_rst(self) -> Iterator[Fact]:
@@ -373,7 +416,9 @@ class InputReader:
         sent = self._sent_by_peer[bisect_right(self._peer_times, segment.at) - 1]
         if acked is None or sent is None:
             return True
-        return min(acked, sent) <= segment.seq <= max(acked, sent)
+        # Behind a FIN the number of the FIN itself will do: some stacks reset with it, and Linux takes it.
+        behind_fin = any(s.flags & FIN and s.end == acked for s in self.view.peer)
+        return min(acked, sent) - behind_fin <= segment.seq <= max(acked, sent)
 
     @cached_property
     def _acked(self) -> list[tuple[int | None, bool]]:

@@ -126,7 +126,10 @@ class _Machine:
         latest = fact.latest
         if earliest is not None and latest is not None and earliest > latest:
             earliest = latest
-        self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, fact.certainty, fact.note))
+        certainty = fact.certainty
+        if rule.id == "E11" and before.certainty is SUPPOSED:
+            certainty = SUPPOSED  # the FIN is there; whether it was the second is what is supposed
+        self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, certainty, fact.note))
         if rule.to is State.TIME_WAIT:
             self._open_time_wait(fact)
         elif state is State.TIME_WAIT:

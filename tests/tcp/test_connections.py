@@ -54,7 +54,7 @@ def talk(client: Host, server: Host, start: int = 0, isn: int = 7) -> list[Wire]
 def test_a_capture_without_segments_has_no_connections() -> None:
     table = connections_of([])
     assert len(table) == 0
-    assert table.all_endpoints() == []
+    assert table.all_endpoints == []
 
 
 def test_interleaved_connections_are_told_apart_by_any_part_of_the_4_tuple() -> None:
@@ -109,7 +109,7 @@ def test_4_tuples_with_one_hash_are_still_told_apart(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(connections, "_mixed", colliding)
     table = connections_of(wires)
     assert frames_of(table) == frames_of(alone)
-    assert table.all_endpoints() == alone.all_endpoints()
+    assert table.all_endpoints == alone.all_endpoints
     assert table.successor.tolist() == [-1] * 20
 
 

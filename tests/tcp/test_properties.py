@@ -101,7 +101,7 @@ def test_which_end_has_the_lower_address_does_not_matter(talk: Talk) -> None:
     swapped = (A._replace(address=B.address), B._replace(address=A.address))
     here, there = on_the_wire(*talk), on_the_wire(*talk, hosts=swapped)
     assert histories_of(here) == histories_of(there)
-    names = [[[e.address for e in c] for c in connections_of(wires).all_endpoints()] for wires in (here, there)]
+    names = [[[e.address for e in c] for c in connections_of(wires).all_endpoints] for wires in (here, there)]
     assert names[0] == [pair[::-1] for pair in names[1]]
 
 
@@ -122,7 +122,7 @@ def test_another_connection_beside_it_does_not_matter(one: Talk, other: Talk) ->
     mine, theirs = on_the_wire(*one), on_the_wire(*other, hosts=(A._replace(port=40_001), B))
     both = sorted([*mine, *theirs], key=lambda wire: wire.time_ns)
     end = both[-1].time_ns
-    ports = [{each.port for each in pair} for pair in connections_of(both).all_endpoints()]
+    ports = [{each.port for each in pair} for pair in connections_of(both).all_endpoints]
     together = [h for h, pair in zip(histories_of(both, end), ports, strict=True) if A.port in pair]
     assume(not _has_copies(mine))
     assert [_told(h) for h in histories_of(mine, end)] == [_told(h) for h in together]
