@@ -58,6 +58,7 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
             document = _analyze(job, order)
             _latest[:] = [document]
             written = _write(document, job, order)
+            return entry_of(document, job.name, written.get("html", ""), written.get("json", ""))
     except UnreadableCapture as error:
         return IndexEntry(file=job.name, status="unreadable", message=str(error))
     except _TooSlow:
@@ -72,7 +73,6 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
         if order.debug:
             raise
         return failed(job, error)
-    return entry_of(document, job.name, written.get("html", ""), written.get("json", ""))
 
 
 def _is_large(job: Job) -> bool:

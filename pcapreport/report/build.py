@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from pcapreport.capture.model import Capture
@@ -19,7 +20,7 @@ from pcapreport.report.times import Clock, iso_utc
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import OPENER_TEXT, ConnectionTable, Endpoint, OpenerEvidence
 from pcapreport.tcp.history import EndpointHistory
-from pcapreport.tcp.states import rule_texts
+from pcapreport.tcp.states import State, rule_texts
 from pcapreport.version import __version__
 
 METHOD = (
@@ -271,7 +272,7 @@ class _Builder:
                 )
                 for item in end.transitions
             ],
-            possible_final_states=sorted(end.possible_final),
+            possible_final_states=_sorted_names(end.possible_final),
             time_wait=None
             if ledger is None
             else model.TimeWait(
@@ -302,6 +303,16 @@ class _Builder:
             ladder_omitted=omitted,
             reading=tell(index, evidence, found),
         )
+
+
+@lru_cache(maxsize=256)
+def _names(states: frozenset[State]) -> tuple[str, ...]:
+    return tuple(sorted(states))
+
+
+def _sorted_names(states: frozenset[State]) -> list[str]:
+    """States by name; there are few different sets of them."""
+    return list(_names(states))
 
 
 def _connection_filter(client: Endpoint, server: Endpoint, first: int, last: int) -> str:

@@ -31,8 +31,9 @@ FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
-PLOTS = 12
-"""Plots on a page, the worst connections' first."""
+PLOTS = 8
+HEALTHY_PLOTS = 2
+"""Plots on a page, the worst connections' first, and how many of them may show that nothing went wrong."""
 PLOT_VERTICES, PLOT_ROWS = 2_000, 60
 """Most vertices of one plot, and rows of the table behind it; less where many connections share the page."""
 _FRAME_WORDS = re.compile(r"\b(?i:frames?) ((?:\d+(?:\s?[–-]\s?\d+)?(?:, and | and |, | to )?)+)")
@@ -262,10 +263,12 @@ def _worth_plotting(connection: Connection) -> Iterator[Sender]:
 def _plotted(detailed: Sequence[Connection]) -> set[int]:
     """Ids of the connections whose plots find room, the worst first."""
     chosen: set[int] = set()
-    room = PLOTS
+    room, healthy = PLOTS, HEALTHY_PLOTS
     for connection in sorted(detailed, key=lambda c: wording.SEVERITY_RANK[c.severity]):
-        room -= len(list(_worth_plotting(connection)))
-        if room < 0:
+        wanted = len(list(_worth_plotting(connection)))
+        room -= wanted
+        healthy -= wanted if connection.severity is None else 0
+        if min(room, healthy) < 0:
             break
         chosen.add(connection.id)
     return chosen

@@ -138,8 +138,9 @@ def _resent(table: ConnectionTable, connection: int, findings: Sequence[Finding]
     if not frames:
         return 0, 0
     at = table.rows_of(connection)
-    by_server = int(np.count_nonzero(table.side[at][np.isin(table.frame[at], list(frames))] == SERVER))
-    return len(frames) - by_server, by_server
+    senders = [s for f, s in zip(table.frame[at].tolist(), table.side[at].tolist(), strict=True) if f in frames]
+    by_server = senders.count(SERVER)
+    return len(senders) - by_server, by_server
 
 
 def _round_trip(table: ConnectionTable, connection: int, side: int, most: int = 20_000) -> float | None:

@@ -110,7 +110,7 @@ class Endpoint(Record, frozen=True, kw_only=True):
     port: int
 
 
-class Transition(Record, frozen=True, kw_only=True):
+class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of a state history."""
 
     state: str
@@ -142,7 +142,7 @@ class TimeWait(Record, frozen=True, kw_only=True):
     ended_frame: int | None = None
 
 
-class EndpointHistory(Record, frozen=True, kw_only=True):
+class EndpointHistory(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What one endpoint's TCP went through."""
 
     history: list[Transition]
@@ -264,7 +264,7 @@ class Detail(Record, frozen=True, kw_only=True):
     """The connection told in two or three sentences."""
 
 
-class Metrics(Record, frozen=True, kw_only=True):
+class Metrics(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Numbers of one connection; `client` means sent by the client. Null: not measurable here."""
 
     client_packets: int

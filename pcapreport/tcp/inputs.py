@@ -416,8 +416,10 @@ class InputReader:
         sent = self._sent_by_peer[bisect_right(self._peer_times, segment.at) - 1]
         if acked is None or sent is None:
             return True
-        # Behind a FIN the number of the FIN itself will do: some stacks reset with it, and Linux takes it.
+        # Behind a FIN the number of the FIN itself will do: some stacks reset with it, and Linux takes it if it has
+        # not closed first.
         behind_fin = any(s.flags & FIN and s.end == acked for s in self.view.peer)
+        behind_fin &= all(s.ack >= acked for s in self.view.own if s.flags & FIN)
         return min(acked, sent) - behind_fin <= segment.seq <= max(acked, sent)
 
     @cached_property
