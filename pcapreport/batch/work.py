@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,11 +113,15 @@ def _analyze(job: Job, order: Order) -> model.Document:
 def _write(document: model.Document, job: Job, order: Order) -> dict[str, str]:
     """Write the files asked for; format -> address relative to the output directory."""
     written = {}
-    for name, data in render_formats(document, order.formats, order.templates):
-        target = order.out / f"{job.name}.{name}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-        written[name] = f"{job.name}.{name}"
+    with ThreadPoolExecutor(1) as writer:  # a large document goes to the disk while its page is made
+        pending = []
+        for name, data in render_formats(document, order.formats, order.templates):
+            target = order.out / f"{job.name}.{name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pending.append(writer.submit(target.write_bytes, data))
+            written[name] = f"{job.name}.{name}"
+        for future in pending:
+            future.result()
     return written
 
 

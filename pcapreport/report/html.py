@@ -31,7 +31,7 @@ FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
-PLOTS = 8
+PLOTS = 6
 HEALTHY_PLOTS = 2
 """Plots on a page, the worst connections' first, and how many of them may show that nothing went wrong."""
 PLOT_VERTICES, PLOT_ROWS = 2_000, 60
