@@ -77,7 +77,5 @@ class Settings:
     unanswered_ns: int = SECOND
     """A FIN or SYN that stays unanswered this long before the capture ends counts as unanswered; a delayed ACK takes
     less than 0.5 s (RFC 9293 MUST-40)."""
-    keep_alive_idle_ns: int = SECOND
-    """An empty or one-byte segment below SND.NXT after this much silence is a keep-alive, not a retransmission."""
     fast_retransmit_acks: int = 3
     """Duplicate ACKs that start a fast retransmit (RFC 5681 section 3.2)."""

@@ -100,9 +100,9 @@ class View:
         """Index of X's first own segment that can have been sent after `arrival` reached X."""
         return bisect_left(self.times, arrival.at + self.delay)
 
-    def first_ack(self, number: int, since: int = 0) -> int | None:
-        """Index of X's first segment, not a SYN without business, that acknowledges `number`."""
-        for index in range(since, len(self.own)):
+    def first_ack(self, number: int) -> int | None:
+        """Index of X's first segment that acknowledges `number`."""
+        for index in range(len(self.own)):
             if self._acks(index, number):
                 return index
         return None

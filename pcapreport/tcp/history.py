@@ -75,16 +75,6 @@ class EndpointHistory(NamedTuple):
         """The last state named; None if the capture says nothing of this endpoint."""
         return self.transitions[-1].state if self.transitions else None
 
-    def state_at(self, time: int) -> State | None:
-        """The last state whose cause had passed the tap by `time`."""
-        state = None
-        for item in self.transitions:
-            since = item.earliest if item.earliest is not None else item.latest
-            if since is not None and since > time:
-                break
-            state = item.state
-        return state
-
 
 class ConnectionHistory(NamedTuple):
     """Both ends, and what to call the opening and the closing."""
