@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pcapreport.capture.checksums import Checksum, verify_checksums
 from pcapreport.capture.icmp import IcmpError
-from pcapreport.capture.limits import Limits
 from pcapreport.capture.model import Capture, Interface, Problem
 from pcapreport.capture.packet_table import Flag, Option, PacketTable, RowNote
 from pcapreport.capture.reader import read_capture
+from pcapreport.settings import Limits
 
 __all__ = [
     "Capture",

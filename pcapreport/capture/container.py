@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.gather import Ints
-from pcapreport.capture.limits import MAX_COMMENT_CHARACTERS, MAX_COMMENTS, MAX_DAMAGES
 from pcapreport.capture.model import Interface, Problem
+from pcapreport.settings import MAX_COMMENT_CHARACTERS, MAX_COMMENTS, MAX_DAMAGES
 
 BLOCK_RECORDS = 65_536
 """Records handled at once: enough to make numpy's fixed costs vanish, few enough to keep memory small."""

@@ -20,12 +20,12 @@ from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Buffer
 from pcapreport.capture.icmp import IcmpError, read_error
 from pcapreport.capture.layers import Cut, Handler, Network, Next, Part, Space, Trail, outside
-from pcapreport.capture.limits import MAX_ICMP_ERRORS
 from pcapreport.capture.model import Interface
 from pcapreport.capture.options import SegmentOptions, read_segment_options
 from pcapreport.capture.packet_table import COLUMNS, PacketTable, RowNote
 from pcapreport.capture.protocols import ethertype_label, ip_label, link_label
 from pcapreport.capture.reassembly import Reassembly
+from pcapreport.settings import MAX_ICMP_ERRORS
 
 MAX_LAYERS = 64
 """Deeper nesting is an attack, not a network."""

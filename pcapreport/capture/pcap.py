@@ -15,9 +15,9 @@ import numpy as np
 from pcapreport.capture import records
 from pcapreport.capture.container import Findings, RecordBlock
 from pcapreport.capture.gather import Buffer
-from pcapreport.capture.limits import Limits
 from pcapreport.capture.model import Interface
 from pcapreport.capture.protocols import link_name
+from pcapreport.settings import Limits
 
 FILE_HEADER = 24
 MICROSECONDS, NANOSECONDS, MODIFIED = 0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34

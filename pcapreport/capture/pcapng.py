@@ -15,7 +15,6 @@ from pcapreport.capture import recovery
 from pcapreport.capture.clock import Clock
 from pcapreport.capture.container import BLOCK_RECORDS, NO_INTERFACE, Damage, Findings, RecordBlock, number_frames
 from pcapreport.capture.gather import Buffer, Gather
-from pcapreport.capture.limits import Limits
 from pcapreport.capture.model import Interface
 from pcapreport.capture.pcapng_options import (
     IF_DESCRIPTION,
@@ -40,6 +39,7 @@ from pcapreport.capture.pcapng_options import (
 )
 from pcapreport.capture.pcapng_packets import PACKET_BLOCKS, PacketBlocks, Section
 from pcapreport.capture.protocols import link_name
+from pcapreport.settings import Limits
 
 SECTION, INTERFACE, NAMES, STATISTICS, JOURNAL, SECRETS = 0x0A0D0D0A, 1, 4, 5, 9, 10
 CUSTOM, CUSTOM_NOT_COPIED = 0xBAD, 0x4000_0BAD

@@ -17,11 +17,11 @@ from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Buffer, Gather, groups
-from pcapreport.capture.limits import DEFAULT_LIMITS, Limits
 from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
 from pcapreport.capture.source import Source, open_source
+from pcapreport.settings import DEFAULT_LIMITS, Limits
 
 
 def read_capture(

@@ -10,9 +10,9 @@ import numpy as np
 from pcapreport.capture import records
 from pcapreport.capture.container import Findings, RecordBlock
 from pcapreport.capture.gather import Buffer
-from pcapreport.capture.limits import Limits
 from pcapreport.capture.model import Interface
 from pcapreport.capture.protocols import SNOOP_LINK, link_name
+from pcapreport.settings import Limits
 
 MAGIC = b"snoop\0\0\0"
 FILE_HEADER = 16

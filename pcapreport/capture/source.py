@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Protocol, cast
 
 from pcapreport.capture.gather import Buffer
-from pcapreport.capture.limits import Limits
 from pcapreport.capture.model import Problem
 from pcapreport.errors import UnreadableCapture
+from pcapreport.settings import Limits
 
 CHUNK = 1 << 20
 MAP_FROM = 32 << 20

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pcapreport.capture import Capture, read_capture
-from pcapreport.capture.limits import Limits
 from pcapreport.errors import UnreadableCapture
+from pcapreport.settings import Limits
 
 from . import builders as make
 from .builders import SEGMENT, START, read

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from pcapreport.capture import Capture
-from pcapreport.capture.limits import MAX_DAMAGES
+from pcapreport.settings import MAX_DAMAGES
 
 from . import builders as make
 from .builders import SEGMENT, START, read

@@ -21,10 +21,10 @@ from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Gather
-from pcapreport.capture.limits import Limits
 from pcapreport.capture.options import read_options, read_segment_options
 from pcapreport.capture.packet_table import COLUMNS
 from pcapreport.errors import UnreadableCapture
+from pcapreport.settings import Limits
 
 from . import builders as make
 
