@@ -134,3 +134,6 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+BYTES_PER_ROW = 1_000
+"""What a segment costs on its way through the analysis, measured on captures of short connections (the dearest)."""

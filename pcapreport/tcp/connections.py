@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pcapreport.capture.endpoints import endpoint_columns, lower_endpoint_sent, mixed
 from pcapreport.capture.packet_table import Flag, PacketTable
 from pcapreport.settings import Settings
 from pcapreport.tcp import sequence
@@ -124,52 +125,24 @@ def _address(version: int, high: int, low: int) -> str:
 
 def find_connections(packets: PacketTable, settings: Settings | None = None) -> ConnectionTable:
     """Group the rows of a packet table into connections, numbered by their first frame."""
-    lower = _lower_endpoint_sent(packets)
+    lower = lower_endpoint_sent(packets)
     order, group = _group_by_tuple(packets, lower)
     part = split_incarnations(packets, order, group, lower[order])
-    order, connection, group = _number_by_first_row(order, group, part)
+    order, connection, group = _number_by_first_frame(packets, order, group, part)
     side_of_lower, opener = _find_openers(packets, order, connection, lower[order])
     side = np.where(lower[order], side_of_lower[connection], 1 - side_of_lower[connection]).astype(np.uint8)
     successor = _successors(group, connection)
     return _assemble(packets, order, connection, side, opener, successor, settings or Settings())
 
 
-def _lower_endpoint_sent(packets: PacketTable) -> npt.NDArray[np.bool_]:
-    """Per row: the numerically lower endpoint is the sender."""
-    src = (packets["src_hi"], packets["src_lo"], packets["sport"])
-    dst = (packets["dst_hi"], packets["dst_lo"], packets["dport"])
-    lower = src[2] <= dst[2]
-    for a, b in ((src[1], dst[1]), (src[0], dst[0])):
-        lower = (a < b) | ((a == b) & lower)
-    return lower
-
-
-def _tuple_columns(packets: PacketTable, lower: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.uint64]]:
-    """IP version, then lower and upper endpoint, the same for both directions."""
-    columns = [packets["ip_version"].astype(np.uint64)]
-    for a, b in (("src_hi", "dst_hi"), ("src_lo", "dst_lo"), ("sport", "dport")):
-        columns.append(np.where(lower, packets[a], packets[b]).astype(np.uint64))
-        columns.append(np.where(lower, packets[b], packets[a]).astype(np.uint64))
-    return columns
-
-
-def _mixed(columns: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each row of `columns` (multiply and shift, as in splitmix64)."""
-    mixed = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        mixed = (mixed ^ column) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed ^= mixed >> np.uint64(29)
-    return mixed
-
-
 def _group_by_tuple(packets: PacketTable, lower: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
     """(rows sorted by 4-tuple, then frame; group number of each)."""
-    columns = _tuple_columns(packets, lower)
-    mixed = _mixed(columns)
-    order = np.argsort(mixed, kind="stable")
+    columns = endpoint_columns(packets, lower)
+    hashes = mixed(columns)
+    order = np.argsort(hashes, kind="stable")
     differs = _changes(columns, order)
-    mixed = mixed[order]
-    if np.any(differs & (mixed[1:] == mixed[:-1])):  # two 4-tuples with one hash: sort by the 4-tuple itself
+    hashes = hashes[order]
+    if np.any(differs & (hashes[1:] == hashes[:-1])):  # two 4-tuples with one hash: sort by the 4-tuple itself
         order = np.lexsort(columns[::-1])
         differs = _changes(columns, order)
     return order, np.concatenate([np.zeros(min(len(order), 1), np.int64), np.cumsum(differs)])
@@ -184,15 +157,19 @@ def _changes(columns: Sequence[npt.NDArray[np.uint64]], order: Ints) -> npt.NDAr
     return differs
 
 
-def _number_by_first_row(order: Ints, group: Ints, part: Ints) -> tuple[Ints, Ints, Ints]:
-    """(rows sorted by connection, then frame; connection of each, numbered as they first appear; group of each)."""
+def _number_by_first_frame(packets: PacketTable, order: Ints, group: Ints, part: Ints) -> tuple[Ints, Ints, Ints]:
+    """(rows sorted by connection, then frame; connection of each, group of each).
+
+    Connections are numbered by their first frame; those that share it (the segments of one aggregate) by their hash,
+    so that the order does not depend on what else is in memory.
+    """
     if not len(order):
         return order, group, group
     new = np.ones(len(order), bool)
     new[1:] = (group[1:] != group[:-1]) | (part[1:] != part[:-1])
     starts = np.flatnonzero(new)
     rank = np.empty(len(starts), np.int64)
-    rank[np.argsort(order[starts], kind="stable")] = np.arange(len(starts))
+    rank[np.argsort(packets["frame"][order[starts]], kind="stable")] = np.arange(len(starts))
     connection = rank[np.cumsum(new) - 1]
     by_connection = np.argsort(connection, kind="stable")
     return order[by_connection], connection[by_connection], group[by_connection]

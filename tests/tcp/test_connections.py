@@ -101,12 +101,12 @@ def test_4_tuples_with_one_hash_are_still_told_apart(monkeypatch: pytest.MonkeyP
     wires = [one for n in range(20) for one in talk(A._replace(port=5000 + n), B, n)]
     wires.sort(key=lambda wire: wire.time_ns)
     alone = connections_of(wires)
-    whole = connections._mixed
+    whole = connections.mixed
 
     def colliding(columns: Sequence[np.ndarray]) -> np.ndarray:
         return whole(columns) & np.uint64(bits)
 
-    monkeypatch.setattr(connections, "_mixed", colliding)
+    monkeypatch.setattr(connections, "mixed", colliding)
     table = connections_of(wires)
     assert frames_of(table) == frames_of(alone)
     assert table.all_endpoints == alone.all_endpoints
