@@ -123,11 +123,11 @@ def _address(version: int, high: int, low: int) -> str:
 
 
 def find_connections(packets: PacketTable, settings: Settings | None = None) -> ConnectionTable:
-    """Group the rows of a packet table into connections, numbered by their first frame."""
+    """Group the rows of a packet table into connections, numbered by their first frame, then by `endpoint_hash`."""
     lower = _lower_endpoint_sent(packets)
     order, group = _group_by_tuple(packets, lower)
     part = split_incarnations(packets, order, group, lower[order])
-    order, connection, group = _number_by_first_row(order, group, part)
+    order, connection, group = _number_by_first_frame(packets["frame"], order, group, part)
     side_of_lower, opener = _find_openers(packets, order, connection, lower[order])
     side = np.where(lower[order], side_of_lower[connection], 1 - side_of_lower[connection]).astype(np.uint8)
     successor = _successors(group, connection)
@@ -162,15 +162,23 @@ def _mixed(columns: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
     return mixed
 
 
+def endpoint_hash(packets: PacketTable) -> npt.NDArray[np.uint64]:
+    """Per row a hash of its 4-tuple, the same for both directions and whatever other rows are in the table.
+
+    So rows may be parted by it, and connections found in each part are numbered as if all had been together.
+    """
+    return _mixed(_tuple_columns(packets, _lower_endpoint_sent(packets)))
+
+
 def _group_by_tuple(packets: PacketTable, lower: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """(rows sorted by 4-tuple, then frame; group number of each)."""
+    """(rows sorted by `endpoint_hash` and 4-tuple, then frame; group number of each)."""
     columns = _tuple_columns(packets, lower)
     mixed = _mixed(columns)
     order = np.argsort(mixed, kind="stable")
     differs = _changes(columns, order)
     mixed = mixed[order]
     if np.any(differs & (mixed[1:] == mixed[:-1])):  # two 4-tuples with one hash: sort by the 4-tuple itself
-        order = np.lexsort(columns[::-1])
+        order = np.lexsort([*columns, endpoint_hash(packets)])
         differs = _changes(columns, order)
     return order, np.concatenate([np.zeros(min(len(order), 1), np.int64), np.cumsum(differs)])
 
@@ -184,15 +192,18 @@ def _changes(columns: Sequence[npt.NDArray[np.uint64]], order: Ints) -> npt.NDAr
     return differs
 
 
-def _number_by_first_row(order: Ints, group: Ints, part: Ints) -> tuple[Ints, Ints, Ints]:
-    """(rows sorted by connection, then frame; connection of each, numbered as they first appear; group of each)."""
+def _number_by_first_frame(frame: Ints, order: Ints, group: Ints, part: Ints) -> tuple[Ints, Ints, Ints]:
+    """(rows sorted by connection, then frame; connection of each, numbered as they first appear; group of each).
+
+    A frame can begin several connections (an 802.11 aggregate); those stay in the order of their hashes.
+    """
     if not len(order):
         return order, group, group
     new = np.ones(len(order), bool)
     new[1:] = (group[1:] != group[:-1]) | (part[1:] != part[:-1])
     starts = np.flatnonzero(new)
     rank = np.empty(len(starts), np.int64)
-    rank[np.argsort(order[starts], kind="stable")] = np.arange(len(starts))
+    rank[np.argsort(frame[order[starts]], kind="stable")] = np.arange(len(starts))
     connection = rank[np.cumsum(new) - 1]
     by_connection = np.argsort(connection, kind="stable")
     return order[by_connection], connection[by_connection], group[by_connection]

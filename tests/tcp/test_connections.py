@@ -13,7 +13,7 @@ from findings.scenario import parse
 from pcapreport.tcp import connections
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable, Endpoint, OpenerEvidence, find_connections
 
-from .wire import ACK, FIN, RST, SYN, A, B, Host, Wire, connections_of
+from .wire import ACK, FIN, RST, SYN, A, B, Host, Wire, connections_of, packets_of
 
 OPENING = """
 0.000 C > S S 0:0(0)
@@ -78,6 +78,29 @@ def test_connections_are_numbered_by_their_first_frame_and_rows_keep_their_order
     assert firsts == sorted(firsts)
     assert all(each == sorted(each) for each in frames)
     assert sorted(sum(frames, [])) == list(range(1, len(wires) + 1))
+
+
+def test_rows_parted_by_their_endpoints_give_the_same_connections_in_the_same_order() -> None:
+    hosts = [A._replace(port=port) for port in random.Random(4).sample(range(1024, 60_000), 40)]
+    wires = [one for n, host in enumerate(hosts) for one in talk(host, B, n)]
+    wires.sort(key=lambda wire: wire.time_ns)
+    frames = [n // 4 + 1 for n in range(len(wires))]  # four segments a frame, as an 802.11 aggregate has them
+    packets = packets_of(wires, frames)
+    hashes = connections.endpoint_hash(packets)
+    merged = []
+    for part in range(3):
+        rows = np.flatnonzero(hashes % np.uint64(3) == part)
+        columns = {name: column[rows] for name, column in packets.columns.items()}
+        table = find_connections(replace(packets, columns=columns))
+        of_part = zip(table.frame[table.bounds[:-1]], hashes[rows[table.row[table.bounds[:-1]]]], strict=True)
+        merged += [(*key, ends) for key, ends in zip(of_part, table.all_endpoints, strict=True)]
+    assert [ends for *_, ends in sorted(merged)] == find_connections(packets).all_endpoints
+
+
+def test_both_directions_have_one_endpoint_hash() -> None:
+    six = [host._replace(version=6, address=host.address << 90) for host in (A, B)]
+    for ends in ([A, B], six):
+        assert len(set(connections.endpoint_hash(packets_of(talk(*ends) + talk(*ends[::-1]))).tolist())) == 1
 
 
 def test_ipv4_and_ipv6_of_the_same_bits_are_two_connections() -> None:
