@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from pcapreport.capture import Capture, read_capture
+from pcapreport.capture.spill import Budget
 from pcapreport.findings import find_in
 from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.model import Evidence
@@ -18,6 +19,7 @@ from pcapreport.report.model import Document
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
+from pcapreport.tcp.tuples import endpoint_hash
 
 
 def analyze(
@@ -33,8 +35,13 @@ def analyze(
     after a sound start is told in the document. All of it is done in memory.
     """
     with without_cycle_collection():
-        capture = read_capture(source, name=name)
+        capture = read_within(None, source, name)
         return report_on(capture, settings or Settings(), options or DocumentOptions()).document
+
+
+def read_within(memory: int | None, source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Capture:
+    """A capture for `report_on`, which takes about so many bytes for it (None: any number)."""
+    return read_capture(source, name=name, budget=None if memory is None else Budget(memory, endpoint_hash))
 
 
 def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:

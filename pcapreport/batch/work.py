@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 from pcapreport import pipeline
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.index import IndexEntry, entry_of
-from pcapreport.capture import read_capture
 from pcapreport.errors import UnreadableCapture
 from pcapreport.pipeline import without_cycle_collection
 from pcapreport.report import model
@@ -114,7 +113,7 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def _analyze(job: Job, order: Order) -> Report:
-    capture = read_capture(opened(job.source), name=job.name, memory=order.memory)
+    capture = pipeline.read_within(order.memory, opened(job.source), job.name)
     options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS)
     return pipeline.report_on(capture, order.settings, options)
 

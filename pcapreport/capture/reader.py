@@ -21,13 +21,12 @@ from pcapreport.capture.container import BLOCK_RECORDS, NO_INTERFACE, Findings, 
 from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
-from pcapreport.capture.endpoints import endpoint_hash
 from pcapreport.capture.gather import Buffer, Gather, groups
 from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
 from pcapreport.capture.source import Source, forget, open_source
-from pcapreport.capture.spill import Parts
+from pcapreport.capture.spill import Budget, Parts
 from pcapreport.settings import BYTES_PER_ROW, DEFAULT_LIMITS, Limits
 
 
@@ -37,19 +36,19 @@ def read_capture(
     name: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     checksums: bool = False,
-    memory: int | None = None,
+    budget: Budget | None = None,
 ) -> Capture:
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 
-    `name` is what the result calls the file; `checksums`: look at TCP checksums too; `memory`: bytes that the analysis
-    of the rows may take, beyond which they go to files (None: they never do). Raises UnreadableCapture, and nothing
+    `name` is what the result calls the file; `checksums`: look at TCP checksums too; `budget`: beyond it
+    rows go to files (None: they never do). Raises UnreadableCapture, and nothing
     else, if the bytes are no capture at all (OSError if those files find no room); damage after a sound start is a
     problem of the Capture.
     """
     opened = open_source(source, name, limits, is_capture)
     container = recognise(opened)
     found = Findings.about(opened.problem)
-    table = _Table(opened.buffer, found, checksums, None if memory is None else max(1, memory // BYTES_PER_ROW))
+    table = _Table(opened.buffer, found, checksums, budget)
     table.add_all(_WALKS[container](opened.buffer, found, limits))
     return _capture(opened, container, found, table)
 
@@ -105,8 +104,7 @@ class _Table:
     buffer: Buffer
     found: Findings
     checked: bool
-    most_rows: int | None = None
-    """Rows that are kept in memory."""
+    budget: Budget | None = None
     gather: Gather = field(init=False)
     paths: Encapsulations = field(default_factory=Encapsulations)
     others: Counter[str] = field(default_factory=Counter)
@@ -161,17 +159,17 @@ class _Table:
         self.rows += len(table)
         self.steps_back.append(steps_back(table["frame"], table["time_ns"], self.latest_segment_ns))
         self.latest_segment_ns = int(table["time_ns"][-1])
-        if self.spilled is None and self.most_rows is not None and self.rows > self.most_rows:
-            self._spill(int(block.offset[-1]))
+        if self.budget and self.spilled is None and self.rows * BYTES_PER_ROW > self.budget.memory:
+            self._spill(self.budget, int(block.offset[-1]))
         if self.spilled:
             self.spilled.add(table)
         else:
             self.parts.append(table)
 
-    def _spill(self, position: int) -> None:
+    def _spill(self, budget: Budget, position: int) -> None:
         """From here on rows go to files: enough of them that each can be finished within half of the memory."""
         expected = self.rows * max(1.0, len(self.buffer) / max(position, 1))
-        self.spilled = Parts(math.ceil(2 * expected / (self.most_rows or 1)), endpoint_hash)
+        self.spilled = Parts(math.ceil(2 * expected * BYTES_PER_ROW / budget.memory), budget.together)
         for part in self.parts:
             self.spilled.add(part)
         self.parts.clear()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcapreport.capture import recovery
+from pcapreport.capture import recovery, stretches
 from pcapreport.capture.container import BLOCK_RECORDS, Damage, Findings, RecordBlock, number_frames
 from pcapreport.capture.gather import Buffer, Gather, Ints
 
@@ -45,6 +45,18 @@ class Layout:
         """Largest sound value of the number that leads to the next record."""
         return self.most if self.extra else self.most + self.head + 3
 
+    @property
+    def shortest(self) -> int:
+        """Smallest sound value of that number."""
+        return self.head - self.extra
+
+    def lengths(self, gather: Gather, positions: Ints) -> Ints:
+        """The number that leads to the next record, of records at positions (n,)."""
+        numbers = gather.numbers(self.order + "u4", positions + self.length_at)
+        if self.swapped_at is None:
+            return numbers
+        return np.minimum(numbers, gather.numbers(self.order + "u4", positions + self.swapped_at))
+
     def reader(self) -> Callable[[Buffer, int], tuple[int, ...]]:
         """Function of buffer and position of a record: (the number that leads to the next record,)."""
         if self.swapped_at is None:
@@ -60,9 +72,11 @@ def walk(buffer: Buffer, found: Findings, layout: Layout, start: int) -> Iterato
     gather = Gather(buffer)
     position, size, last_s = start, len(buffer), None
     while position < size:
+        positions, position = stretches.follow(gather, position, layout)
         offsets, position, fault = _chase(buffer, position, layout)
-        if offsets:
-            block = _records(gather, np.array(offsets, np.int64), layout, found)
+        positions = np.concatenate([positions, np.array(offsets, np.int64)])
+        for first in range(0, len(positions), BLOCK_RECORDS):
+            block = _records(gather, positions[first : first + BLOCK_RECORDS], layout, found)
             # A record or two right before a damage may be misread already, the middle of many is not.
             last_s = int(np.median(block.time_ns[-_RECENT:])) // SECOND
             yield block
@@ -76,12 +90,12 @@ def walk(buffer: Buffer, found: Findings, layout: Layout, start: int) -> Iterato
 def _chase(buffer: Buffer, position: int, layout: Layout) -> tuple[list[int], int, Damage | None]:
     """Follow the lengths over up to BLOCK_RECORDS records.
 
-    Returns the positions of whole records, where reading stopped, and the damage there. The loop is the only per-record
-    Python of the common path: it reads one number a record and nothing else.
+    Returns the positions of whole records, where reading stopped, and the damage there. The loop is the only Python of
+    the common path that runs once a record: it reads one number and nothing else, and long stretches do without it.
     """
     offsets: list[int] = []
     append, read = offsets.append, layout.reader()
-    header, extra, most, least = layout.head, layout.extra, layout.longest, layout.head - layout.extra
+    header, extra, most, least = layout.head, layout.extra, layout.longest, layout.shortest
     size = len(buffer)
     last = size - header
     for _ in range(BLOCK_RECORDS):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapreport.capture.gather import Bools, Gather, Ints
 
@@ -38,24 +39,29 @@ def next_record(gather: Gather, start: int, layout: Layout, last_s: int | None, 
     `last_s` is the time of the last sound record, if there is one. With `to_end` the records must reach the very end.
     """
 
-    def plausible(headers: np.ndarray) -> Bools:
-        second, fraction = headers["sec"].astype(np.int64), headers["fraction"].astype(np.int64)
-        lengths = (headers["cap"].astype(np.int64), headers["wire"].astype(np.int64))
-        cap, wire = lengths if layout.swapped_at is None else (np.minimum(*lengths), np.maximum(*lengths))
-        sound = (fraction * layout.scale < 1_000_000_000) & (cap <= layout.most)
-        sound &= (cap <= wire) & (wire > 0) & (wire <= MOST_ON_WIRE)
-        if "size" in (headers.dtype.names or ()):
-            room = headers["size"].astype(np.int64) - layout.head - cap
-            sound &= (room >= 0) & (room <= 3)
-        near: Bools = (second > 0) if last_s is None else (np.abs(second - last_s) <= WEEK_S)
-        return sound & near
+    def sound(at: Ints) -> Bools:
+        return plausible(gather.headers(layout.header, at), layout, last_s)
 
-    found = _candidates(gather, start + 1, lambda at: plausible(gather.headers(layout.header, at)))
+    found = _candidates(gather, start + 1, sound)
     return _first_chain(found, _stepper(gather, layout, last_s), gather.size, to_end)
 
 
+def plausible(headers: npt.NDArray[np.void], layout: Layout, last_s: int | None) -> Bools:
+    """Which of these record headers (n,) are possible, at a time near to `last_s` if that is known."""
+    second, fraction = headers["sec"].astype(np.int64), headers["fraction"].astype(np.int64)
+    lengths = (headers["cap"].astype(np.int64), headers["wire"].astype(np.int64))
+    cap, wire = lengths if layout.swapped_at is None else (np.minimum(*lengths), np.maximum(*lengths))
+    sound = (fraction * layout.scale < 1_000_000_000) & (cap <= layout.most)
+    sound &= (cap <= wire) & (wire > 0) & (wire <= MOST_ON_WIRE)
+    if "size" in (headers.dtype.names or ()):
+        room = headers["size"].astype(np.int64) - layout.head - cap
+        sound &= (room >= 0) & (room <= 3)
+    near: Bools = (second > 0) if last_s is None else (np.abs(second - last_s) <= WEEK_S)
+    return sound & near
+
+
 def _stepper(gather: Gather, layout: Layout, last_s: int | None) -> Callable[[int], int | None]:
-    """From the position of a plausible record to the next; says of one header what next_record says of many."""
+    """From the position of a plausible record to the next; says of one header what `plausible` says of many."""
     names = layout.header.names or ()
     read = struct.Struct(layout.order + "I" * len(names)).unpack_from
     places = [names.index(name) for name in ("sec", "fraction", "cap", "wire")]

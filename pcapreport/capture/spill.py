@@ -1,14 +1,15 @@
-"""Packet tables larger than memory: their rows in files on the disk, by a hash of the two endpoints.
+"""Packet tables larger than memory: their rows in files on the disk, by a hash of what must be finished together.
 
-All rows of a 4-tuple come to the same file, in file order, so each file is a packet table of whole connections and can
-be finished before the next one is looked at. The files have no names and vanish with the process, however it ends.
+All rows of one hash come to the same file, in file order. Where the hash is that of the two endpoints, each file is a
+packet table of whole connections and can be finished before the next one is looked at. The files have no names and
+vanish with the process, however it ends.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +20,23 @@ MOST_PARTS = 400
 """Files open at once: well below the usual limit of 1,024 a process."""
 
 Hash = Callable[[PacketTable], npt.NDArray[np.uint64]]
-"""64 bits for each row, the same for both directions of a 4-tuple."""
+"""64 bits for each row."""
+
+
+class Budget(NamedTuple):
+    """What may be held in memory, and what must be finished together."""
+
+    memory: int
+    """Bytes that the analysis of the rows may take."""
+    together: Hash
 
 
 class Parts:
     """The rows of a capture in `count` files; added to while the capture is read, then gone through once."""
 
-    def __init__(self, count: int, endpoints: Hash) -> None:
+    def __init__(self, count: int, together: Hash) -> None:
         count = max(1, min(count, MOST_PARTS))
-        self._endpoints = endpoints
+        self._together = together
         self._rows, self._sack_blocks = ([_nameless() for _ in range(count)] for _ in range(2))
         self._sacks = np.zeros(count, np.int64)
         self._dtype: np.dtype[np.void] = np.dtype([("frame", np.int64)])
@@ -53,7 +62,7 @@ class Parts:
 
     def _part_of(self, table: PacketTable) -> npt.NDArray[np.intp]:
         """By the upper bits of the hash, so that the hashes of one file are all below those of the next."""
-        upper = self._endpoints(table) >> np.uint64(32)
+        upper = self._together(table) >> np.uint64(32)
         return (upper * np.uint64(len(self)) >> np.uint64(32)).astype(np.intp)
 
     def _write(self, number: int, rows: npt.NDArray[np.void], sack_blocks: npt.NDArray[np.uint32]) -> None:

@@ -7,24 +7,26 @@ the SYN, else from the SYN-ACK, else guessed from the port numbers, and the gues
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.endpoints import endpoint_columns, lower_endpoint_sent, mixed
-from pcapreport.capture.packet_table import Flag, PacketTable
+from pcapreport.capture.packet_table import PacketTable
 from pcapreport.settings import Settings
 from pcapreport.tcp import sequence
 from pcapreport.tcp.copies import Sent, originals
+from pcapreport.tcp.evidence import ACK, FIN, SYN
 from pcapreport.tcp.incarnations import split_incarnations
+from pcapreport.tcp.tuples import Grouping, group, tuples_of
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
 
 WELL_KNOWN_PORTS = 1024
 """Ports below are system ports (RFC 6335 section 6)."""
@@ -124,126 +126,84 @@ def _address(version: int, high: int, low: int) -> str:
 
 
 def find_connections(packets: PacketTable, settings: Settings | None = None) -> ConnectionTable:
-    """Group the rows of a packet table into connections, numbered by their first frame."""
-    lower = lower_endpoint_sent(packets)
-    order, group = _group_by_tuple(packets, lower)
-    part = split_incarnations(packets, order, group, lower[order])
-    order, connection, group = _number_by_first_frame(packets, order, group, part)
-    side_of_lower, opener = _find_openers(packets, order, connection, lower[order])
-    side = np.where(lower[order], side_of_lower[connection], 1 - side_of_lower[connection]).astype(np.uint8)
-    successor = _successors(group, connection)
-    return _assemble(packets, order, connection, side, opener, successor, settings or Settings())
+    """Group the rows of a packet table into connections, numbered by their first frame, then by `endpoint_hash`."""
+    tuples = tuples_of(packets)
+    groups = group(tuples)
+    begun = split_incarnations(packets, groups, tuples.lower)
+    groups, successor = _in_order_of_frames(packets, *_parted(groups, begun))
+    return _assemble(packets, groups, tuples.lower[groups.order], successor, settings or Settings())
 
 
-def _group_by_tuple(packets: PacketTable, lower: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """(rows sorted by 4-tuple, then frame; group number of each)."""
-    columns = endpoint_columns(packets, lower)
-    hashes = mixed(columns)
-    order = np.argsort(hashes, kind="stable")
-    differs = _changes(columns, order)
-    hashes = hashes[order]
-    if np.any(differs & (hashes[1:] == hashes[:-1])):  # two 4-tuples with one hash: sort by the 4-tuple itself
-        order = np.lexsort(columns[::-1])
-        differs = _changes(columns, order)
-    return order, np.concatenate([np.zeros(min(len(order), 1), np.int64), np.cumsum(differs)])
+def _parted(groups: Grouping, begun: Ints) -> tuple[Grouping, Bools]:
+    """(groups that begin there too; which of them do)."""
+    if not len(begun):
+        return groups, np.zeros(len(groups.bounds) - 1, bool)
+    bounds = np.sort(np.concatenate([groups.bounds, begun]))
+    return Grouping(groups.order, bounds), np.isin(bounds[:-1], begun)
 
 
-def _changes(columns: Sequence[npt.NDArray[np.uint64]], order: Ints) -> npt.NDArray[np.bool_]:
-    """Per row of `order` but the first: it differs from the row before in any column."""
-    differs = np.zeros(max(len(order) - 1, 0), bool)
-    for column in columns:
-        ordered = column[order]
-        differs |= ordered[1:] != ordered[:-1]
-    return differs
+def _in_order_of_frames(packets: PacketTable, groups: Grouping, goes_on: Bools) -> tuple[Grouping, Ints]:
+    """(the groups in order of their first frame; per group the one that goes on with its 4-tuple, or -1).
 
-
-def _number_by_first_frame(packets: PacketTable, order: Ints, group: Ints, part: Ints) -> tuple[Ints, Ints, Ints]:
-    """(rows sorted by connection, then frame; connection of each, group of each).
-
-    Connections are numbered by their first frame; those that share it (the segments of one aggregate) by their hash,
-    so that the order does not depend on what else is in memory.
+    A frame can begin several connections (an 802.11 aggregate); those stay in the order of their hashes.
     """
-    if not len(order):
-        return order, group, group
-    new = np.ones(len(order), bool)
-    new[1:] = (group[1:] != group[:-1]) | (part[1:] != part[:-1])
-    starts = np.flatnonzero(new)
-    rank = np.empty(len(starts), np.int64)
-    rank[np.argsort(packets["frame"][order[starts]], kind="stable")] = np.arange(len(starts))
-    connection = rank[np.cumsum(new) - 1]
-    by_connection = np.argsort(connection, kind="stable")
-    return order[by_connection], connection[by_connection], group[by_connection]
+    in_order = np.argsort(packets["frame"][groups.order[groups.bounds[:-1]]], kind="stable")
+    rank = np.empty(len(in_order), np.int64)
+    rank[in_order] = np.arange(len(in_order))
+    successor = np.full(len(in_order), -1, np.int64)
+    again = np.flatnonzero(goes_on)
+    successor[rank[again - 1]] = rank[again]
+    return groups.rearranged(in_order), successor
 
 
-def _first_where(mask: npt.NDArray[np.bool_], connection: Ints, count: int) -> Ints:
-    """Per connection the position of the first row where `mask` holds, or -1."""
+def _first_of(key: Ints, count: int, rows: Ints | None = None) -> Ints:
+    """Per key below `count` its first row (`rows` where given, else 0, 1, 2...), or -1."""
     first = np.full(count, -1, np.int64)
-    at = np.flatnonzero(mask)
-    first[connection[at][::-1]] = at[::-1]
+    first[key[::-1]] = (np.arange(len(key)) if rows is None else rows)[::-1]
     return first
 
 
 def _find_openers(
-    packets: PacketTable, order: Ints, connection: Ints, lower: npt.NDArray[np.bool_]
+    packets: PacketTable, groups: Grouping, connection: Ints, flags: npt.NDArray[np.uint16], lower: Bools
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Per connection: the side of its lower endpoint, and how that is known."""
-    count = int(connection[-1]) + 1 if len(connection) else 0
-    flags = packets["flags"][order]
-    syn, ack = (flags & Flag.SYN) != 0, (flags & Flag.ACK) != 0
-    everything = np.ones(len(order), bool)
-    first = _first_where(everything, connection, count)
-    first_syn = _first_where(syn & ~ack, connection, count)
-    first_syn_ack = _first_where(syn & ack, connection, count)
-    sport, dport = packets["sport"][order][first], packets["dport"][order][first]
+    first, count = groups.bounds[:-1], len(groups.bounds) - 1
+    syns = np.flatnonzero((flags & SYN) != 0)
+    acked = (flags[syns] & ACK) != 0
+    sport, dport = (packets[name][groups.order[first]] for name in ("sport", "dport"))
     by_ports = (np.minimum(sport, dport) < REGISTERED_PORTS) & (sport != dport)
     by_ports &= (np.minimum(sport, dport) < WELL_KNOWN_PORTS) | (np.maximum(sport, dport) >= REGISTERED_PORTS)
-    client_is_lower = lower[first]
     opener = np.full(count, OpenerEvidence.FIRST_SEGMENT, np.uint8)
-    client_is_lower = np.where(by_ports, lower[first] == (sport > dport), client_is_lower)
     opener[by_ports] = OpenerEvidence.PORTS
-    seen = first_syn_ack >= 0
-    client_is_lower[seen] = ~lower[first_syn_ack[seen]]
-    opener[seen] = OpenerEvidence.SYN_ACK
-    seen = first_syn >= 0
-    client_is_lower[seen] = lower[first_syn[seen]]
-    opener[seen] = OpenerEvidence.SYN
+    client_is_lower = np.where(by_ports, lower[first] == (sport > dport), lower[first])
+    for rows, by_client, evidence in (
+        (syns[acked], False, OpenerEvidence.SYN_ACK),
+        (syns[~acked], True, OpenerEvidence.SYN),
+    ):
+        first_such = _first_of(connection[rows], count, rows)
+        seen = first_such >= 0
+        client_is_lower[seen] = lower[first_such[seen]] == by_client
+        opener[seen] = evidence
     return np.where(client_is_lower, CLIENT, SERVER).astype(np.uint8), opener
 
 
-def _successors(group: Ints, connection: Ints) -> Ints:
-    """Per connection the next incarnation of the same 4-tuple, or -1."""
-    if not len(connection):
-        return np.empty(0, np.int64)
-    first = np.flatnonzero(np.diff(connection, prepend=-1))
-    successor = np.full(len(first), -1, np.int64)
-    by_tuple = np.argsort(group[first], kind="stable")
-    same = group[first][by_tuple][1:] == group[first][by_tuple][:-1]
-    successor[by_tuple[:-1][same]] = by_tuple[1:][same]
-    return successor
-
-
 def _assemble(
-    packets: PacketTable,
-    order: Ints,
-    connection: Ints,
-    side: npt.NDArray[np.uint8],
-    opener: npt.NDArray[np.uint8],
-    successor: Ints,
-    settings: Settings,
+    packets: PacketTable, groups: Grouping, lower: Bools, successor: Ints, settings: Settings
 ) -> ConnectionTable:
-    count = len(opener)
-    flags = packets["flags"][order]
+    """The table of connections whose rows stand in these groups; `lower`: who sent each of them."""
+    order, count = groups.order, len(successor)
+    connection, flags = groups.of_each(), packets["flags"][order]
+    side_of_lower, opener = _find_openers(packets, groups, connection, flags, lower)
+    side = side_of_lower[connection] ^ ~lower
     flow = connection * 2 + side
-    raw_seq, raw_ack = packets["seq"][order], packets["ack"][order]
-    seq, isn, isn_seen = _relative_seq(raw_seq, flags, flow, count)
-    ack = _relative_ack(raw_ack, flags, flow, isn)
+    seq, isn, isn_seen = _relative_seq(packets["seq"][order], flags, flow, count)
+    ack = _relative_ack(packets["ack"][order], flags, flow, isn)
     length = packets["payload_len"][order].astype(np.int64)
-    occupied = length + ((flags & Flag.SYN) != 0) + ((flags & Flag.FIN) != 0)
-    end = seq + occupied
-    bounds = np.searchsorted(connection, np.arange(count + 1))
+    end = seq + length
+    end += ((flags & SYN) != 0).view(np.uint8) + ((flags & FIN) != 0)
     return ConnectionTable(
         packets=packets,
-        bounds=bounds,
+        bounds=groups.bounds,
         row=order,
         time_ns=packets["time_ns"][order],
         frame=packets["frame"][order],
@@ -264,24 +224,17 @@ def _assemble(
 
 def _relative_seq(
     raw: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], flow: Ints, count: int
-) -> tuple[Ints, npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+) -> tuple[Ints, npt.NDArray[np.uint32], Bools]:
     """(unwrapped numbers relative to each flow's ISN, raw ISN per flow, ISN seen per flow).
 
     Without a SYN the first number of the flow counts as 1, as Wireshark shows it.
     """
-    by_flow = np.argsort(flow, kind="stable")
-    starts = np.ones(len(flow), bool)
-    starts[1:] = np.diff(flow[by_flow]) != 0
-    unwrapped = np.empty(len(flow), np.int64)
-    unwrapped[by_flow] = sequence.unwrap(raw[by_flow], starts)
-    first = _first_where(np.ones(len(flow), bool), flow, 2 * count)
-    first_syn = _first_where((flags & Flag.SYN) != 0, flow, 2 * count)
-    seen = first_syn >= 0
-    anchor = np.where(seen, first_syn, first)
-    base = np.where(anchor >= 0, unwrapped[anchor], 0) - np.where(seen, 0, 1)
-    isn = np.where(anchor >= 0, raw[anchor], 0).astype(np.uint32) - np.where(seen, 0, 1).astype(np.uint32)
-    isn[first < 0] = 0
-    return unwrapped - base[flow], isn.astype(np.uint32), seen
+    syns = np.flatnonzero((flags & SYN) != 0)
+    anchor = _first_of(flow[syns], 2 * count, syns)
+    seen = anchor >= 0
+    anchor = np.where(seen, anchor, _first_of(flow, 2 * count))
+    isn = np.where(anchor >= 0, raw[anchor] - (~seen).astype(np.uint32), np.uint32(0))
+    return sequence.relative(raw, isn, flow, anchor), isn, seen
 
 
 def _relative_ack(
@@ -289,18 +242,19 @@ def _relative_ack(
 ) -> Ints:
     """Acknowledgment numbers relative to the other flow's ISN; its ISN is filled in from the first one if unseen."""
     out = np.zeros(len(flow), np.int64)
-    valid = np.flatnonzero((flags & Flag.ACK) != 0)
+    valid = np.flatnonzero((flags & ACK) != 0)
     if not len(valid):
         return out
-    by_flow = valid[np.argsort(flow[valid], kind="stable")]
-    starts = np.ones(len(by_flow), bool)
-    starts[1:] = np.diff(flow[by_flow]) != 0
-    first = by_flow[np.maximum.accumulate(np.where(starts, np.arange(len(by_flow)), 0))]
+    numbers, acking = raw[valid], flow[valid]
+    first = _first_of(acking, len(isn))
     silent = np.ones(len(isn), bool)
     silent[flow] = False
-    heads = by_flow[starts]
-    peers = flow[heads] ^ 1
-    isn[peers[silent[peers]]] = raw[heads[silent[peers]]] - np.uint32(1)
-    offset = sequence.distances(raw[first], isn[flow[first] ^ 1])
-    out[by_flow] = sequence.unwrap(raw[by_flow], starts) + offset
+    told = np.flatnonzero(silent & (_of_peers(first) >= 0))
+    isn[told] = numbers[first[told ^ 1]] - np.uint32(1)
+    out[valid] = sequence.relative(numbers, _of_peers(isn), acking, first)
     return out
+
+
+def _of_peers(of_flows: npt.NDArray[T]) -> npt.NDArray[T]:
+    """Of each flow what belongs to the flow of the other side."""
+    return of_flows.reshape(-1, 2)[:, ::-1].reshape(-1)

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag, PacketTable
 from pcapreport.settings import SECOND, Settings
+from pcapreport.tcp import hashing
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 COPYING_SHARE = 0.2
 """From this share of copies among the segments that can be told apart, the capture itself copies."""
@@ -39,27 +41,52 @@ def originals(sent: Sent, settings: Settings) -> Ints:
     empty segment without an IP ID looks the same when it is sent again (a duplicate ACK), so it counts as a copy only
     where the capture evidently copies other segments.
     """
-    columns = _columns(sent)
-    mixed = _mix(columns)
-    order = np.argsort(mixed, kind="stable")
-    ordered = mixed[order]
-    pairs = np.flatnonzero(ordered[1:] == ordered[:-1])
+    found = np.full(len(sent.row), -1, np.int64)
+    alike = _with_likes(sent)
+    likes = Sent(sent.packets, *(column[alike] for column in sent[1:]))
+    columns = _columns(likes)
+    order, differs = hashing.sorted_by(hashing.mixed([column.view(np.uint64) for column in columns]))
+    pairs = np.flatnonzero(~differs)
     earlier, later = order[pairs], order[pairs + 1]
     time = sent.packets["time_ns"]
-    same = np.abs(time[sent.row[later]] - time[sent.row[earlier]]) <= _windows(sent, earlier, later, settings)
+    same = np.abs(time[likes.row[later]] - time[likes.row[earlier]]) <= _windows(likes, earlier, later, settings)
     for column in columns:
         same &= column[earlier] == column[later]
-    copy = np.zeros(len(order), bool)
-    copy[later[same]] = True
     first = np.arange(len(order))
     first[pairs[same] + 1] = 0
-    original = np.full(len(order), -1)
-    original[order] = order[np.maximum.accumulate(first)]
-    named = (sent.packets["ip_id"][sent.row] != 0) & (sent.packets["ip_version"][sent.row] == 4)
-    distinct = (sent.end > sent.seq) | named
-    if copy.any() and copy[distinct].sum() < COPYING_SHARE * distinct.sum():
-        copy &= distinct
-    return np.where(copy, original, -1)
+    original = np.empty(len(order), np.int64)
+    original[order] = alike[order[np.maximum.accumulate(first)]]
+    copies = later[same]
+    if not len(copies):
+        return found
+    distinct = _distinct(sent.packets)
+    are_distinct = distinct[likes.row[copies]]
+    if are_distinct.sum() < COPYING_SHARE * distinct.sum():
+        copies = copies[are_distinct]
+    found[alike[copies]] = original[copies]
+    return found
+
+
+def _with_likes(sent: Sent) -> Ints:
+    """The rows that may be equal to another: a quick look at the most telling fields leaves few to compare in full."""
+    numbers = sent.flow << 32
+    numbers ^= sent.seq
+    others = sent.packets["checksum"][sent.row].astype(np.int64) << 48
+    others ^= sent.packets["ip_id"][sent.row].astype(np.int64) << 32
+    others ^= sent.ack
+    order, differs = hashing.sorted_by(hashing.mixed([numbers.view(np.uint64), others.view(np.uint64)]))
+    have = np.zeros(len(order), bool)
+    same = np.flatnonzero(~differs)
+    have[order[same]] = True
+    have[order[same + 1]] = True
+    return np.flatnonzero(have)
+
+
+def _distinct(packets: PacketTable) -> Bools:
+    """Rows that look different when sent again: with an IP ID, or not likely to be sent again at once."""
+    occupies = (packets["payload_len"] > 0) | (packets["flags"] & int(Flag.SYN | Flag.FIN) != 0)
+    distinct: Bools = occupies | ((packets["ip_id"] != 0) & (packets["ip_version"] == 4))
+    return distinct
 
 
 def _windows(sent: Sent, earlier: Ints, later: Ints, settings: Settings) -> Ints:
@@ -75,12 +102,3 @@ def _columns(sent: Sent) -> list[Ints]:
     flags = packets["flags"][row].astype(np.int64) & ~int(Flag.CWR | Flag.ECE)
     fields = ("window", "checksum", "ip_id", "ts_val", "ts_ecr")
     return [sent.flow, sent.seq, sent.end, sent.ack, flags, *(packets[name][row].astype(np.int64) for name in fields)]
-
-
-def _mix(columns: list[Ints]) -> npt.NDArray[np.uint64]:
-    """One 64-bit number of several columns; unequal rows may share one."""
-    mixed = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(31)
-    return mixed

@@ -11,53 +11,63 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag, PacketTable
+from pcapreport.capture.packet_table import PacketTable
 from pcapreport.tcp import sequence
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
+from pcapreport.tcp.tuples import Grouping
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 NEAR = 1 << 24
 """Numbers closer than this (16 MiB) to a flow's last one are taken as its continuation."""
 
-
-def split_incarnations(packets: PacketTable, order: Ints, group: Ints, lower: npt.NDArray[np.bool_]) -> Ints:
-    """Per row of `order` (sorted by 4-tuple, then frame) the number of its incarnation within the 4-tuple."""
-    part = np.zeros(len(order), np.int64)
-    flags, seq = packets["flags"][order], packets["seq"][order]
-    for start, stop in _ambiguous_groups(flags, seq, group, lower):
-        rows = slice(start, stop)
-        walker = _Walker(
-            flags[rows].tolist(),
-            seq[rows].tolist(),
-            packets["ack"][order[rows]].tolist(),
-            packets["payload_len"][order[rows]].tolist(),
-            (~lower[rows]).astype(int).tolist(),
-        )
-        part[rows] = walker.walk()
-    return part
+_MARKS = SYN | FIN | RST
 
 
-def _ambiguous_groups(
-    flags: npt.NDArray[np.uint16], seq: npt.NDArray[np.uint32], group: Ints, lower: npt.NDArray[np.bool_]
-) -> list[tuple[int, int]]:
-    """(start, stop) of the groups that hold a SYN beside the one that opened them."""
-    syns = np.flatnonzero((flags & Flag.SYN) != 0)
-    if not len(syns):
-        return []
-    flow = group * 2 + lower
-    by_flow = syns[np.argsort(flow[syns], kind="stable")]
-    again = flow[by_flow][1:] == flow[by_flow][:-1]
-    renumbered = by_flow[1:][again & (seq[by_flow][1:] != seq[by_flow][:-1])]
-    bare = syns[(flags[syns] & Flag.ACK) == 0]
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
-    late = bare[~np.isin(bare, starts)]
-    late = late[
-        (flags[starts[group[late]]] & (Flag.SYN | Flag.ACK) != Flag.SYN) | (lower[late] != lower[starts[group[late]]])
-    ]
-    wanted = np.unique(np.concatenate([group[renumbered], group[late]]))
-    ends = np.append(starts[1:], len(group))
-    return [(int(starts[g]), int(ends[g])) for g in wanted]
+def split_incarnations(packets: PacketTable, groups: Grouping, lower: Bools) -> Ints:
+    """Where in `groups.order` (rows of one 4-tuple each) another incarnation begins than the group's first.
+
+    `lower`: per row of the packet table, which end sent it.
+    """
+    begins: list[int] = []
+    starts, stops = _ambiguous(packets, groups, lower)
+    sizes = stops - starts
+    behind = np.cumsum(sizes)
+    rows = groups.order[np.repeat(starts - behind + sizes, sizes) + np.arange(sizes.sum())]
+    side = (~lower[rows]).astype(np.uint8).tolist()
+    flags, seq, ack, length = (packets[name][rows].tolist() for name in ("flags", "seq", "ack", "payload_len"))
+    for start, stop, size in zip(starts.tolist(), behind.tolist(), sizes.tolist(), strict=True):
+        of_group = slice(stop - size, stop)
+        walker = _Walker(flags[of_group], seq[of_group], ack[of_group], length[of_group], side[of_group])
+        begins += [start + at for at in walker.walk()]
+    return np.array(begins, np.int64)
+
+
+def _ambiguous(packets: PacketTable, groups: Grouping, lower: Bools) -> tuple[Ints, Ints]:
+    """(starts, stops) of the groups that hold a SYN beside the one that opened them."""
+    flags = packets["flags"][groups.order]
+    syns = np.flatnonzero((flags & SYN) != 0)
+    rows = groups.order[syns]
+    start_of = groups.bounds[np.searchsorted(groups.bounds, syns, side="right") - 1]
+    from_lower, seq = lower[rows], packets["seq"][rows]
+    wanted = _renumbered(start_of * 2 + from_lower, seq)
+    bare = np.flatnonzero((flags[syns] & ACK == 0) & (syns != start_of))
+    opening = start_of[bare]
+    late = (flags[opening] & (SYN | ACK) != SYN) | (from_lower[bare] != lower[groups.order[opening]])
+    wanted[bare[late]] = True
+    starts = start_of[wanted]
+    starts = starts[np.diff(starts, prepend=-1) != 0]
+    return starts, groups.bounds[np.searchsorted(groups.bounds, starts, side="right")]
+
+
+def _renumbered(flow: Ints, seq: npt.NDArray[np.uint32]) -> Bools:
+    """Which SYNs have another number than the SYN before them of the same flow."""
+    by_flow = np.argsort(flow, kind="stable")
+    ordered, numbers = flow[by_flow], seq[by_flow]
+    renumbered = np.zeros(len(flow), bool)
+    renumbered[by_flow[1:][(ordered[1:] == ordered[:-1]) & (numbers[1:] != numbers[:-1])]] = True
+    return renumbered
 
 
 @dataclass
@@ -71,6 +81,7 @@ class _Walker:
     side: list[int]
     isn: list[int | None] = field(default_factory=lambda: [None, None])
     last: list[int | None] = field(default_factory=lambda: [None, None])
+    """By side: the row that its numbers have come to."""
     over: bool = False
     fins: int = 0
     answered: bool = False
@@ -78,16 +89,18 @@ class _Walker:
     """By side: the number of the SYN that its SYN-ACK answers."""
 
     def walk(self) -> list[int]:
-        """The incarnation number of each row."""
-        parts, current = [], 0
+        """The rows that begin another incarnation."""
+        begins = []
         for i, flags in enumerate(self.flags):
+            if not flags & _MARKS:
+                self.last[self.side[i]] = i
+                continue
             if flags & SYN and i and self._begins_new(i):
-                current += 1
+                begins.append(i)
                 self.isn, self.last = [None, None], [None, None]
                 self.over, self.fins, self.answered, self.asked_for = False, 0, False, [None, None]
             self._note(i, flags)
-            parts.append(current)
-        return parts
+        return begins
 
     def _note(self, i: int, flags: int) -> None:
         side = self.side[i]
@@ -104,7 +117,7 @@ class _Walker:
             self.fins |= 1 << side
             self.over |= self.fins == 3
         if not flags & SYN or self.isn[side] == self.seq[i]:
-            self.last[side] = (self.seq[i] + self.length[i]) % sequence.MODULUS
+            self.last[side] = i
 
     def _begins_new(self, i: int) -> bool:
         side, other = self.side[i], 1 - self.side[i]
@@ -141,7 +154,9 @@ class _Walker:
         """The side that seems to have sent this SYN goes on with the old connection's numbers."""
         side = self.side[i]
         last, following = self.last[side], self._next_plain[side][i]
-        return last is not None and following is not None and abs(sequence.distance(self.seq[following], last)) < NEAR
+        if last is None or following is None:
+            return False
+        return abs(sequence.distance(self.seq[following], self.seq[last] + self.length[last])) < NEAR
 
     @cached_property
     def _next_plain(self) -> tuple[list[int | None], list[int | None]]:

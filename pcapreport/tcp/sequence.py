@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 MODULUS = 1 << 32
 HALF = 1 << 31
+QUARTER = 1 << 30
 
 
 def distance(later: int, earlier: int) -> int:
@@ -41,3 +42,28 @@ def unwrap(raw: npt.NDArray[np.uint32], starts: npt.NDArray[np.bool_]) -> npt.ND
     total = np.cumsum(steps)
     first = np.maximum.accumulate(np.where(starts, np.arange(len(raw)), 0))
     return total - total[first]
+
+
+def relative(
+    raw: npt.NDArray[np.uint32],
+    base: npt.NDArray[np.uint32],
+    flow: npt.NDArray[np.int64],
+    anchor: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Unwrapped distances of several flows' numbers, each from the base of its flow.
+
+    `raw`, `flow`: (n,) numbers and their flows, those of one flow in the order sent; `base`, `anchor`: (f,) per flow,
+    `anchor` the place in `raw` of the number whose distance to the base is less than half the circle.
+    """
+    found = distances(raw, base[flow])
+    far = flow[(found >= QUARTER) | (found < -QUARTER)]
+    if len(far):  # the others stay within one half of the circle, so each step of theirs is the shorter way round
+        chosen = np.zeros(len(base), bool)
+        chosen[far] = True
+        rows = np.flatnonzero(chosen[flow])
+        rows = rows[np.argsort(flow[rows], kind="stable")]
+        known = found[anchor]
+        found[rows] = unwrap(raw[rows], np.diff(flow[rows], prepend=-1) != 0)
+        of_row = anchor[flow[rows]]
+        found[rows] += known[flow[rows]] - found[of_row]
+    return found

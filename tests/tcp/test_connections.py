@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from findings.scenario import parse
 
-from pcapreport.tcp import connections
+from pcapreport.tcp import hashing
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable, Endpoint, OpenerEvidence, find_connections
+from pcapreport.tcp.tuples import endpoint_hash
 
-from .wire import ACK, FIN, RST, SYN, A, B, Host, Wire, connections_of
+from .wire import ACK, FIN, RST, SYN, A, B, Host, Wire, connections_of, packets_of
 
 OPENING = """
 0.000 C > S S 0:0(0)
@@ -80,6 +81,29 @@ def test_connections_are_numbered_by_their_first_frame_and_rows_keep_their_order
     assert sorted(sum(frames, [])) == list(range(1, len(wires) + 1))
 
 
+def test_rows_parted_by_their_endpoints_give_the_same_connections_in_the_same_order() -> None:
+    hosts = [A._replace(port=port) for port in random.Random(4).sample(range(1024, 60_000), 40)]
+    wires = [one for n, host in enumerate(hosts) for one in talk(host, B, n)]
+    wires.sort(key=lambda wire: wire.time_ns)
+    frames = [n // 4 + 1 for n in range(len(wires))]  # four segments a frame, as an 802.11 aggregate has them
+    packets = packets_of(wires, frames)
+    hashes = endpoint_hash(packets)
+    merged = []
+    for part in range(3):
+        rows = np.flatnonzero(hashes % np.uint64(3) == part)
+        columns = {name: column[rows] for name, column in packets.columns.items()}
+        table = find_connections(replace(packets, columns=columns))
+        of_part = zip(table.frame[table.bounds[:-1]], hashes[rows[table.row[table.bounds[:-1]]]], strict=True)
+        merged += [(*key, ends) for key, ends in zip(of_part, table.all_endpoints, strict=True)]
+    assert [ends for *_, ends in sorted(merged)] == find_connections(packets).all_endpoints
+
+
+def test_both_directions_have_one_endpoint_hash() -> None:
+    six = [host._replace(version=6, address=host.address << 90) for host in (A, B)]
+    for ends in ([A, B], six):
+        assert len(set(endpoint_hash(packets_of(talk(*ends) + talk(*ends[::-1]))).tolist())) == 1
+
+
 def test_ipv4_and_ipv6_of_the_same_bits_are_two_connections() -> None:
     six = [host._replace(version=6) for host in (A, B)]
     assert len(connections_of(talk(A, B) + talk(*six))) == 2
@@ -101,12 +125,12 @@ def test_4_tuples_with_one_hash_are_still_told_apart(monkeypatch: pytest.MonkeyP
     wires = [one for n in range(20) for one in talk(A._replace(port=5000 + n), B, n)]
     wires.sort(key=lambda wire: wire.time_ns)
     alone = connections_of(wires)
-    whole = connections.mixed
+    whole = hashing.mixed
 
     def colliding(columns: Sequence[np.ndarray]) -> np.ndarray:
         return whole(columns) & np.uint64(bits)
 
-    monkeypatch.setattr(connections, "mixed", colliding)
+    monkeypatch.setattr(hashing, "mixed", colliding)
     table = connections_of(wires)
     assert frames_of(table) == frames_of(alone)
     assert table.all_endpoints == alone.all_endpoints

@@ -1,0 +1,80 @@
+"""Records of a large file, found from many places at once.
+
+Where a record begins is known only from the one before it, so a file must be followed record by record, in Python. A
+long stretch is therefore cut into lanes of equal length, in each of which the first place is guessed that looks like a
+record; all lanes are then followed together, one record of each in a step. The guesses need not be right: a lane counts
+only if the one before it came out exactly where it began, so what is found is what the walk from the start would find.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pcapreport.capture import recovery
+from pcapreport.capture.gather import Bools, Gather, Ints
+
+if TYPE_CHECKING:
+    from pcapreport.capture.records import Layout
+
+STRETCH = 1 << 26
+"""Bytes followed at once; one number a record is kept of them."""
+
+LANE = 1 << 16
+"""Bytes of a lane: a thousand lanes a stretch make numpy's fixed costs small, up to a thousand steps follow them."""
+
+SEARCHED = 1 << 12
+"""Bytes of a lane in which its first record is looked for; a lane without is followed by the one before it."""
+
+
+def follow(gather: Gather, start: int, layout: Layout) -> tuple[Ints, int]:
+    """(positions of whole records that follow each other from `start` on, where the next one is to begin).
+
+    May stop anywhere, and at once; what stands there is not judged.
+    """
+    stop = min(start + STRETCH, gather.size - layout.head)
+    if stop - start < 4 * LANE:
+        return np.empty(0, np.int64), start
+    begins = _guessed(gather, start, stop, layout)
+    ends = np.append(begins[1:], stop)
+    reached = begins.copy()
+    visited: list[Ints] = []
+    at, lane = begins, np.arange(len(begins))
+    while len(at):
+        length = layout.lengths(gather, at)
+        following = at + (layout.extra + length)
+        sound = (length >= layout.shortest) & (length <= layout.longest) & (following <= gather.size)
+        if not sound.all():
+            at, following, lane = at[sound], following[sound], lane[sound]
+        visited.append(at)
+        reached[lane] = following
+        inside = following < ends[lane]
+        at = following
+        if not inside.all():
+            at, lane = following[inside], lane[inside]
+    wrong = np.flatnonzero(reached[:-1] != begins[1:])
+    last = int(wrong[0]) if len(wrong) else len(begins) - 1
+    positions = np.concatenate(visited)
+    positions = positions[positions < ends[last]]
+    positions.sort()
+    return positions, int(reached[last])
+
+
+def _guessed(gather: Gather, start: int, stop: int, layout: Layout) -> Ints:
+    """`start`, and in each lane behind it the first place where two plausible records stand, if there is one."""
+    first_s = int(gather.headers(layout.header, np.array([start]))["sec"][0])
+    begins = np.arange(start + LANE, stop - SEARCHED - layout.head, LANE)
+    seconds_at = 4 * (layout.header.names or ()).index("sec")
+    highest = gather.span(start + LANE + seconds_at + (3 if layout.order == "<" else 0), stop)
+    rows = np.lib.stride_tricks.as_strided(highest, (len(begins), SEARCHED), (LANE, 1), writeable=False)
+    lane, behind = np.nonzero(rows == first_s >> 24)
+    at = begins[lane] + behind
+
+    def sound(positions: Ints) -> Bools:
+        return recovery.plausible(gather.headers(layout.header, positions), layout, first_s)
+
+    for steps in range(2):
+        chosen = sound(at if not steps else at + layout.extra + layout.lengths(gather, at))
+        lane, at = lane[chosen], at[chosen]
+    return np.concatenate([[start], at[np.diff(lane, prepend=-1) != 0]])
