@@ -26,7 +26,8 @@ LITTLE = 20_000
 def told(path: Path, memory: int | None) -> tuple[bytes, str]:
     capture = read_within(memory, path, "a.pcap")
     report = report_on(capture, Settings(), DocumentOptions(details=3, listed=CONNECTION_ROWS))
-    assert (capture.spilled is None) == (memory is None or capture.tcp_packets * BYTES_PER_ROW <= memory)
+    if capture.tcp_packets * BYTES_PER_ROW > LITTLE:
+        assert (capture.spilled is None) == (memory is None)
     return b"".join(report.json()), render_html(report.document)
 
 

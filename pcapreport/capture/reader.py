@@ -26,8 +26,8 @@ from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
 from pcapreport.capture.source import Source, forget, open_source
-from pcapreport.capture.spill import Budget, Parts
-from pcapreport.settings import BYTES_PER_ROW, DEFAULT_LIMITS, Limits
+from pcapreport.capture.spill import Budget, Meter, Parts
+from pcapreport.settings import DEFAULT_LIMITS, Limits
 
 
 def read_capture(
@@ -111,9 +111,9 @@ class _Table:
     decoder: Decoder = field(init=False)
     dissector: Dissector = field(init=False)
     parts: list[PacketTable] = field(default_factory=list)
+    meter: Meter | None = None
     spilled: Parts | None = None
     """Where the rows went when there were too many."""
-    rows: int = 0
     steps_back: list[np.ndarray] = field(default_factory=list)
     """Of each block: see Capture."""
     latest_segment_ns: int | None = None
@@ -123,6 +123,7 @@ class _Table:
     last_ns: int | None = None
 
     def __post_init__(self) -> None:
+        self.meter = Meter(self.budget) if self.budget else None
         self.gather = Gather(self.buffer)
         self.decoder = Decoder(self.gather, self.paths, self.others, self.checked)
         self.dissector = Dissector(self.buffer, self.paths, self.others, self.checked)
@@ -156,20 +157,20 @@ class _Table:
         """Put the rows of a block to the others."""
         if not len(table):
             return
-        self.rows += len(table)
         self.steps_back.append(steps_back(table["frame"], table["time_ns"], self.latest_segment_ns))
         self.latest_segment_ns = int(table["time_ns"][-1])
-        if self.budget and self.spilled is None and self.rows * BYTES_PER_ROW > self.budget.memory:
-            self._spill(self.budget, int(block.offset[-1]))
         if self.spilled:
             self.spilled.add(table)
-        else:
-            self.parts.append(table)
+            return
+        self.parts.append(table)
+        if self.budget and self.meter:
+            self.meter.add(table)
+            if self.meter.shares() > 1:
+                self._spill(self.budget, self.meter.shares(int(block.offset[-1]) / len(self.buffer)))
 
-    def _spill(self, budget: Budget, position: int) -> None:
-        """From here on rows go to files: enough of them that each can be finished within half of the memory."""
-        expected = self.rows * max(1.0, len(self.buffer) / max(position, 1))
-        self.spilled = Parts(math.ceil(2 * expected * BYTES_PER_ROW / budget.memory), budget.together)
+    def _spill(self, budget: Budget, shares: float) -> None:
+        """From here on rows go to files: enough of them that each takes about half of the memory."""
+        self.spilled = Parts(math.ceil(2 * shares), budget.together)
         for part in self.parts:
             self.spilled.add(part)
         self.parts.clear()

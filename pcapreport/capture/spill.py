@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import PacketTable
+from pcapreport.settings import BYTES_PER_CONNECTION, BYTES_PER_ROW
 
+MOST_MET = 1 << 22
+"""Connections told apart for an estimate."""
 MOST_PARTS = 400
 """Files open at once: well below the usual limit of 1,024 a process."""
 
@@ -29,6 +32,27 @@ class Budget(NamedTuple):
     memory: int
     """Bytes that the analysis of the rows may take."""
     together: Hash
+
+
+class Meter:
+    """Estimates what the rows read so far will cost."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._rows = 0
+        self._met = np.zeros(MOST_MET, np.bool_)
+        """By the lower bits of its hash, which connections there were: two are taken for one now and then."""
+
+    def add(self, table: PacketTable) -> None:
+        """Take note of more rows."""
+        self._rows += len(table)
+        self._met[self._budget.together(table) % np.uint64(MOST_MET)] = True
+
+    def shares(self, progress: float = 1.0) -> float:
+        """How often the memory allowed is needed by all rows, if those so far are this part of them."""
+        connections = np.count_nonzero(self._met)
+        cost = self._rows * BYTES_PER_ROW + int(connections) * BYTES_PER_CONNECTION
+        return cost / self._budget.memory / max(progress, 1e-6)
 
 
 class Parts:
