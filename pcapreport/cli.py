@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from pcapreport import errors
+from pcapreport.configuration import configured
 from pcapreport.version import __version__
 
 FORMATS = ("html", "json", "md")
@@ -58,6 +58,7 @@ def _analysis_options(command: Command) -> Command:
                 metavar="N",
                 help="Connections told in detail; the JSON always holds all.",
             ),
+            _option("--checksums", is_flag=True, help="Verify TCP checksums, and tell damage from offload."),
             _debug_option,
         )
     ):
@@ -76,45 +77,16 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         sys.exit(errors.EXIT_USAGE)
-    context.default_map = _configured(context.command)
+    context.default_map = configured(Path("pyproject.toml"), _options_of(context.command))
 
 
-def _configured(command: click.Command) -> dict[str, dict[str, Any]]:
-    """Defaults from [tool.pcapreport] of ./pyproject.toml, for every command that has such an option."""
-    path = Path("pyproject.toml")
-    if not path.is_file():
-        return {}
-    try:
-        given: Any = tomllib.loads(path.read_text("utf-8"))
-        for key in ("tool", "pcapreport"):
-            given = given.get(key, {})
-            if not isinstance(given, dict):
-                raise ValueError(f"{key} is no table")
-    except (OSError, ValueError) as error:
-        raise errors.UsageError(f"pyproject.toml: {error}; correct it") from error
-    wanted = {key.replace("_", "-"): _listed(value) for key, value in given.items()}
+def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
+    """Of each command what users call its options, and what click does."""
     commands = command.commands.items() if isinstance(command, click.Group) else ()
-    known = {name: {_long(p): p.name for p in sub.params if isinstance(p, click.Option)} for name, sub in commands}
-    valid = {option for options in known.values() for option in options}
-    unknown = sorted(set(wanted) - valid)
-    if unknown:
-        raise errors.UsageError(
-            f"pyproject.toml: [tool.pcapreport] has no {', '.join(unknown)}; valid: {', '.join(sorted(valid))}"
-        )
     return {
-        name: {parameter: wanted[option] for option, parameter in options.items() if parameter and option in wanted}
-        for name, options in known.items()
+        name: {max(p.opts, key=len).lstrip("-"): p.name or "" for p in sub.params if isinstance(p, click.Option)}
+        for name, sub in commands
     }
-
-
-def _long(option: click.Option) -> str:
-    """The name users know: "fail-on" of --fail-on."""
-    return max(option.opts, key=len).lstrip("-")
-
-
-def _listed(value: Any) -> Any:
-    """A TOML list as the command line spells it."""
-    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -> frozenset[str]:
@@ -191,6 +163,7 @@ def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: 
         details=options["max_connections"],
         effective=_effective(formats, options),
         memory=options["memory"],
+        checksums=options["checksums"],
         timeout=options["timeout"],
         templates=Path(options["templates"]) if options["templates"] else None,
         debug=options["debug"],
@@ -209,6 +182,7 @@ def _effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, An
         "format": ",".join(sorted(formats)),
         "time_wait": options["time_wait"],
         "max_connections": options["max_connections"],
+        "checksums": options["checksums"],
     }
 
 
@@ -274,7 +248,9 @@ class _Progress:
     "--connection", type=click.IntRange(1), metavar="N", help="Draw this connection; default: the most notable one."
 )
 @_analysis_options
-def show(capture: str, connection: int | None, time_wait: str, max_connections: int, debug: bool) -> None:
+def show(
+    capture: str, connection: int | None, time_wait: str, max_connections: int, checksums: bool, debug: bool
+) -> None:
     """Print the summary of CAPTURE (or -), then the ladder of one connection."""
     from pcapreport import pipeline
     from pcapreport.batch.work import opened
@@ -284,7 +260,9 @@ def show(capture: str, connection: int | None, time_wait: str, max_connections: 
     only = None if connection is None else connection - 1
     options = DocumentOptions(details=max_connections, only=only, effective={"time_wait": time_wait})
     name = "stdin" if capture == "-" else os.path.basename(capture)
-    document = pipeline.analyze(opened(capture), name=name, settings=_settings(time_wait), options=options)
+    document = pipeline.analyze(
+        opened(capture), name=name, settings=_settings(time_wait), options=options, checksums=checksums
+    )
     connections = document.connections
     if connection is not None and connection > len(connections):
         raise errors.UsageError(f"{name}: there is no connection {connection}; connections in it: {len(connections)}")

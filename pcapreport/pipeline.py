@@ -28,20 +28,24 @@ def analyze(
     name: str | None = None,
     settings: Settings | None = None,
     options: DocumentOptions | None = None,
+    checksums: bool = False,
 ) -> Document:
     """The result document of a capture file, or of an open binary stream.
 
-    `name` is what the document calls the file. Raises UnreadableCapture where the bytes are no capture at all; damage
-    after a sound start is told in the document. All of it is done in memory.
+    `name` is what the document calls the file; `checksums`: verify TCP checksums. Raises UnreadableCapture where the
+    bytes are no capture at all; damage after a sound start is told in the document. All of it is done in memory.
     """
     with without_cycle_collection():
-        capture = read_within(None, source, name)
+        capture = read_within(None, source, name, checksums)
         return report_on(capture, settings or Settings(), options or DocumentOptions()).document
 
 
-def read_within(memory: int | None, source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Capture:
+def read_within(
+    memory: int | None, source: str | os.PathLike[str] | BinaryIO, name: str | None = None, checksums: bool = False
+) -> Capture:
     """A capture for `report_on`, which takes about so many bytes for it (None: any number)."""
-    return read_capture(source, name=name, budget=None if memory is None else Budget(memory, endpoint_hash))
+    budget = None if memory is None else Budget(memory, endpoint_hash)
+    return read_capture(source, name=name, checksums=checksums, budget=budget)
 
 
 def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:

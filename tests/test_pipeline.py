@@ -258,7 +258,12 @@ def test_a_page_made_again_from_the_saved_document_has_the_same_bytes(written: d
 
 def test_the_command_and_the_function_give_the_same_document(written: dict[str, bytes], sample: str) -> None:
     saved = json.loads(written[f"{sample}.json"])
-    assert saved.pop("options") == {"format": "html,json,md", "max_connections": 30, "time_wait": "auto"}
+    assert saved.pop("options") == {
+        "checksums": False,
+        "format": "html,json,md",
+        "max_connections": 30,
+        "time_wait": "auto",
+    }
     ours = plain(sample)
     assert ours.pop("options") == {}
     assert saved == ours

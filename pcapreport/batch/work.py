@@ -36,6 +36,7 @@ class Order:
     effective: dict[str, Any] = field(default_factory=dict)
     memory: int | None = None
     """Bytes that the analysis of one capture may take; None: any number."""
+    checksums: bool = False
     timeout: float | None = None
     templates: Path | None = None
     debug: bool = False
@@ -113,7 +114,7 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def _analyze(job: Job, order: Order) -> Report:
-    capture = pipeline.read_within(order.memory, opened(job.source), job.name)
+    capture = pipeline.read_within(order.memory, opened(job.source), job.name, order.checksums)
     options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS)
     return pipeline.report_on(capture, order.settings, options)
 

@@ -14,19 +14,22 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.gather import Gather, Ints, groups
+from pcapreport.capture.gather import Gather, Ints
 from pcapreport.capture.lanes import Lanes
 from pcapreport.capture.layers import Network, Part
-from pcapreport.capture.model import Capture
-from pcapreport.capture.packet_table import Array
+from pcapreport.capture.packet_table import Array, PacketTable
 
 COLUMN = "checksum_state"
-"""Under this name the states travel with the columns while a capture is read with checksums."""
+"""Under this name a capture read with checksums has a column more: a Checksum for each row, senders not compared."""
 
 WINDOW = 1 << 22
 """Bytes whose segments are summed at once; memory is a small multiple of it."""
 
+OFFLOAD_FROM = 3
+"""A sender of fewer segments that are all wrong may offload or be unlucky; it is not excused."""
+
 _TCP = 6
+_SENDER = np.dtype([("interface", "u2"), ("src_hi", "u8"), ("src_lo", "u8"), ("encapsulation", "u2")])
 
 
 class Checksum(IntEnum):
@@ -43,28 +46,49 @@ class Checksum(IntEnum):
 Verdicts = npt.NDArray[np.uint8]
 
 
-def verify_checksums(capture: Capture, offload_from: int = 3) -> Verdicts:
-    """A Checksum for each row of the packet table.
+class Senders:
+    """Who sent segments whose checksums were looked at: an address on one interface, under one encapsulation."""
 
-    The capture must have been read with `checksums=True` (else all are UNKNOWN). A sender, as an address on one
-    interface, of whose at least `offload_from` checksums none is right, offloads; so does a partial checksum.
+    def __init__(self) -> None:
+        self._known = np.empty(0, _SENDER)
+        self._counts = np.empty((0, 2), np.int64)
+        """(n, 2): segments looked at, and those whose checksums fit."""
+
+    def add(self, table: PacketTable) -> None:
+        """Take note of the rows of a table read with checksums."""
+        states = table[COLUMN]
+        seen = np.stack([states != Checksum.UNKNOWN, states == Checksum.GOOD], axis=1).astype(np.int64)
+        both = np.concatenate([self._known, _senders_of(table)])
+        self._known, owner = np.unique(both, return_inverse=True)
+        counts = np.zeros((len(self._known), 2), np.int64)
+        np.add.at(counts, owner.reshape(-1), np.concatenate([self._counts, seen]))
+        self._counts = counts
+
+    def offloading(self, least: int = OFFLOAD_FROM) -> npt.NDArray[np.void]:
+        """Those of whose checksums, at least `least`, none is right: their network cards fill them in."""
+        seen, good = self._counts.T
+        chosen: npt.NDArray[np.void] = self._known[(seen >= least) & (good == 0)]
+        return chosen
+
+
+def verify_checksums(table: PacketTable, offloading: npt.NDArray[np.void]) -> Verdicts:
+    """A Checksum for each row of a table of the capture whose `offloading` senders are given.
+
+    All are UNKNOWN unless the capture was read with `checksums=True`. What does not fit is called OFFLOAD where its
+    sender offloads, and where it is the partial sum that Linux leaves to the network card; else BAD.
     """
-    table = capture.table
-    if capture.checksums is None:
+    if COLUMN not in table.columns:
         return np.zeros(len(table), np.uint8)
-    verdicts = capture.checksums.copy()
-    names = ("interface", "src_hi", "src_lo", "encapsulation")
-    if not (verdicts == Checksum.BAD).any():
-        return verdicts
-    keys = np.zeros(len(table), np.int64)
-    for name in names:
-        _, part = np.unique(table[name], return_inverse=True)
-        _, keys = np.unique(keys * (int(part.max()) + 1) + part.reshape(-1), return_inverse=True)
-    for _, rows in groups(keys.reshape(-1).astype(np.int64)):
-        seen = verdicts[rows]
-        if np.count_nonzero(seen) >= offload_from and not (seen == Checksum.GOOD).any():
-            verdicts[rows[seen == Checksum.BAD]] = Checksum.OFFLOAD
+    verdicts = table[COLUMN].copy()
+    verdicts[(verdicts == Checksum.BAD) & np.isin(_senders_of(table), offloading)] = Checksum.OFFLOAD
     return verdicts
+
+
+def _senders_of(table: PacketTable) -> npt.NDArray[np.void]:
+    senders = np.empty(len(table), _SENDER)
+    for name in _SENDER.names or ():
+        senders[name] = table[name]
+    return senders
 
 
 def check_one(network: Network, part: Part) -> Checksum:

@@ -89,8 +89,8 @@ class Capture:
     """pcapng blocks that hold no packet and were skipped, by kind: "name resolution", "custom"."""
     icmp_errors: tuple[IcmpError, ...] = ()
     """What routers and hosts said of segments, in file order; no rows of the table."""
-    checksums: npt.NDArray[np.uint8] | None = None
-    """A Checksum for each row of the table, before senders are compared: use verify_checksums. None: not asked for."""
+    offloading: npt.NDArray[np.void] | None = None
+    """The senders whose network cards fill in the checksums, for verify_checksums; None: checksums not looked at."""
 
     @property
     def tcp_packets(self) -> int:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pcapreport.capture import pcap, pcapng, snoop
-from pcapreport.capture.checksums import COLUMN as CHECKSUM_STATES
+from pcapreport.capture.checksums import Senders
 from pcapreport.capture.clock import steps_back
 from pcapreport.capture.container import BLOCK_RECORDS, NO_INTERFACE, Findings, RecordBlock
 from pcapreport.capture.decode import Decoder
@@ -54,7 +54,6 @@ def read_capture(
 
 
 def _capture(opened: Source, container: str, found: Findings, table: _Table) -> Capture:
-    segments, states = table.finish()
     return Capture(
         file=opened.name,
         sha256=opened.digest.sha256(),
@@ -73,12 +72,12 @@ def _capture(opened: Source, container: str, found: Findings, table: _Table) -> 
         os=found.os,
         hardware=found.hardware,
         other_packets=dict(table.others.most_common()),
-        table=segments,
+        table=table.finish(),
         spilled=table.spilled,
         steps_back=np.concatenate([np.empty((0, 3), np.int64), *table.steps_back]),
         other_blocks=dict(found.other_blocks),
         icmp_errors=tuple(table.dissector.icmp_errors),
-        checksums=states,
+        offloading=table.senders.offloading() if table.senders else None,
     )
 
 
@@ -112,6 +111,7 @@ class _Table:
     dissector: Dissector = field(init=False)
     parts: list[PacketTable] = field(default_factory=list)
     meter: Meter | None = None
+    senders: Senders | None = None
     spilled: Parts | None = None
     """Where the rows went when there were too many."""
     steps_back: list[np.ndarray] = field(default_factory=list)
@@ -124,6 +124,7 @@ class _Table:
 
     def __post_init__(self) -> None:
         self.meter = Meter(self.budget) if self.budget else None
+        self.senders = Senders() if self.checked else None
         self.gather = Gather(self.buffer)
         self.decoder = Decoder(self.gather, self.paths, self.others, self.checked)
         self.dissector = Dissector(self.buffer, self.paths, self.others, self.checked)
@@ -159,6 +160,8 @@ class _Table:
             return
         self.steps_back.append(steps_back(table["frame"], table["time_ns"], self.latest_segment_ns))
         self.latest_segment_ns = int(table["time_ns"][-1])
+        if self.senders:
+            self.senders.add(table)
         if self.spilled:
             self.spilled.add(table)
             return
@@ -190,14 +193,13 @@ class _Table:
             else:
                 yield link_type, rows
 
-    def finish(self) -> tuple[PacketTable, np.ndarray | None]:
-        """The whole table, and the states of its checksums if they were asked for."""
-        table = PacketTable.concatenate(self.parts)
-        columns = dict(table.columns)
+    def finish(self) -> PacketTable:
+        """The whole table, without rows if they went to files."""
+        paths = self.paths.paths()
         if self.spilled:
-            self.spilled.encapsulations = self.paths.paths()
-        states = columns.pop(CHECKSUM_STATES, np.empty(0, np.uint8)) if self.checked else None
-        return PacketTable(columns, table.sack_blocks, self.paths.paths()), states
+            self.spilled.encapsulations = paths
+        table = PacketTable.concatenate(self.parts)
+        return PacketTable(table.columns, table.sack_blocks, paths)
 
 
 def _in_file_order(tables: list[PacketTable]) -> PacketTable:

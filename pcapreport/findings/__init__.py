@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pcapreport.capture.model import Capture
-from pcapreport.findings import capture_quality, handshake, loss, teardown, time_wait, window
+from pcapreport.findings import capture_quality, checksums, handshake, loss, teardown, time_wait, window
 from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.model import Detector, Evidence, Finding
 from pcapreport.findings.passes import Passes
@@ -22,6 +22,7 @@ from pcapreport.tcp.history import ConnectionHistory
 DETECTORS: tuple[Detector, ...] = (
     capture_quality.midstream,
     capture_quality.one_sided,
+    checksums.bad_checksums,
     handshake.openings,
     handshake.reused_ports,
     loss.retransmissions,

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from pcapreport.capture.checksums import Checksum
 from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import RowNote
+from pcapreport.findings.checksums import checksum_states
 from pcapreport.findings.columns import column
 from pcapreport.findings.grouping import Bools, Ints, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
@@ -58,6 +60,7 @@ class CaptureQuality:
         self._cut = _Frames()
         self._kept = 0
         """Most bytes of a cut packet that the capture holds."""
+        self._offloaded = _Frames()
 
     def add(self, evidence: Evidence) -> None:
         """Take note of the rows of whole connections."""
@@ -69,11 +72,15 @@ class CaptureQuality:
         cut = np.flatnonzero((column(table, "notes") & RowNote.SNAPLEN_CUT) != 0)
         self._cut.add(evidence, cut)
         self._kept = max(self._kept, int(column(table, "cap_len")[cut].max(initial=0)))
+        states = checksum_states(evidence)
+        if states is not None:
+            self._offloaded.add(evidence, np.flatnonzero(states == Checksum.OFFLOAD))
 
     def findings(self, capture: Capture) -> list[Finding]:
         """What is to be said of the capture, once all of it was added."""
-        found = [_damage(capture), _drops(capture), self._of_copies(), self._of_cut(), _clock(capture)]
-        return [finding for finding in found if finding is not None]
+        of_file = (_damage(capture), _drops(capture), _clock(capture))
+        found = (*of_file, self._of_copies(), self._of_cut(), self._of_offload())
+        return sorted((one for one in found if one is not None), key=lambda one: (one.time_ns or 0, one.rule))
 
     def _of_copies(self) -> Finding | None:
         """Segments that stand in the capture more than once."""
@@ -107,6 +114,18 @@ class CaptureQuality:
             f"{count(self._kept, 'byte')} ({first_of(frames)}): content is missing, lengths are from the headers."
         )
         return _about("snaplen_cut", frames, self._cut.time_ns, summary)
+
+    def _of_offload(self) -> Finding | None:
+        """Checksums that a network card was to fill in."""
+        frames = self._offloaded.sorted()
+        if not frames:
+            return None
+        summary = (
+            f"The checksums of {count(len(frames), 'TCP segment')} of {self._segments:,} were not filled in yet when "
+            f"they were captured ({first_of(frames)}): it was done on their sender, whose network card fills them in. "
+            "They say nothing about damage."
+        )
+        return _about("checksum_offload", frames, self._offloaded.time_ns, summary)
 
 
 def _about(rule: str, frames: Sequence[int], time_ns: int | None, summary: str) -> Finding:

@@ -1,6 +1,6 @@
 """The manual: what each finding means, why it matters, where it comes from and what to do about it.
 
-Built from two tables, one about the network and one about the endpoints and the capture; `RULES` is both.
+Built from three tables: about the network, the endpoints and the capture.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pcapreport.findings.rule_doc import RuleDoc
+from pcapreport.findings.rules_capture import CAPTURE_RULES
 from pcapreport.findings.rules_endpoints import ENDPOINT_RULES
 from pcapreport.findings.rules_network import NETWORK_RULES
 
-RULES: Mapping[str, RuleDoc] = MappingProxyType({doc.id: doc for doc in (*NETWORK_RULES, *ENDPOINT_RULES)})
+RULES: Mapping[str, RuleDoc] = MappingProxyType(
+    {doc.id: doc for doc in (*NETWORK_RULES, *ENDPOINT_RULES, *CAPTURE_RULES)}
+)

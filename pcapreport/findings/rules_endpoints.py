@@ -1,4 +1,4 @@
-"""Manual pages: opening, closing, TIME-WAIT, and the capture itself."""
+"""Manual pages: opening, closing, TIME-WAIT."""
 
 from __future__ import annotations
 
@@ -178,77 +178,5 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         "Find out why the opener forgot its connection; keep-alives on the other side would have noticed earlier.",
         "If the older connection lies before the capture, TIME-WAIT cannot be told from an open connection.",
         ("RFC 9293 section 3.5.1", "RFC 5961 section 4"),
-    ),
-    RuleDoc(
-        "capture_damaged",
-        "Capture file damaged",
-        WARNING,
-        "The file ends within a packet or holds bytes that are no packet.",
-        "What came after the damage is unknown, so connections can look unfinished.",
-        "A copy that was cut short, a full disk, a capture program that was killed.",
-        "Copy the file again or capture again; what could be read is reported.",
-        "None known.",
-    ),
-    RuleDoc(
-        "capture_drops",
-        "Packets lost while capturing",
-        WARNING,
-        "The capturing host itself says that it lost packets.",
-        "Gaps in connections may be its own and no fault of the network.",
-        "Too much traffic for the host's buffer or disk.",
-        "Capture with a filter, a shorter snapshot length or a larger buffer.",
-        "Not every format holds the number, and not every program writes it.",
-    ),
-    RuleDoc(
-        "capture_duplicates",
-        "Packets captured more than once",
-        NOTE,
-        "Segments that are equal in every field stand in the capture twice or more, close together.",
-        "Counted as sent again they would look like loss; here they are set aside.",
-        "A mirror port that copies both ways in and out, several interfaces captured at once, or a network that "
-        "duplicates.",
-        "Capture on one interface or one direction of the mirror only.",
-        "A few copies may come from the network; many come from the capture.",
-    ),
-    RuleDoc(
-        "snaplen_cut",
-        "Packets cut short",
-        NOTE,
-        "The capture keeps only the beginning of each packet.",
-        "Headers suffice for everything in this report; the content cannot be inspected.",
-        "A snapshot length was chosen, to save space or to protect content.",
-        "Nothing, unless the content is needed.",
-        "None known.",
-    ),
-    RuleDoc(
-        "time_backwards",
-        "Clock steps back",
-        NOTE,
-        "A packet carries an earlier time than the one before it in the file.",
-        "Delays measured across such a place are wrong.",
-        "A clock that was set during the capture, or packets from several queues or interfaces merged in the wrong "
-        "order.",
-        "Sort the capture by time if interfaces were merged; otherwise do not trust delays across the step.",
-        "Steps below a millisecond are not reported.",
-    ),
-    RuleDoc(
-        "starts_midstream",
-        "Began before the capture",
-        NOTE,
-        "The first captured segment of the connection is not its opening.",
-        "Which side opened it, its window scale and its first states are unknown.",
-        "The capture was started later than the connection.",
-        "Start the capture before the connection, if the opening matters.",
-        "A connection whose opening was merely dropped looks alike.",
-    ),
-    RuleDoc(
-        "one_sided",
-        "Only one direction captured",
-        NOTE,
-        "The capture holds only one side's segments, though their acknowledgments prove that the other side sent.",
-        "The other side's states and losses can only be guessed.",
-        "A mirror of one direction, different paths there and back, or a filter on one address.",
-        "Capture both directions, best at one of the hosts.",
-        "None known.",
     ),
 )

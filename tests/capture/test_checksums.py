@@ -6,6 +6,7 @@ import struct
 from io import BytesIO
 from ipaddress import ip_address
 
+import numpy as np
 import pytest
 
 from pcapreport.capture import Capture, Checksum, read_capture, verify_checksums
@@ -36,8 +37,13 @@ def checked(frames: list[bytes], link_type: int = 1, wire_len: int | None = None
     return read_capture(BytesIO(make.pcap_header(link_type=link_type) + records), name="x", checksums=True)
 
 
+def states_of(capture: Capture) -> list[int]:
+    assert capture.offloading is not None
+    return verify_checksums(capture.table, capture.offloading).tolist()
+
+
 def verdicts(frames: list[bytes], wire_len: int | None = None) -> list[Checksum]:
-    return [Checksum(state) for state in verify_checksums(checked(frames, wire_len=wire_len))]
+    return [Checksum(state) for state in states_of(checked(frames, wire_len=wire_len))]
 
 
 def over4(segment: bytes, src: str = SRC) -> bytes:
@@ -97,8 +103,8 @@ def test_a_reassembled_segment_is_checked_whole() -> None:
 
 def test_without_being_asked_nothing_is_verified() -> None:
     capture = make.read(make.pcap([over4(filled(make.tcp()))]))
-    assert capture.checksums is None
-    assert verify_checksums(capture).tolist() == [Checksum.UNKNOWN]
+    assert capture.offloading is None
+    assert verify_checksums(capture.table, np.empty(0)).tolist() == [Checksum.UNKNOWN]
 
 
 def test_many_segments_over_several_windows_are_summed_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@
     => nothing
 
 More words of a frame: id N (IP ID; else counted per sender; 0 for none), ttl N, sack A:B ..., len-cut (snaplen), port N
-(the client's port). All findings of the capture must be listed, and no others.
+(the client's port), bad-sum or no-sum (its checksum is wrong, or left to the network card). All findings of the capture
+must be listed, and no others.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from pcapreport.capture.checksums import COLUMN as CHECKSUMS
+from pcapreport.capture.checksums import Checksum, Senders
 from pcapreport.capture.clock import steps_back
 from pcapreport.capture.model import Capture, Interface, Problem
 from pcapreport.capture.packet_table import COLUMNS, Flag, Option, PacketTable, RowNote
@@ -56,6 +59,7 @@ class Frame:
     stamp: tuple[int, int] | None = None
     sack: tuple[tuple[int, int], ...] = ()
     cut: bool = False
+    checksum: Checksum = Checksum.GOOD
 
 
 @dataclass
@@ -94,6 +98,7 @@ class Scenario:
             hardware="",
             other_packets={},
             table=rows,
+            offloading=Senders().offloading(),
             steps_back=steps_back(rows["frame"], rows["time_ns"]),
         )
 
@@ -134,6 +139,7 @@ class Scenario:
 def table(frames: list[Frame]) -> PacketTable:
     """The packet table of IPv4 frames."""
     columns: dict[str, Any] = {name: np.zeros(len(frames), column.dtype) for name, column in COLUMNS.items()}
+    columns[CHECKSUMS] = np.zeros(len(frames), np.uint8)
     sacks: list[np.ndarray[Any, Any]] = []
     for at, frame in enumerate(frames):
         other = "S" if frame.sender == "C" else "C"
@@ -159,6 +165,7 @@ def table(frames: list[Frame]) -> PacketTable:
             "window_scale": -1,
             "sack": -1,
             "notes": RowNote.SNAPLEN_CUT if frame.cut else 0,
+            CHECKSUMS: frame.checksum,
         }
         if frame.stamp:
             values |= {"options": Option.TIMESTAMP, "ts_val": frame.stamp[0], "ts_ecr": frame.stamp[1]}
@@ -248,6 +255,7 @@ class _Reader:
                 for block in more.get("sack", [])
             ),
             cut="len-cut" in more,
+            checksum=Checksum.BAD if "bad-sum" in more else Checksum.OFFLOAD if "no-sum" in more else Checksum.GOOD,
         )
 
 
