@@ -17,14 +17,19 @@ from pathlib import Path
 
 import pytest
 
-from pcapreport.capture import Capture, Flag, Option, RowNote, pcap, pcapng, read_capture, snoop
-from pcapreport.capture.container import Findings
-from pcapreport.capture.recognition import is_capture, recognise
-from pcapreport.capture.source import open_source
+from pcapreport.capture import Capture, Flag, Option, RowNote, read_capture
 from pcapreport.errors import UnreadableCapture
-from pcapreport.settings import Limits
 
-from .wireshark import KINDS, OPTIONS, Wireshark, kinds_as_bits, needs_wireshark, options_of, running, time_ns
+from .wireshark import (
+    KINDS,
+    OPTIONS,
+    Wireshark,
+    kinds_as_bits,
+    needs_wireshark,
+    options_of,
+    time_ns,
+    times_of_all_records,
+)
 
 CAPTURES = Path(__file__).parents[2] / ".." / "shared" / "captures"
 EXPLAINED = Path(__file__).with_name("explained_differences.tsv")
@@ -86,16 +91,6 @@ def explained(path: str, *, in_wireshark: bool = False) -> Counter[str]:
     return Counter({field: n for field, n in listed.items() if field.startswith("wireshark") is in_wireshark})
 
 
-def times_of_all_records(path: Path) -> dict[int, int]:
-    """Frame -> time in ns, of the records of any protocol."""
-    source = open_source(str(path), None, Limits(), is_capture)
-    walks = {"pcap": pcap.walk, "pcapng": pcapng.walk, "snoop": snoop.walk}
-    blocks = walks[recognise(source)](source.buffer, Findings(), Limits())
-    return {
-        frame: at for block in blocks for frame, at in zip(block.frame.tolist(), block.time_ns.tolist(), strict=True)
-    }
-
-
 def differences_in_wireshark(path: Path, wireshark: Wireshark) -> Counter[str]:
     """Field -> in how many frames it differs: time of any record, options of any segment."""
     capture, times = read_capture(path), times_of_all_records(path)
@@ -132,12 +127,6 @@ def test_every_tcp_frame_agrees_with_tshark_but_for_what_is_explained(path: str)
     if path.endswith(".zst") and found == {"unreadable": 1}:
         pytest.skip("no package for zstd is installed")
     assert found == explained(path)
-
-
-@pytest.fixture(scope="module")
-def wireshark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wireshark]:
-    with running(tmp_path_factory.mktemp("wireshark")) as process:
-        yield process
 
 
 @needs_wireshark

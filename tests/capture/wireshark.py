@@ -11,12 +11,17 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pcapreport.capture import Option, PacketTable
+from pcapreport.capture import Option, PacketTable, pcap, pcapng, snoop
+from pcapreport.capture.container import Findings
+from pcapreport.capture.recognition import is_capture, recognise
+from pcapreport.capture.source import open_source
+from pcapreport.settings import Limits
 
 needs_wireshark = pytest.mark.skipif(shutil.which("sharkd") is None, reason="Wireshark's sharkd is not installed")
 
@@ -43,6 +48,16 @@ _MPTCP = (
     "Multipath Capable", "Join Connection", "Data Sequence Signal", "Add Address", "Remove Address",
     "Change Subflow Priority", "TCP Fallback", "Fast Close", "TCP Reset",
 )  # fmt: skip
+
+
+_NUMBERS = {
+    "sport": "tcp.srcport", "dport": "tcp.dstport", "seq": "tcp.seq_raw", "ack": "tcp.ack_raw", "flags": "tcp.flags",
+    "window": "tcp.window_size_value", "payload_len": "tcp.len",
+}  # fmt: skip
+SEGMENT_FIELDS = [
+    "frame.time_epoch", "frame.protocols", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", KINDS, *_NUMBERS.values(),
+    *OPTIONS.values(),
+]  # fmt: skip
 
 
 class Wireshark:
@@ -80,12 +95,14 @@ class Wireshark:
 
 
 def time_ns(written: list[str]) -> int | None:
-    """Nanoseconds since the epoch of `frame.time_epoch`; None for a frame that has no time."""
+    """Nanoseconds since the epoch of `frame.time_epoch`; None for a frame that has no time.
+
+    The fraction counts forward also before 1970: "-2.500000000" is a second and a half before.
+    """
     if not written:
         return None
     seconds, fraction = written[0].split(".")
-    value = int(seconds.lstrip("-")) * 10**9 + int(fraction)
-    return -value if seconds.startswith("-") else value
+    return int(seconds) * 10**9 + int(fraction)
 
 
 def kinds_as_bits(kinds: Iterable[str]) -> int:
@@ -120,10 +137,52 @@ def options_of(table: PacketTable) -> dict[int, tuple[dict[str, list[str]], int]
     return frames
 
 
+def times_of_all_records(path: Path) -> dict[int, int]:
+    """Frame -> time in ns, of the records of any protocol."""
+    source = open_source(str(path), None, Limits(), is_capture)
+    walks = {"pcap": pcap.walk, "pcapng": pcapng.walk, "snoop": snoop.walk}
+    blocks = walks[recognise(source)](source.buffer, Findings(), Limits())
+    return {
+        frame: at for block in blocks for frame, at in zip(block.frame.tolist(), block.time_ns.tolist(), strict=True)
+    }
+
+
+def our_segments(table: PacketTable) -> dict[int, dict[str, list[str]]]:
+    """Frame -> field -> a value for each segment in it."""
+    found: dict[int, dict[str, list[str]]] = {}
+    columns = {name: column.tolist() for name, column in table.columns.items()}
+    options = options_of(table)
+    for row, frame in enumerate(columns["frame"]):
+        segment = found.setdefault(frame, {name: [] for name in ("src", "dst", *_NUMBERS)} | options[frame][0])
+        for end in ("src", "dst"):
+            packed = (columns[end + "_hi"][row] << 64 | columns[end + "_lo"][row]).to_bytes(16, "big")
+            segment[end].append(str(ip_address(packed[12:] if columns["ip_version"][row] == 4 else packed)))
+        for name in _NUMBERS:
+            value = columns[name][row]
+            segment[name].append(f"0x{value:03x}" if name == "flags" else str(value))
+        segment["options"] = [str(options[frame][1])]
+    return found
+
+
+def their_segments(fields: dict[str, list[str]]) -> dict[str, list[str]] | None:
+    """The same of Wireshark's fields; of the addresses those of the innermost IP header."""
+    if not fields["tcp.seq_raw"]:
+        return None
+    count = len(fields["tcp.seq_raw"])
+    layers = [layer for protocols in fields["frame.protocols"] for layer in protocols.split(":")]
+    family = [layer for layer in layers if layer in ("ip", "ipv6")][-1]
+    segment = {end: fields[f"{family}.{end}"][-count:] for end in ("src", "dst")}
+    segment |= {name: fields[field] for name, field in {**_NUMBERS, **OPTIONS}.items()}
+    return segment | {"options": [str(kinds_as_bits(fields[KINDS]))]}
+
+
 @contextmanager
 def running(settings: Path) -> Iterator[Wireshark]:
-    """A sharkd with its settings in this empty directory: absolute numbers, no dissector that takes minutes."""
-    (settings / "preferences").write_text("tcp.relative_sequence_numbers: FALSE\n")
+    """A sharkd with its settings in this empty directory.
+
+    Sequence numbers as sent, each segment by itself, and without a dissector that takes minutes.
+    """
+    (settings / "preferences").write_text("tcp.relative_sequence_numbers: FALSE\ntcp.desegment_tcp_streams: FALSE\n")
     (settings / "disabled_protos").write_text("vnc\n")
     environment = {**os.environ, "WIRESHARK_CONFIG_DIR": str(settings)}
     with subprocess.Popen(
