@@ -15,7 +15,7 @@ from pcapreport.capture.lanes import NO_LENGTH, VERSION_6, Descent, Handler, Han
 from pcapreport.capture.layers import Space
 from pcapreport.capture.links import ETHERNET, WLAN
 from pcapreport.capture.protocols import ip_label
-from pcapreport.capture.tunnels import ARUBA, ERSPAN_2, ERSPAN_3, GTP_USER_DATA, PORTS, WCCP
+from pcapreport.capture.tunnels import ARUBA, ERSPAN_2, ERSPAN_3, ESP_IN_UDP, GTP_USER_DATA, PORTS, WCCP
 
 TCP, UDP = 6, 17
 
@@ -149,6 +149,11 @@ def _gtp(descent: Descent, lanes: Lanes) -> None:
     by_version(descent, lanes.named(descent.paths.add(lanes.path, "gtp")))
 
 
+def _ipsec(descent: Descent, lanes: Lanes) -> None:
+    lanes = lanes.pick(lanes.holds(4))
+    descent.count(ESP_IN_UDP, lanes.pick(descent.gather.numbers(">u4", lanes.at) != 0))
+
+
 HANDLERS: Handlers = {
     (Space.ETHERTYPE, IPV4_TYPE): _ipv4,
     (Space.ETHERTYPE, IPV6_TYPE): _ipv6,
@@ -158,8 +163,9 @@ HANDLERS: Handlers = {
     (Space.PROTOCOL, 41): _in_ip(IPV6_TYPE),
     (Space.PROTOCOL, 47): _gre,
     (Space.PROTOCOL, 58): _icmp(58, ERRORS_6, 6),
-    **{(Space.PROTOCOL, number): _counted(number) for number in (2, 89, 112, 132)},
+    **{(Space.PROTOCOL, number): _counted(number) for number in (2, 50, 89, 112, 132)},
     **{(Space.PORT, port): _vxlan for port in (4789, 8472)},
+    (Space.PORT, 4500): _ipsec,
     (Space.PORT, 6081): _geneve,
     (Space.PORT, 2152): _gtp,
 }

@@ -312,6 +312,18 @@ def _juniper_ethernet(trail: Trail, part: Part) -> Next | str:
     return "Juniper without link header" if flags & _JUNIPER_NO_LINK else Next(Space.LINK, ETHERNET, inner)
 
 
+def _switch_tag(at: int, size: int) -> Handler:
+    """Ethernet with the tag of a switch chip's port in front, or between the addresses and the EtherType."""
+
+    def handler(trail: Trail, part: Part) -> Next:
+        if len(part.data) < at + size:
+            raise Cut
+        trail.path.append("switch tag")
+        return Next(Space.LINK, ETHERNET, Part(part.data[:at] + part.data[at + size :], max(0, part.length - size)))
+
+    return handler
+
+
 LINKS: Mapping[int, Handler] = {
     0: _null,
     1: _ethernet,
@@ -340,6 +352,10 @@ LINKS: Mapping[int, Handler] = {
     242: _infiniband,
     258: _pktap,
     276: _sll2,
+    281: _switch_tag(12, 4),
+    282: _switch_tag(0, 4),
+    284: _switch_tag(12, 4),
+    285: _switch_tag(12, 8),
 }
 """Link type -> how to take it apart."""
 

@@ -126,7 +126,7 @@ IP_PROTOCOLS: Mapping[int, str] = {
     44: "IPv6 fragment",
     46: "RSVP",
     47: "GRE",
-    50: "ESP",
+    50: "ESP (encrypted)",
     51: "AH",
     58: "ICMPv6",
     59: "IPv6 without next header",

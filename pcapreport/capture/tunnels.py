@@ -2,7 +2,7 @@
 
 Sources: RFC 2784, 2890, 2637 (GRE), RFC 3378 (EtherIP), RFC 7348 (VXLAN), RFC 8926 (Geneve), 3GPP TS 29.281 (GTP-U),
 RFC 2661 (L2TP), RFC 4380 (Teredo), RFC 5415 and 5416 (CAPWAP), RFC 7510 (MPLS in UDP), draft-massar-v6ops-ayiya,
-draft-foschiano-erspan, RFC 3173 and RFC 2394 (IPComp).
+draft-foschiano-erspan, RFC 3173 and RFC 2394 (IPComp), RFC 3948 (ESP in UDP), sflow.org (sFlow version 5).
 """
 
 from __future__ import annotations
@@ -128,6 +128,22 @@ def _ayiya(trail: Trail, part: Part) -> Next | str:
     return Next(Space.PROTOCOL, kind, inner) if kind in (4, 41) else "AYIYA"
 
 
+ESP_IN_UDP = "ESP in UDP (encrypted)"
+
+
+def _ipsec(trail: Trail, part: Part) -> Next | str:
+    """ESP behind an address translator; key exchange has four zeros first, a keep-alive is shorter (RFC 3948)."""
+    return ESP_IN_UDP if part.length >= 4 and part.number(0, 4) else "UDP"
+
+
+_SFLOW_VERSIONS = (2, 4, 5)
+
+
+def _sflow(trail: Trail, part: Part) -> Next | str:
+    """Samples of other frames' headers: copies, many in a datagram, that are no segments of this capture."""
+    return "sFlow samples" if part.length >= 4 and part.number(0, 4) in _SFLOW_VERSIONS else "UDP"
+
+
 def _mpls(trail: Trail, part: Part) -> Next | str:
     return Next(Space.ETHERTYPE, 0x8847, part)
 
@@ -155,10 +171,12 @@ PORTS: Mapping[int, Handler] = {
     1701: _l2tp,
     2152: _gtp,
     3544: _teredo,
+    4500: _ipsec,
     4789: _vxlan,
     5072: _ayiya,
     5247: _capwap_data,
     6081: _geneve,
+    6343: _sflow,
     6635: _mpls,
     8472: _vxlan,
 }

@@ -1,7 +1,9 @@
-"""Every TCP frame of 257 captures that others made, field by field against tshark 4.0.17.
+"""Every frame of 257 captures that others made, field by field against tshark 4.0.17.
 
 The captures are not part of this repository; without them the tests are skipped. What differs for a known reason is
-listed in explained_differences.tsv (path, field, frames, cause), and only that may differ.
+listed in explained_differences.tsv (path, field, frames, cause), and only that may differ. Addresses, ports, numbers,
+flags and lengths are compared with recorded tables; times of all records and TCP options with Wireshark itself, where
+it is installed.
 """
 
 from __future__ import annotations
@@ -15,8 +17,19 @@ from pathlib import Path
 
 import pytest
 
-from pcapreport.capture import Capture, Flag, RowNote, read_capture
+from pcapreport.capture import Capture, Flag, Option, RowNote, read_capture
 from pcapreport.errors import UnreadableCapture
+
+from .wireshark import (
+    KINDS,
+    OPTIONS,
+    Wireshark,
+    kinds_as_bits,
+    needs_wireshark,
+    options_of,
+    time_ns,
+    times_of_all_records,
+)
 
 CAPTURES = Path(__file__).parents[2] / ".." / "shared" / "captures"
 EXPLAINED = Path(__file__).with_name("explained_differences.tsv")
@@ -72,8 +85,35 @@ def differences(path: str) -> Counter[str]:
     return +found
 
 
-def explained(path: str) -> Counter[str]:
-    return Counter({row["field"]: int(row["frames"]) for row in rows_of(EXPLAINED) if row["path"] == path})
+def explained(path: str, *, in_wireshark: bool = False) -> Counter[str]:
+    """What may differ from the recorded tables, or (fields named "wireshark ...") from Wireshark as it runs here."""
+    listed = {row["field"]: int(row["frames"]) for row in rows_of(EXPLAINED) if row["path"] == path}
+    return Counter({field: n for field, n in listed.items() if field.startswith("wireshark") is in_wireshark})
+
+
+def differences_in_wireshark(path: Path, wireshark: Wireshark) -> Counter[str]:
+    """Field -> in how many frames it differs: time of any record, options of any segment."""
+    capture, times = read_capture(path), times_of_all_records(path)
+    frames = wireshark.frames(path, ["frame.time_epoch", "tcp.seq_raw", KINDS, *OPTIONS.values()])
+    numbered_blocks = sum(capture.other_blocks.get(kind, 0) for kind in ("custom", "systemd journal"))
+    found = Counter(
+        {
+            "wireshark missing": len(frames.keys() - times.keys()) - (numbered_blocks if frames else 0),
+            "wireshark extra": len(times.keys() - frames.keys()),
+        }
+    )
+    options = options_of(capture.table)
+    for frame in frames.keys() & times.keys():
+        theirs = frames[frame]
+        at = time_ns(theirs["frame.time_epoch"])
+        found["wireshark time"] += at is not None and at != times[frame]
+        if frame in options and theirs["tcp.seq_raw"]:
+            said, bits = options[frame]
+            found.update(f"wireshark {name}" for name, field in OPTIONS.items() if said[name] != theirs[field])
+            # Fast Open under its experimental kind is told apart from other experiments only by us.
+            experiment = Option.FAST_OPEN if bits & Option.EXPERIMENTAL else 0
+            found["wireshark options"] += bits & ~experiment != kinds_as_bits(theirs[KINDS]) & ~experiment
+    return +found
 
 
 def captures(kind: str | None = None) -> Iterator[dict[str, str]]:
@@ -87,6 +127,33 @@ def test_every_tcp_frame_agrees_with_tshark_but_for_what_is_explained(path: str)
     if path.endswith(".zst") and found == {"unreadable": 1}:
         pytest.skip("no package for zstd is installed")
     assert found == explained(path)
+
+
+@needs_wireshark
+@pytest.mark.parametrize("path", [row["path"] for row in captures()])
+def test_every_record_has_wiresharks_time_and_every_segment_its_options(path: str, wireshark: Wireshark) -> None:
+    try:
+        found = differences_in_wireshark(CAPTURES / "files" / path, wireshark)
+    except UnreadableCapture as error:
+        pytest.skip(str(error))
+    assert found == explained(path, in_wireshark=True)
+
+
+NO_SEGMENT = {"UDP", "ARP", "ICMP", "ICMPv6", "IGMP", "OSPF", "SCTP", "VRRP", "LLC", "other"}
+"""Labels of frames that claim to hold no segment at all, or do not say what they are."""
+
+
+@pytest.mark.parametrize("path", [row["path"] for row in captures()])
+def test_every_segment_that_is_not_read_is_counted_under_what_hides_it(path: str) -> None:
+    """A frame that tshark calls TCP and that has no row is told by a label such as "malformed TCP"."""
+    try:
+        capture = read_capture(CAPTURES / "files" / path)
+    except UnreadableCapture as error:
+        assert error.advice
+        return
+    unread = read_theirs(path).keys() - set(capture.table["frame"].tolist())
+    told = sum(count for label, count in capture.other_packets.items() if label not in NO_SEGMENT)
+    assert len(unread) <= told
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["path"]) for row in captures("whole")])

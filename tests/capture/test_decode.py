@@ -227,7 +227,9 @@ OTHERS = {
     "UDP": make.ethernet(make.ipv4(make.udp(b"x"), 17)),
     "ICMP": make.ethernet(make.ipv4(b"\x03\x03" + bytes(6) + QUOTED, 1)),
     "ICMPv6": make.ethernet(make.ipv6(b"\x01\x04" + bytes(6) + QUOTED, 58), 0x86DD),
-    "ESP": make.ethernet(make.ipv4(bytes(40), 50)),
+    "ESP (encrypted)": make.ethernet(make.ipv4(bytes(40), 50)),
+    "ESP in UDP (encrypted)": make.ethernet(make.ipv4(make.udp(b"\0\0\x10\0" + bytes(40), 4500, 4500), 17)),
+    "sFlow samples": make.ethernet(make.ipv4(make.udp(b"\0\0\0\x05" + bytes(40), 6343, 6343), 17)),
     "SCTP": make.ethernet(make.ipv4(bytes(40), 132)),
     "IP protocol 200": make.ethernet(make.ipv4(bytes(40), 200)),
     "EtherType 0x1234": make.ethernet(bytes(40), 0x1234),
@@ -243,6 +245,11 @@ def test_frames_that_give_no_row_are_counted_by_what_they_are(label: str) -> Non
     capture = read(make.pcap([OTHERS[label]] * 2))
     assert capture.other_packets == {label: 2}
     assert capture.packets == 2 and not len(capture.table)
+
+
+def test_key_exchange_and_keep_alives_on_the_port_of_encrypted_datagrams_are_only_udp() -> None:
+    frames = [make.ethernet(make.ipv4(make.udp(data, 4500, 4500), 17)) for data in (bytes(40), b"\xff", b"")]
+    assert read(make.pcap(frames)).other_packets == {"UDP": 3}
 
 
 def test_an_undecoded_link_type_is_named() -> None:

@@ -123,6 +123,20 @@ RARE = [
 ]  # fmt: skip
 
 
+SWITCHES = [
+    (ETHERNET[:12] + b"tag!" + ETHERNET[12:], 281),
+    (b"tag!" + ETHERNET, 282),
+    (ETHERNET[:12] + b"tag!" + ETHERNET[12:], 284),
+    (ETHERNET[:12] + b"\xda\xda\0\0tag!" + ETHERNET[12:], 285),
+]
+
+
+@pytest.mark.parametrize(("frame", "link_type"), SWITCHES)
+def test_tags_of_switch_chips_are_stepped_over(frame: bytes, link_type: int) -> None:
+    assert only_path(frame, link_type) == "switch tag/ethernet"
+    assert capture_of([frame[:12]], link_type).other_packets.keys() <= {"cut link header", "cut ethernet header"}
+
+
 @pytest.mark.parametrize(("frame", "link_type", "path"), RARE)
 def test_rarer_ways_to_a_segment(frame: bytes, link_type: int, path: str) -> None:
     assert only_path(frame, link_type) == path
