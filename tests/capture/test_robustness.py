@@ -1,4 +1,4 @@
-"""Whatever the bytes: a Capture or a refusal in one line, soon, and in bounded memory."""
+"""Whatever the bytes: read soon and in bounded memory. That they are read or refused at all: tests/fuzz."""
 
 from __future__ import annotations
 
@@ -9,100 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from pcapreport.capture.links import LINKS
-from pcapreport.errors import UnreadableCapture
 
 from . import builders as make
-from .test_snoop import snoop, snoop_record
 
 _TS = b"\x01\x01\x08\x0a" + bytes(8)
-_FRAMES = [
-    make.SEGMENT,
-    make.ethernet(make.ipv6(make.tcp(b"abc", options=_TS)), 0x86DD, vlans=[5]),
-    make.ethernet(make.ipv6(struct.pack(">BBHI", 6, 0, 1, 9) + make.tcp(b"abcd"), 44), 0x86DD),
-    make.ethernet(make.ipv4(make.tcp(b"x" * 8)[:16], fragment=0x2000)),
-    make.ethernet(make.ipv4(b"\0\0\x08\0" + make.ipv4(make.tcp(b"in gre")), 47)),
-    make.ethernet(make.ipv4(make.udp(b"\x08\0\0\0\0\0\x05\0" + make.SEGMENT, dport=4789), 17)),
-    make.ethernet(b"\0\x01\x01\x40" + make.ipv4(make.tcp()), 0x8847),
-    make.ethernet(make.ipv4(make.ipv6(make.tcp(b"6in4")), 41)),
-]
-_SOUND = [
-    make.pcap(_FRAMES),
-    make.pcap(_FRAMES, ">", make.MODIFIED),
-    make.section(options=make.option(1, b"note"))
-    + make.interface(options=make.option(9, b"\x09"))
-    + b"".join(make.enhanced(frame, options=make.option(1, b"remark")) for frame in _FRAMES)
-    + make.simple(make.SEGMENT)
-    + make.statistics(1)
-    + make.section(">")
-    + make.interface(">", 101)
-    + make.obsolete(make.ipv4(make.tcp()), order=">"),
-]
-_SOUND += [gzip.compress(_SOUND[0]), snoop(snoop_record(frame) for frame in _FRAMES)]
-
-
-@given(
-    st.sampled_from(_SOUND),
-    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
-    st.one_of(st.just(1.0), st.floats(0, 1)),
-)
-@settings(max_examples=1000, deadline=None)
-def test_flipped_and_cut_captures_are_read_or_refused_but_never_crash(
-    sound: bytes, flips: list[tuple[float, int]], kept: float
-) -> None:
-    data = bytearray(sound)
-    for place, value in flips:
-        data[int(place * len(data))] = value
-    try:
-        capture = make.read(bytes(data[: int(kept * len(data))]))
-    except UnreadableCapture as refusal:
-        assert "\n" not in str(refusal)
-        return
-    assert len(capture.table) + sum(capture.other_packets.values()) == capture.packets
-    assert (np.diff(capture.table["frame"].astype(np.int64)) > 0).all()
-    assert (capture.first_ns is None) == (capture.packets == 0)
-
-
-@given(st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
-def test_random_bytes_behind_a_sound_header_never_crash(tail: bytes) -> None:
-    for head in (make.pcap_header(), make.section() + make.interface()):
-        capture = make.read(head + tail)
-        assert len(capture.table) + sum(capture.other_packets.values()) == capture.packets
-
-
-@given(st.binary(max_size=120), st.sampled_from(sorted(LINKS)))
-@settings(max_examples=1000, deadline=None)
-def test_a_random_frame_of_any_link_type_is_a_row_or_is_counted(frame: bytes, link_type: int) -> None:
-    capture = make.read(make.pcap([frame], link_type=link_type))
-    assert len(capture.table) + sum(capture.other_packets.values()) == 1
-    assert not any(label.startswith("undecodable") for label in capture.other_packets)
-
-
-@given(st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
-def test_any_bytes_behind_any_magic_number_are_a_capture_or_a_refusal(tail: bytes) -> None:
-    for magic in (
-        b"",
-        b"\xd4\xc3\xb2\xa1",
-        b"snoop\0\0\0\0\0\0\x02",
-        make.section()[:12],
-        b"\x1f\x8b\x08",
-        b"BZh9",
-        b"\xfd7zXZ\0",
-    ):
-        try:
-            capture = make.read(magic + tail)
-        except UnreadableCapture:
-            continue
-        assert len(capture.table) + sum(capture.other_packets.values()) == capture.packets
-
-
 # --- time and memory -----------------------------------------------------------------------------------------------
 
 
