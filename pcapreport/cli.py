@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import sys
 import tomllib
@@ -123,6 +124,13 @@ def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -
     return chosen
 
 
+def _bytes(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
+    found = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
+    if not found or not int(found[1]):
+        raise click.BadParameter(f"{value!r}: give bytes such as 500M or 2G")
+    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+
+
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @_option("-o", "--output", default="pcapreport-out", show_default=True, type=click.Path(file_okay=False), metavar="DIR")
@@ -146,6 +154,14 @@ def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -
 )
 @_option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Give a capture up after so many seconds."
+)
+@_option(
+    "--memory",
+    default="1G",
+    show_default=True,
+    callback=_bytes,
+    metavar="BYTES",
+    help="Memory for one capture's analysis, such as 500M; what needs more goes through temporary files.",
 )
 @_option("--force", is_flag=True, help="Do again what an earlier run with the same options has done.")
 @_option(
@@ -174,6 +190,7 @@ def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: 
         settings=_settings(options["time_wait"]),
         details=options["max_connections"],
         effective=_effective(formats, options),
+        memory=options["memory"],
         timeout=options["timeout"],
         templates=Path(options["templates"]) if options["templates"] else None,
         debug=options["debug"],
@@ -318,9 +335,9 @@ def render(document: str, output: str | None, formats: frozenset[str], templates
         ) from error
     folder = Path(output) if output else path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in render_formats(saved, formats, Path(templates) if templates else None):
+    for name, pieces in render_formats(saved, [model.encode(saved)], formats, Path(templates) if templates else None):
         target = folder / f"{path.name.removesuffix('.json')}.{name}"
-        target.write_bytes(data)
+        target.write_bytes(b"".join(pieces))
         _say(str(target))
 
 

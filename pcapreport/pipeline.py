@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from pcapreport.capture import Capture, read_capture
+from pcapreport.capture.spill import Budget
 from pcapreport.findings import find_in
+from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
-from pcapreport.report.build import DocumentOptions, build_document
+from pcapreport.report.build import DocumentBuilder, DocumentOptions, Report
 from pcapreport.report.model import Document
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
+from pcapreport.tcp.tuples import endpoint_hash
 
 
 def analyze(
@@ -29,18 +32,29 @@ def analyze(
     """The result document of a capture file, or of an open binary stream.
 
     `name` is what the document calls the file. Raises UnreadableCapture where the bytes are no capture at all; damage
-    after a sound start is told in the document.
+    after a sound start is told in the document. All of it is done in memory.
     """
     with without_cycle_collection():
-        return analyze_capture(read_capture(source, name=name), settings or Settings(), options or DocumentOptions())
+        capture = read_within(None, source, name)
+        return report_on(capture, settings or Settings(), options or DocumentOptions()).document
 
 
-def analyze_capture(capture: Capture, settings: Settings, options: DocumentOptions) -> Document:
-    """The result document of a capture that was read before."""
-    table = find_connections(capture.table, settings)
-    histories = list(reconstruct_all(table, capture.last_ns or 0, settings))
-    evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
-    return build_document(evidence, find_in(evidence), options)
+def read_within(memory: int | None, source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Capture:
+    """A capture for `report_on`, which takes about so many bytes for it (None: any number)."""
+    return read_capture(source, name=name, budget=None if memory is None else Budget(memory, endpoint_hash))
+
+
+def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:
+    """What is to be said of a capture, part by part where it was too large for memory."""
+    quality = CaptureQuality()
+    builder = DocumentBuilder(capture, settings, options)
+    for packets in capture.tables():
+        table = find_connections(packets, settings)
+        histories = reconstruct_all(table, capture.last_ns or 0, settings)
+        evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
+        quality.add(evidence)
+        builder.add(evidence, find_in(evidence))
+    return builder.finish(quality.findings(capture))
 
 
 @contextmanager

@@ -134,3 +134,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+BYTES_PER_ROW, BYTES_PER_CONNECTION = 600, 3_700
+"""What a segment and a connection cost in memory on their way through the analysis, measured on captures of a million
+segments in one connection, in 77,000 connections, and in 300,000 of one segment each."""

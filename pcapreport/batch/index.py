@@ -52,9 +52,10 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
 def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntry:
     """The index line of one analysed capture; `report` and `json` are addresses relative to the index."""
     capture = document.capture
-    found = [*document.findings, *(f for c in document.connections for f in c.findings)]
-    worst = min((f.severity for f in found), key=SEVERITY_RANK.__getitem__, default=None)
-    ends = [end for c in document.connections for end in (c.endpoints.client, c.endpoints.server)]
+    totals = document.totals
+    worst = min(
+        (level for level, count in totals.findings.items() if count), key=SEVERITY_RANK.__getitem__, default=None
+    )
     return IndexEntry(
         file=file,
         status="ok" if capture.complete else "damaged",
@@ -66,17 +67,15 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
         duration_s=capture.duration_s,
         packets=capture.packets,
         tcp_packets=capture.tcp_packets,
-        connections=len(document.connections),
+        connections=totals.connections,
         complete=capture.complete,
         severity=worst,
-        findings=dict(sorted(Counter(f.severity for f in found).items())),
+        findings={level: count for level, count in sorted(totals.findings.items()) if count},
         verdict=document.verdict.text,
         side=document.verdict.side,
-        time_waits=sum(end.time_wait is not None for end in ends),
-        resets=sum(c.closing in ("reset-by-client", "reset-by-server", "refused") for c in document.connections),
-        retransmitted=sum(
-            c.metrics.client_retransmitted + c.metrics.server_retransmitted for c in document.connections
-        ),
+        time_waits=totals.time_waits,
+        resets=sum(totals.closings.get(kind, 0) for kind in ("reset-by-client", "reset-by-server", "refused")),
+        retransmitted=totals.retransmitted,
     )
 
 

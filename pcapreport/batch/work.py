@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,8 @@ from pcapreport.batch.index import IndexEntry, entry_of
 from pcapreport.errors import UnreadableCapture
 from pcapreport.pipeline import without_cycle_collection
 from pcapreport.report import model
-from pcapreport.report.build import DocumentOptions
+from pcapreport.report.build import DocumentOptions, Report
+from pcapreport.report.html import CONNECTION_ROWS
 from pcapreport.settings import Settings
 
 
@@ -32,6 +34,8 @@ class Order:
     settings: Settings = field(default_factory=Settings)
     details: int = 30
     effective: dict[str, Any] = field(default_factory=dict)
+    memory: int | None = None
+    """Bytes that the analysis of one capture may take; None: any number."""
     timeout: float | None = None
     templates: Path | None = None
     debug: bool = False
@@ -39,8 +43,8 @@ class Order:
 
 LARGE = 16 << 20
 """Captures from this size on are analysed long enough to import the plots' library meanwhile."""
-_latest: list[model.Document] = []
-"""Kept so that a process that ends after its last capture need not take the document apart first."""
+_latest: list[Report] = []
+"""Kept so that a process that ends after its last capture need not take the report apart first."""
 
 
 class _TooSlow(BaseException):
@@ -56,10 +60,10 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
         threading.Thread(target=_preload, daemon=True).start()
     try:
         with _time_limit(order.timeout), without_cycle_collection():
-            document = _analyze(job, order)
-            _latest[:] = [document]
-            written = _write(document, job, order)
-            return entry_of(document, job.name, written.get("html", ""), written.get("json", ""))
+            report = _analyze(job, order)
+            _latest[:] = [report]
+            written = _write(report, job, order)
+            return entry_of(report.document, job.name, written.get("html", ""), written.get("json", ""))
     except UnreadableCapture as error:
         return IndexEntry(file=job.name, status="unreadable", message=str(error))
     except _TooSlow:
@@ -68,7 +72,10 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
     except MemoryError:
         return IndexEntry(file=job.name, status="unreadable", message=f"{job.name}: out of memory; cut the capture")
     except OSError as error:
-        message = f"{job.name}: {error.strerror or error}; check the file and its permissions"
+        advice = "check the file and its permissions"
+        if error.errno == errno.ENOSPC:
+            advice = f"make room in {order.out} and {tempfile.gettempdir()}, or set TMPDIR"
+        message = f"{job.name}: {error.strerror or error}; {advice}"
         return IndexEntry(file=job.name, status="unreadable", message=message)
     except Exception as error:  # a fault of ours must not stop the other captures
         if order.debug:
@@ -105,40 +112,38 @@ def opened(source: str) -> str | BinaryIO:
     return sys.stdin.buffer
 
 
-def _analyze(job: Job, order: Order) -> model.Document:
-    options = DocumentOptions(details=order.details, effective=order.effective)
-    return pipeline.analyze(opened(job.source), name=job.name, settings=order.settings, options=options)
+def _analyze(job: Job, order: Order) -> Report:
+    capture = pipeline.read_within(order.memory, opened(job.source), job.name)
+    options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS)
+    return pipeline.report_on(capture, order.settings, options)
 
 
-def _write(document: model.Document, job: Job, order: Order) -> dict[str, str]:
+def _write(report: Report, job: Job, order: Order) -> dict[str, str]:
     """Write the files asked for; format -> address relative to the output directory."""
     written = {}
-    with ThreadPoolExecutor(1) as writer:  # a large document goes to the disk while its page is made
-        pending = []
-        for name, data in render_formats(document, order.formats, order.templates):
-            target = order.out / f"{job.name}.{name}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            pending.append(writer.submit(target.write_bytes, data))
-            written[name] = f"{job.name}.{name}"
-        for future in pending:
-            future.result()
+    for name, pieces in render_formats(report.document, report.json(), order.formats, order.templates):
+        written[name] = f"{job.name}.{name}"
+        target = order.out / written[name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            file.writelines(pieces)
     return written
 
 
 def render_formats(
-    document: model.Document, formats: frozenset[str], templates: Path | None = None
-) -> Iterator[tuple[str, bytes]]:
-    """(format, bytes) for each format asked for."""
+    document: model.Document, json: Iterable[bytes], formats: frozenset[str], templates: Path | None = None
+) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """(format, its bytes in pieces) for each format asked for; `json` is the whole document, encoded."""
     if "json" in formats:
-        yield "json", model.encode(document)
+        yield "json", json
     if "html" in formats:
         from pcapreport.report.html import render_html
 
-        yield "html", render_html(document, templates).encode()
+        yield "html", [render_html(document, templates).encode()]
     if "md" in formats:
         from pcapreport.report.summary import render_markdown
 
-        yield "md", render_markdown(document).encode()
+        yield "md", [render_markdown(document).encode()]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.gather import Ints
+from pcapreport.settings import MILLISECOND
 
 MAX_SECONDS = 9_223_372_035
 """Whole seconds since the epoch that still fit 63 bits of nanoseconds (the year 2262)."""
@@ -63,3 +64,16 @@ class Clock:
         if len(offset) == 8:
             offset_s = int.from_bytes(offset, "little" if order == "<" else "big", signed=True)
         return cls(code & 0x7F, bool(code & 0x80), offset_s)
+
+
+def steps_back(frame: Ints, time_ns: Ints, before: int | None = None) -> Ints:
+    """Where time runs backwards by more than a millisecond: (n, 3) of the frame, its time, and by how many ns.
+
+    `before` is the time of what stood before the first one. Shorter steps are those of frames that two queues of one
+    network card delivered in turn.
+    """
+    if not len(time_ns):
+        return np.empty((0, 3), np.int64)
+    steps = np.diff(time_ns, prepend=time_ns[0] if before is None else before)
+    back = np.flatnonzero(steps < -MILLISECOND)
+    return np.stack([frame[back], time_ns[back], -steps[back]], axis=1)

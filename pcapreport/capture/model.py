@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.icmp import IcmpError
 from pcapreport.capture.packet_table import PacketTable
+from pcapreport.capture.spill import Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,32 @@ class Capture:
     other_packets: Mapping[str, int]
     """Records that gave no row, by what they were: "UDP", "ARP", "IPv4 fragment", "link type 105 (IEEE 802.11)"."""
     table: PacketTable
+    """All rows; none where they did not fit into memory: see `tables`."""
+    spilled: Parts | None = None
+    """The rows that did not fit into memory."""
+    steps_back: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
+    """(n, 3): each frame with a segment whose time is before that of the segment before it, the time, and by how many
+    ns."""
     other_blocks: Mapping[str, int] = field(default_factory=dict)
     """pcapng blocks that hold no packet and were skipped, by kind: "name resolution", "custom"."""
     icmp_errors: tuple[IcmpError, ...] = ()
     """What routers and hosts said of segments, in file order; no rows of the table."""
     checksums: npt.NDArray[np.uint8] | None = None
     """A Checksum for each row of the table, before senders are compared: use verify_checksums. None: not asked for."""
+
+    @property
+    def tcp_packets(self) -> int:
+        """Rows of all tables."""
+        return len(self.table) if self.spilled is None else self.spilled.rows
+
+    @property
+    def encapsulations(self) -> tuple[str, ...]:
+        """The paths that the tables' column `encapsulation` numbers."""
+        return self.table.encapsulations if self.spilled is None else self.spilled.encapsulations
+
+    def tables(self) -> Iterator[PacketTable]:
+        """The rows as tables of whole connections, one where memory holds them; in no particular order otherwise."""
+        if self.spilled is None:
+            yield self.table
+        else:
+            yield from self.spilled

@@ -1,7 +1,11 @@
-"""From a file to a Capture: open, walk the container, decode block by block, put the blocks together."""
+"""From a file to a Capture: open, walk the container, decode block by block, put the blocks together.
+
+Where the rows grow beyond what the memory allowed can take through the whole analysis, they go to files (spill.py).
+"""
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,6 +16,7 @@ import numpy as np
 
 from pcapreport.capture import pcap, pcapng, snoop
 from pcapreport.capture.checksums import COLUMN as CHECKSUM_STATES
+from pcapreport.capture.clock import steps_back
 from pcapreport.capture.container import BLOCK_RECORDS, NO_INTERFACE, Findings, RecordBlock
 from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
@@ -20,7 +25,8 @@ from pcapreport.capture.gather import Buffer, Gather, groups
 from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
-from pcapreport.capture.source import Source, open_source
+from pcapreport.capture.source import Source, forget, open_source
+from pcapreport.capture.spill import Budget, Meter, Parts
 from pcapreport.settings import DEFAULT_LIMITS, Limits
 
 
@@ -30,16 +36,19 @@ def read_capture(
     name: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     checksums: bool = False,
+    budget: Budget | None = None,
 ) -> Capture:
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 
-    `name` is what the result calls the file; `checksums`: look at TCP checksums too. Raises UnreadableCapture, and
-    nothing else, if the bytes are no capture at all; damage after a sound start is a problem of the Capture.
+    `name` is what the result calls the file; `checksums`: look at TCP checksums too; `budget`: beyond it
+    rows go to files (None: they never do). Raises UnreadableCapture, and nothing
+    else, if the bytes are no capture at all (OSError if those files find no room); damage after a sound start is a
+    problem of the Capture.
     """
     opened = open_source(source, name, limits, is_capture)
     container = recognise(opened)
     found = Findings.about(opened.problem)
-    table = _Table(opened.buffer, found, checksums)
+    table = _Table(opened.buffer, found, checksums, budget)
     table.add_all(_WALKS[container](opened.buffer, found, limits))
     return _capture(opened, container, found, table)
 
@@ -65,6 +74,8 @@ def _capture(opened: Source, container: str, found: Findings, table: _Table) -> 
         hardware=found.hardware,
         other_packets=dict(table.others.most_common()),
         table=segments,
+        spilled=table.spilled,
+        steps_back=np.concatenate([np.empty((0, 3), np.int64), *table.steps_back]),
         other_blocks=dict(found.other_blocks),
         icmp_errors=tuple(table.dissector.icmp_errors),
         checksums=states,
@@ -93,18 +104,26 @@ class _Table:
     buffer: Buffer
     found: Findings
     checked: bool
+    budget: Budget | None = None
     gather: Gather = field(init=False)
     paths: Encapsulations = field(default_factory=Encapsulations)
     others: Counter[str] = field(default_factory=Counter)
     decoder: Decoder = field(init=False)
     dissector: Dissector = field(init=False)
     parts: list[PacketTable] = field(default_factory=list)
+    meter: Meter | None = None
+    spilled: Parts | None = None
+    """Where the rows went when there were too many."""
+    steps_back: list[np.ndarray] = field(default_factory=list)
+    """Of each block: see Capture."""
+    latest_segment_ns: int | None = None
     kinds: list[int] = field(default_factory=list)
     """Interface -> its link type."""
     first_ns: int | None = None
     last_ns: int | None = None
 
     def __post_init__(self) -> None:
+        self.meter = Meter(self.budget) if self.budget else None
         self.gather = Gather(self.buffer)
         self.decoder = Decoder(self.gather, self.paths, self.others, self.checked)
         self.dissector = Dissector(self.buffer, self.paths, self.others, self.checked)
@@ -131,7 +150,30 @@ class _Table:
         rest = block.pick(np.sort(np.concatenate(left))) if left else block.pick(np.empty(0, np.intp))
         if len(rest):
             tables.append(self.dissector.dissect(rest, self.found.interfaces))
-        self.parts.append(_in_file_order(tables))
+        self._keep(_in_file_order(tables), block)
+        forget(self.buffer, int(block.offset[0]), int(block.offset[-1]))
+
+    def _keep(self, table: PacketTable, block: RecordBlock) -> None:
+        """Put the rows of a block to the others."""
+        if not len(table):
+            return
+        self.steps_back.append(steps_back(table["frame"], table["time_ns"], self.latest_segment_ns))
+        self.latest_segment_ns = int(table["time_ns"][-1])
+        if self.spilled:
+            self.spilled.add(table)
+            return
+        self.parts.append(table)
+        if self.budget and self.meter:
+            self.meter.add(table)
+            if self.meter.shares() > 1:
+                self._spill(self.budget, self.meter.shares(int(block.offset[-1]) / len(self.buffer)))
+
+    def _spill(self, budget: Budget, shares: float) -> None:
+        """From here on rows go to files: enough of them that each takes about half of the memory."""
+        self.spilled = Parts(math.ceil(2 * shares), budget.together)
+        for part in self.parts:
+            self.spilled.add(part)
+        self.parts.clear()
 
     def _by_link(self, block: RecordBlock) -> Iterator[tuple[int, np.ndarray]]:
         """A link type and the rows of the block that have it."""
@@ -152,6 +194,8 @@ class _Table:
         """The whole table, and the states of its checksums if they were asked for."""
         table = PacketTable.concatenate(self.parts)
         columns = dict(table.columns)
+        if self.spilled:
+            self.spilled.encapsulations = self.paths.paths()
         states = columns.pop(CHECKSUM_STATES, np.empty(0, np.uint8)) if self.checked else None
         return PacketTable(columns, table.sack_blocks, self.paths.paths()), states
 

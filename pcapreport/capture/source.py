@@ -27,6 +27,8 @@ CHUNK = 1 << 20
 MAP_FROM = 32 << 20
 """Files from this size on are mapped; a smaller one is read, so that it cannot change under our hands."""
 
+_HASHED_AT_ONCE = 16 << 20
+
 SNIFFED = 512
 """First bytes by which a file is recognised."""
 
@@ -46,7 +48,12 @@ class Digest:
             self._thread.start()
 
     def _compute(self) -> None:
-        self._sha256 = hashlib.sha256(self._data).hexdigest()
+        digest = hashlib.sha256()
+        with memoryview(self._data) as data:
+            for start in range(0, len(data), _HASHED_AT_ONCE):
+                digest.update(data[start : start + _HASHED_AT_ONCE])
+                forget(self._data, start, start + _HASHED_AT_ONCE)
+        self._sha256 = digest.hexdigest()
 
     def sha256(self) -> str:
         """In hexadecimal digits; waits for it where need be."""
@@ -55,6 +62,15 @@ class Digest:
         if not self._sha256:
             self._compute()
         return self._sha256
+
+
+def forget(buffer: Buffer, start: int, stop: int) -> None:
+    """What stands between these positions was read and need not stay in memory; of a mapped file it can come back."""
+    if isinstance(buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        length = min(stop, len(buffer)) // mmap.PAGESIZE * mmap.PAGESIZE - first
+        if length > 0:
+            buffer.madvise(mmap.MADV_DONTNEED, first, length)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """What went wrong or is worth knowing in a capture, with the frames that show it.
 
-A detector is a function from the evidence to findings. It changes nothing, sees no other detector, and judges from the
-same array passes (`passes.py`) as the others. `rules.py` is the manual, `verdict.py` draws the sum.
+A detector is a function from the evidence, a part of the capture that holds whole connections, to findings about them.
+It changes nothing, sees no other detector, and judges from the same array passes (`passes.py`) as the others. What only
+the capture as a whole shows is summed over its parts (`capture_quality.py`, `tally.py`). `rules.py` is the manual,
+`verdict.py` draws the sum.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 
 from pcapreport.capture.model import Capture
 from pcapreport.findings import capture_quality, handshake, loss, teardown, time_wait, window
+from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.model import Detector, Evidence, Finding
 from pcapreport.findings.passes import Passes
 from pcapreport.settings import Settings
@@ -17,11 +20,6 @@ from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.history import ConnectionHistory
 
 DETECTORS: tuple[Detector, ...] = (
-    capture_quality.damage,
-    capture_quality.drops,
-    capture_quality.copies,
-    capture_quality.cut_packets,
-    capture_quality.clock_steps,
     capture_quality.midstream,
     capture_quality.one_sided,
     handshake.openings,
@@ -42,18 +40,21 @@ DETECTORS: tuple[Detector, ...] = (
     time_wait.ledgers,
     time_wait.collisions,
 )
-"""In the order of the page: can the capture be trusted, how it opened, what was lost, who waited, how it ended."""
+"""In the order of the page: is it all there, how it opened, what was lost, who waited, how it ended."""
 
 
 def find_all(
     capture: Capture, table: ConnectionTable, histories: Sequence[ConnectionHistory], settings: Settings
 ) -> list[Finding]:
-    """All findings: about the capture as a whole first, then by connection and time."""
-    return find_in(Evidence(capture, table, histories, Passes.of(table, settings), settings))
+    """All findings about a capture in one part: about it as a whole first, then by connection and time."""
+    evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
+    quality = CaptureQuality()
+    quality.add(evidence)
+    return sorted([*quality.findings(capture), *find_in(evidence)], key=_order)
 
 
 def find_in(evidence: Evidence) -> list[Finding]:
-    """`find_all` for who has the evidence, and so the passes, already."""
+    """The findings about connections, by connection and time."""
     return sorted((finding for detector in DETECTORS for finding in detector(evidence)), key=_order)
 
 

@@ -2,120 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import RowNote
 from pcapreport.findings.columns import column
-from pcapreport.findings.grouping import Bools, finding
+from pcapreport.findings.grouping import Bools, Ints, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
+from pcapreport.findings.rules import RULES
 from pcapreport.findings.wording import count, duration, first_of, side_name, times
-from pcapreport.settings import MILLISECOND
 from pcapreport.tcp.connections import CLIENT
 
 COPYING_SHARE = 0.2
 """From this share on it is the capture that copies, not the network."""
 
 
-def _about_capture(evidence: Evidence, rule: str, rows: np.ndarray, summary: str) -> Finding:
-    return finding(evidence, rule, None, Side.CAPTURE, rows, summary)
+class _Frames:
+    """Frames gathered part by part, and the time of the first."""
+
+    def __init__(self) -> None:
+        self._parts: list[Ints] = [np.empty(0, np.int64)]
+        self._first: tuple[int, int] | None = None
+
+    def add(self, evidence: Evidence, rows: Ints) -> None:
+        """Of these rows of the connection table."""
+        if len(rows):
+            frames = evidence.table.frame[rows]
+            at = int(np.argmin(frames))
+            first = int(frames[at]), int(evidence.table.time_ns[rows[at]])
+            self._first = min(self._first or first, first)
+            self._parts.append(frames)
+
+    def sorted(self) -> list[int]:
+        """All, ascending."""
+        frames: list[int] = np.sort(np.concatenate(self._parts)).tolist()
+        return frames
+
+    @property
+    def time_ns(self) -> int | None:
+        """Of the first."""
+        return self._first[1] if self._first else None
 
 
-def damage(evidence: Evidence) -> Iterator[Finding]:
+class CaptureQuality:
+    """What only the capture as a whole shows, summed over its parts."""
+
+    def __init__(self) -> None:
+        self._segments = 0
+        self._copies = _Frames()
+        self._apart: list[Ints] = []
+        """How long after its original each copy came."""
+        self._cut = _Frames()
+        self._kept = 0
+        """Most bytes of a cut packet that the capture holds."""
+
+    def add(self, evidence: Evidence) -> None:
+        """Take note of the rows of whole connections."""
+        table, original = evidence.table, evidence.passes.original
+        self._segments += len(table.row)
+        copies = np.flatnonzero(original >= 0)
+        self._copies.add(evidence, copies)
+        self._apart.append(np.abs(table.time_ns[copies] - table.time_ns[original[copies]]))
+        cut = np.flatnonzero((column(table, "notes") & RowNote.SNAPLEN_CUT) != 0)
+        self._cut.add(evidence, cut)
+        self._kept = max(self._kept, int(column(table, "cap_len")[cut].max(initial=0)))
+
+    def findings(self, capture: Capture) -> list[Finding]:
+        """What is to be said of the capture, once all of it was added."""
+        found = [_damage(capture), _drops(capture), self._of_copies(), self._of_cut(), _clock(capture)]
+        return [finding for finding in found if finding is not None]
+
+    def _of_copies(self) -> Finding | None:
+        """Segments that stand in the capture more than once."""
+        frames = self._copies.sorted()
+        number = len(frames)
+        if not number:
+            return None
+        apart = int(np.median(np.concatenate(self._apart)))
+        whole = number >= COPYING_SHARE * self._segments
+        are, a_copy = ("is", "a copy") if number == 1 else ("are", "copies")
+        summary = (
+            f"{count(number, 'TCP segment')} of {self._segments:,} {are} {a_copy} of another ({first_of(frames)}; "
+            f"typically {duration(apart)} later) and {are} not counted as sent again."
+        )
+        made = "The network delivered them twice." if whole else "The capture recorded them twice."
+        return replace(
+            _about("capture_duplicates", frames, self._copies.time_ns, summary),
+            side=Side.CAPTURE if whole else Side.NETWORK,
+            confidence=Confidence.HIGH if whole else Confidence.MEDIUM,
+            alternatives=(Alternative(made, Confidence.LOW if whole else Confidence.MEDIUM),),
+        )
+
+    def _of_cut(self) -> Finding | None:
+        """Packets of which the capture holds only the beginning."""
+        frames = self._cut.sorted()
+        if not frames:
+            return None
+        was = "was" if len(frames) == 1 else "were"
+        summary = (
+            f"{count(len(frames), 'TCP packet')} of {self._segments:,} {was} cut to at most "
+            f"{count(self._kept, 'byte')} ({first_of(frames)}): content is missing, lengths are from the headers."
+        )
+        return _about("snaplen_cut", frames, self._cut.time_ns, summary)
+
+
+def _about(rule: str, frames: Sequence[int], time_ns: int | None, summary: str) -> Finding:
+    return Finding(rule, RULES[rule].severity, Confidence.HIGH, Side.CAPTURE, tuple(frames), time_ns, summary)
+
+
+def _damage(capture: Capture) -> Finding | None:
     """The file is cut or corrupt."""
-    capture = evidence.capture
     if capture.complete:
-        return
+        return None
     problem = capture.problems[-1] if capture.problems else None
     what = problem.message if problem else "the file ends before its last packet does"
     frames = (problem.frame,) if problem and problem.frame else ()
-    base = _about_capture(evidence, "capture_damaged", np.empty(0, np.int64), "")
     resumed = any(problem.skipped for problem in capture.problems)
     at = "" if resumed else f" after {count(capture.packets, 'packet')}"
     unknown = "what stood there is not known" if resumed else "what came later is not known"
-    yield Finding(
-        base.rule,
-        base.severity,
-        base.confidence,
-        base.side,
-        frames,
-        None,
-        f"The capture file is not whole ({what}){at}: {unknown}.",
-    )
+    summary = f"The capture file is not whole ({what}){at}: {unknown}."
+    return _about("capture_damaged", frames, None, summary)
 
 
-def drops(evidence: Evidence) -> Iterator[Finding]:
+def _drops(capture: Capture) -> Finding | None:
     """The capturing host says that it lost packets."""
-    lost = sum(interface.drops or 0 for interface in evidence.capture.interfaces)
-    if lost:
-        summary = f"The capturing host says it lost {count(lost, 'packet')}: gaps may be its own."
-        yield _about_capture(evidence, "capture_drops", np.empty(0, np.int64), summary)
+    lost = sum(interface.drops or 0 for interface in capture.interfaces)
+    if not lost:
+        return None
+    summary = f"The capturing host says it lost {count(lost, 'packet')}: gaps may be its own."
+    return _about("capture_drops", (), None, summary)
 
 
-def copies(evidence: Evidence) -> Iterator[Finding]:
-    """Segments that stand in the capture more than once."""
-    table, passes = evidence.table, evidence.passes
-    rows = np.flatnonzero(passes.original >= 0)
-    if not len(rows):
-        return
-    numbers = sorted(table.frame[rows].tolist())
-    apart = int(np.median(np.abs(table.time_ns[rows] - table.time_ns[passes.original[rows]])))
-    whole = len(rows) >= COPYING_SHARE * len(table.row)
-    summary = (
-        f"{count(len(rows), 'TCP segment')} of {len(table.row):,} {'is a copy' if len(rows) == 1 else 'are copies'} of "
-        f"another ({first_of(numbers)}; typically {duration(apart)} later) and {'is' if len(rows) == 1 else 'are'} not "
-        "counted as sent again."
-    )
-    made = "The network delivered them twice." if whole else "The capture recorded them twice."
-    other = Alternative(made, Confidence.LOW if whole else Confidence.MEDIUM)
-    side = Side.CAPTURE if whole else Side.NETWORK
-    level = Confidence.HIGH if whole else Confidence.MEDIUM
-    yield finding(evidence, "capture_duplicates", None, side, rows, summary, None, level, (other,))
-
-
-def cut_packets(evidence: Evidence) -> Iterator[Finding]:
-    """Packets of which the capture holds only the beginning."""
-    table = evidence.table
-    rows = np.flatnonzero((column(table, "notes") & RowNote.SNAPLEN_CUT) != 0)
-    if len(rows):
-        kept = int(column(table, "cap_len")[rows].max())
-        numbers = sorted(table.frame[rows].tolist())
-        summary = (
-            f"{count(len(rows), 'TCP packet')} of {len(table.row):,} {'was' if len(rows) == 1 else 'were'} cut to at "
-            f"most {count(kept, 'byte')} ({first_of(numbers)}): content is missing, lengths are from the headers."
-        )
-        yield _about_capture(evidence, "snaplen_cut", rows, summary)
-
-
-def clock_steps(evidence: Evidence) -> Iterator[Finding]:
+def _clock(capture: Capture) -> Finding | None:
     """Time that runs backwards."""
-    table = evidence.table
-    order = np.argsort(table.frame)
-    time = table.time_ns[order]
-    back = np.flatnonzero(np.diff(time) < -MILLISECOND) + 1
-    if len(back):
-        most = int((time[back - 1] - time[back]).max())
-        rows = order[back]
-        numbers = sorted(table.frame[rows].tolist())
-        summary = (
-            f"The capture's time steps back {times(len(rows))} ({first_of(numbers)}), by up to {duration(most)}: "
-            "delays across these places are not reliable."
-        )
-        yield _about_capture(evidence, "time_backwards", rows, summary)
+    frames, moments, steps = capture.steps_back.T.tolist()
+    if not frames:
+        return None
+    summary = (
+        f"The capture's time steps back {times(len(frames))} ({first_of(frames)}), by up to {duration(max(steps))}: "
+        "delays across these places are not reliable."
+    )
+    return _about("time_backwards", frames, moments[0], summary)
 
 
 def midstream(evidence: Evidence) -> Iterator[Finding]:
     """Connections that were open before the capture began."""
-    late = np.array([history.opening == "midstream" for history in evidence.histories], bool)
-    yield from _each_or_all(
-        evidence,
-        "starts_midstream",
-        late,
-        lambda connection: "The connection was open before the capture began: how it was opened is not known.",
-        "was open before the capture began: how it was opened is not known.",
-        "were open before the capture began: how they were opened is not known.",
-    )
+    summary = "The connection was open before the capture began: how it was opened is not known."
+    for connection, history in enumerate(evidence.histories):
+        if history.opening == "midstream":
+            yield _from_the_start(evidence, "starts_midstream", connection, summary)
 
 
 def one_sided(evidence: Evidence) -> Iterator[Finding]:
@@ -126,17 +164,12 @@ def one_sided(evidence: Evidence) -> Iterator[Finding]:
     total = np.diff(table.bounds)
     client = np.add.reduceat((table.side == CLIENT).astype(np.int64), table.bounds[:-1])
     single = ((client == 0) | (client == total)) & _acknowledges(evidence)
-    yield from _each_or_all(
-        evidence,
-        "one_sided",
-        single,
-        lambda connection: (
+    for connection in np.flatnonzero(single).tolist():
+        summary = (
             f"Only the {side_name(0 if client[connection] else 1)}'s segments were captured; "
             "what the other side did shows only in the acknowledgments."
-        ),
-        "shows one direction only: what the other side did shows only in the acknowledgments.",
-        "show one direction only: what the other side did shows only in the acknowledgments.",
-    )
+        )
+        yield _from_the_start(evidence, "one_sided", connection, summary)
 
 
 def _acknowledges(evidence: Evidence) -> Bools:
@@ -147,21 +180,6 @@ def _acknowledges(evidence: Evidence) -> Bools:
     return heard
 
 
-def _each_or_all(
-    evidence: Evidence, rule: str, chosen: Bools, one: Callable[[int], str], single: str, several: str
-) -> Iterator[Finding]:
-    """One finding about the capture where every connection is concerned, else one a connection."""
-    table = evidence.table
-    hit = np.flatnonzero(chosen)
-    if len(hit) and len(hit) == len(table):
-        rows = table.bounds[hit]
-        if len(hit) == 1:
-            summary = f"The only connection of the capture {single}"
-        else:
-            summary = f"All {len(hit):,} connections of the capture {several}"
-        yield _about_capture(evidence, rule, rows, summary)
-        return
-    for connection in hit.tolist():
-        yield finding(
-            evidence, rule, connection, Side.CAPTURE, table.bounds[connection : connection + 1], one(connection)
-        )
+def _from_the_start(evidence: Evidence, rule: str, connection: int, summary: str) -> Finding:
+    first = evidence.table.bounds[connection : connection + 1]
+    return finding(evidence, rule, connection, Side.CAPTURE, first, summary)

@@ -1,21 +1,28 @@
-"""What happened in this capture, whose doing it was, how we know, and what the capture cannot tell."""
+"""What happened in this capture, whose doing it was, how we know, and what the capture cannot tell.
+
+A capture may come in parts, each of whole connections. A Case takes one part after the other and keeps of each only
+counts and the few findings that a verdict can name.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.rules import RULES
 from pcapreport.findings.story import RANK, tell
+from pcapreport.findings.tally import Tally
 from pcapreport.findings.wording import address, count, duration, flag_words, side_name
-from pcapreport.tcp.connections import OpenerEvidence
 
-__all__ = ["Verdict", "judge", "tell"]
+__all__ = ["Case", "Verdict", "judge", "tell"]
 
 GRAVEST_FIRST = (
     "peer_silent",
@@ -41,20 +48,6 @@ GRAVEST_FIRST = (
     "keep_alive",
 )
 """Among findings of equal severity, what explains more comes first."""
-NETWORK = frozenset(
-    {
-        "retransmission",
-        "fast_retransmission",
-        "tail_loss_probe",
-        "syn_retransmission",
-        "syn_ack_retransmission",
-        "fin_retransmission",
-        "duplicate_ack",
-        "out_of_order",
-        "old_duplicate",
-    }
-)
-"""Sent by a side, but caused by the network."""
 UNDECIDABLE = frozenset(
     {
         "peer_silent",
@@ -80,6 +73,7 @@ PHRASES = {
 }
 ORDERLY = ("client-first", "server-first", "simultaneous")
 EVIDENCE_SHOWN = 6
+CONSIDERED = 10 * EVIDENCE_SHOWN
 SEGMENTS_SHOWN = 3
 
 
@@ -98,45 +92,85 @@ class Verdict:
     """What this capture cannot tell."""
 
 
-def judge(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
-    """The verdict on a capture."""
-    limits = tuple(_cannot_know(evidence, findings))
-    if not len(evidence.table):
-        text = "The capture holds no TCP segment." if evidence.capture.packets else "The capture holds no packet."
-        return Verdict(text, "none", Confidence.HIGH, (), (), limits)
-    serious = sorted((f for f in findings if f.severity is not Severity.NOTE), key=_gravity)
-    if not serious:
-        return _all_well(evidence, findings, limits)
-    lead = serious[0]
-    alike = [f for f in serious if f.rule == lead.rule]
-    second = next((f for f in serious if f.rule != lead.rule and f.rule in GRAVEST_FIRST), None)
-    text = _headline(evidence, lead, alike)
-    if second is not None and not _tells_the_same(lead, second):
-        text += f" {_also(evidence, second, serious)}"
-    text += _all_the_same(evidence, lead)
-    shown = _first_of_each_rule(serious)
-    return Verdict(
-        text=text,
-        side=_side(alike),
-        confidence=lead.confidence,
-        rules=tuple(dict.fromkeys(f.rule for f in serious)),
-        evidence=tuple(_proofs(evidence, shown[:EVIDENCE_SHOWN], text)),
-        cannot_know=limits,
-    )
+class Exhibit(NamedTuple):
+    """A finding and what the verdict may say of it."""
+
+    order: tuple[Any, ...]
+    """By this the first is chosen."""
+    finding: Finding
+    place: str
+    """ "10.0.0.1:4000 to 10.0.0.2:80 (from frame 11): ", or "" for the capture as a whole."""
+    segments: tuple[str, ...]
+    """The first segments that it names, as the capture holds them."""
 
 
-def _proofs(evidence: Evidence, shown: Sequence[Finding], text: str) -> Iterator[str]:
-    """What each finding rests on: its sentence, or its first segments where the verdict has said the sentence."""
-    for finding in shown:
-        segments = list(_segments(evidence, finding))
-        if finding.summary not in text or not segments:
-            yield f"{_where(evidence, finding)}{finding.summary}"
-        else:
-            yield f"{_where(evidence, finding)}{RULES[finding.rule].title}: {'; '.join(segments)}."
+class Shortlist:
+    """Of any number of findings the first of each rule, and the first ones of all."""
+
+    def __init__(self, order: Callable[[Finding], tuple[Any, ...]]) -> None:
+        self._order = order
+        self._kept: list[Exhibit] = []
+
+    def add(self, findings: Iterable[Finding], evidence: Evidence) -> None:
+        """Consider findings; equal ones are taken by the first frame of their connection, then by time."""
+        first = evidence.table.frame[evidence.table.bounds[:-1]].tolist()
+        ranked = [((*self._order(finding), *_when(finding, first)), finding) for finding in findings]
+        ranked.sort(key=itemgetter(0))
+        fresh = [
+            Exhibit(order, finding, _place(evidence, finding), tuple(_segments(evidence, finding)))
+            for order, finding in _leading(ranked)
+        ]
+        self._merge(fresh)
+
+    def add_overall(self, findings: Iterable[Finding]) -> None:
+        """Consider findings about the capture as a whole."""
+        self._merge([Exhibit((*self._order(f), *_when(f, ())), f, "", ()) for f in findings])
+
+    def _merge(self, fresh: Sequence[Exhibit]) -> None:
+        self._kept = list(_leading(sorted([*self._kept, *fresh], key=itemgetter(0))))
+
+    def chosen(self) -> list[Exhibit]:
+        """The first of each rule, then some others."""
+        heads: dict[str, Exhibit] = {}
+        for exhibit in self._kept:
+            heads.setdefault(exhibit.finding.rule, exhibit)
+        others = [exhibit for exhibit in self._kept[:CONSIDERED] if heads[exhibit.finding.rule] is not exhibit]
+        return [*heads.values(), *others[:EVIDENCE_SHOWN]]
+
+
+_Ranked = TypeVar("_Ranked", bound=tuple[Any, ...])
+
+
+def _leading(ranked: Iterable[_Ranked]) -> Iterator[_Ranked]:
+    """Of (order, finding, ...) in order the first ones, and the first of each rule."""
+    seen = set()
+    for place, item in enumerate(ranked):
+        rule = item[1].rule
+        if place < CONSIDERED or rule not in seen:
+            yield item
+        seen.add(rule)
+
+
+def _when(finding: Finding, first: Sequence[int]) -> tuple[int, int, int, str]:
+    """Findings about the capture as a whole, then by the first frame of the connection, then by time."""
+    begun = -1 if finding.connection is None else first[finding.connection]
+    return begun, finding.time_ns or 0, finding.frames[0] if finding.frames else 0, finding.rule
+
+
+def _gravity(finding: Finding) -> tuple[int, int, int, int]:
+    order = GRAVEST_FIRST.index(finding.rule) if finding.rule in GRAVEST_FIRST else len(GRAVEST_FIRST)
+    return RANK[finding.severity], order, -len(finding.frames), finding.time_ns or 0
+
+
+def _place(evidence: Evidence, finding: Finding) -> str:
+    if finding.connection is None:
+        return ""
+    client, server = evidence.table.endpoints(finding.connection)
+    first = int(evidence.table.frame[evidence.table.bounds[finding.connection]])
+    return f"{address(client)} to {address(server)} (from frame {first}): "
 
 
 def _segments(evidence: Evidence, finding: Finding) -> Iterator[str]:
-    """The first segments that a finding names, as the capture holds them."""
     if finding.connection is None:
         return
     table, zero = evidence.table, evidence.capture.first_ns or 0
@@ -153,94 +187,131 @@ def _segments(evidence: Evidence, finding: Finding) -> Iterator[str]:
         yield f"frame {frame} after {when} is the {sender}'s {flag_words(flags)} ({', '.join(numbers)})"
 
 
-def _gravity(finding: Finding) -> tuple[int, int, int, int]:
-    order = GRAVEST_FIRST.index(finding.rule) if finding.rule in GRAVEST_FIRST else len(GRAVEST_FIRST)
-    return RANK[finding.severity], order, -len(finding.frames), finding.time_ns or 0
+def judge(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
+    """The verdict on a capture in one part."""
+    case = Case(evidence.capture)
+    case.add(evidence, [finding for finding in findings if finding.connection is not None])
+    case.add_overall([finding for finding in findings if finding.connection is None])
+    return case.verdict()
 
 
-def _first_of_each_rule(findings: Sequence[Finding]) -> list[Finding]:
-    """The gravest of each rule first, then the rest."""
-    heads: dict[str, int] = {}
-    for place, finding in enumerate(findings):
-        heads.setdefault(finding.rule, place)
-    first = set(heads.values())
-    others = [place for place in range(min(len(findings), 10 * EVIDENCE_SHOWN)) if place not in first]
-    return [findings[place] for place in (*heads.values(), *others[:EVIDENCE_SHOWN])]
+class Case:
+    """What is known of a capture: taken part by part, then judged."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.tally = Tally()
+        self._capture = capture
+        self._serious = Shortlist(_gravity)
+        self._notes = Shortlist(lambda finding: ())
+
+    def add(self, evidence: Evidence, findings: Sequence[Finding]) -> None:
+        """Whole connections and the findings about them."""
+        self.tally.add(evidence, findings)
+        self._serious.add((f for f in findings if f.severity is not Severity.NOTE), evidence)
+        self._notes.add((f for f in findings if f.severity is Severity.NOTE), evidence)
+
+    def add_overall(self, findings: Sequence[Finding]) -> None:
+        """Findings about the capture as a whole."""
+        self.tally.add_findings(findings)
+        self._serious.add_overall(f for f in findings if f.severity is not Severity.NOTE)
+        self._notes.add_overall(f for f in findings if f.severity is Severity.NOTE)
+
+    def verdict(self) -> Verdict:
+        """The verdict on all that was added."""
+        limits = tuple(_cannot_know(self._capture, self.tally))
+        if not self.tally.connections:
+            text = "The capture holds no TCP segment." if self._capture.packets else "The capture holds no packet."
+            return Verdict(text, "none", Confidence.HIGH, (), (), limits)
+        serious = self._serious.chosen()
+        return self._trouble(serious, limits) if serious else self._all_well(limits)
+
+    def _trouble(self, serious: Sequence[Exhibit], limits: tuple[str, ...]) -> Verdict:
+        lead = serious[0]
+        second = next(
+            (e for e in serious if e.finding.rule != lead.finding.rule and e.finding.rule in GRAVEST_FIRST), None
+        )
+        text = self._headline(lead)
+        if second is not None and not _tells_the_same(lead.finding, second.finding):
+            text += f" {self._also(second)}"
+        text += self._all_the_same(lead.finding)
+        return Verdict(
+            text=text,
+            side=self._side(lead.finding.rule),
+            confidence=lead.finding.confidence,
+            rules=tuple(dict.fromkeys(e.finding.rule for e in serious)),
+            evidence=tuple(self._proof(exhibit, text) for exhibit in serious[:EVIDENCE_SHOWN]),
+            cannot_know=limits,
+        )
+
+    def _told(self, exhibit: Exhibit) -> str:
+        """What was found and, where there are several connections, in which."""
+        return f"{self._where(exhibit)}{exhibit.finding.summary}"
+
+    def _where(self, exhibit: Exhibit) -> str:
+        return "" if self.tally.connections == 1 else exhibit.place
+
+    def _proof(self, exhibit: Exhibit, text: str) -> str:
+        """What a finding rests on: its sentence, or its first segments where the verdict has said the sentence."""
+        if exhibit.finding.summary not in text or not exhibit.segments:
+            return self._told(exhibit)
+        title = RULES[exhibit.finding.rule].title
+        return f"{self._where(exhibit)}{title}: {'; '.join(exhibit.segments)}."
+
+    def _headline(self, lead: Exhibit) -> str:
+        rule, total = lead.finding.rule, self.tally.connections
+        alike = self.tally.serious[rule]
+        if lead.finding.connection is None or alike.connections == 1:
+            return self._told(lead)
+        several = f"{alike.connections:,} of {total:,} connections"
+        if rule in PHRASES:
+            return f"{several} {PHRASES[rule]}. For example {self._told(lead)}"
+        return (
+            f"{several} show: {RULES[rule].title.lower()} ({count(alike.frames, 'frame')}). Most in: {self._told(lead)}"
+        )
+
+    def _also(self, second: Exhibit) -> str:
+        more = self.tally.serious[second.finding.rule].connections - 1
+        rest = f" (and so in {count(more, 'other connection')})" if more else ""
+        return f"Also{rest}: {self._told(second)}"
+
+    def _all_the_same(self, lead: Finding) -> str:
+        """Where the trouble was overcome, that is part of the verdict."""
+        total = self.tally.connections
+        orderly = sum(self.tally.closings[kind] for kind in ORDERLY) == total
+        if not orderly or lead.side is Side.CAPTURE:
+            return ""
+        return " It closed in order all the same." if total == 1 else " All closed in order all the same."
+
+    def _side(self, rule: str) -> str:
+        sides = self.tally.serious[rule].sides
+        return next(iter(sides)).value if len(sides) == 1 and rule not in UNDECIDABLE else "undecidable"
+
+    def _all_well(self, limits: tuple[str, ...]) -> Verdict:
+        tally = self.tally
+        total = tally.connections
+        opened = sum(tally.openings[kind] for kind in ("three-way", "fast-open", "simultaneous"))
+        orderly = sum(tally.closings[kind] for kind in ORDERLY)
+        if opened == total == orderly:
+            start = "The connection opened, exchanged data and closed in order"
+            if total > 1:
+                all_of_them = "Both" if total == 2 else f"All {total:,}"
+                start = f"{all_of_them} connections opened, exchanged data and closed in order"
+            text = f"{start}; {_who_closed(tally.closings, total)}. Nothing went wrong that this capture shows."
+        else:
+            outcome = _outcome(tally.openings, tally.closings, opened, orderly, total)
+            text = f"Nothing went wrong that this capture shows: {outcome}."
+        notes = self._notes.chosen()
+        if notes:
+            names = ", ".join(dict.fromkeys(RULES[e.finding.rule].title.lower() for e in notes))
+            text += f" Worth knowing: {names}."
+        shown = tuple(self._told(exhibit) for exhibit in notes[:EVIDENCE_SHOWN])
+        level = Confidence.HIGH if self._capture.complete and opened == total else Confidence.MEDIUM
+        return Verdict(text, "none", level, tuple(dict.fromkeys(e.finding.rule for e in notes)), shown, limits)
 
 
 def _tells_the_same(lead: Finding, second: Finding) -> bool:
     """The second concerns frames that the lead named already."""
-    return lead.connection == second.connection and bool(set(lead.frames) & set(second.frames))
-
-
-def _all_the_same(evidence: Evidence, lead: Finding) -> str:
-    """Where the trouble was overcome, that is part of the verdict."""
-    orderly = all(history.closing in ORDERLY for history in evidence.histories)
-    if not orderly or lead.side is Side.CAPTURE:
-        return ""
-    return " It closed in order all the same." if len(evidence.table) == 1 else " All closed in order all the same."
-
-
-def _where(evidence: Evidence, finding: Finding) -> str:
-    """ "10.0.0.1:4000 to 10.0.0.2:80 (from frame 11): ", or "" for the capture as a whole or its only connection."""
-    if finding.connection is None or len(evidence.table) == 1:
-        return ""
-    client, server = evidence.table.endpoints(finding.connection)
-    first = int(evidence.table.frame[evidence.table.bounds[finding.connection]])
-    return f"{address(client)} to {address(server)} (from frame {first}): "
-
-
-def _headline(evidence: Evidence, lead: Finding, alike: Sequence[Finding]) -> str:
-    concerned = len({f.connection for f in alike})
-    if lead.connection is None or concerned == 1:
-        return f"{_where(evidence, lead)}{lead.summary}"
-    if lead.rule in PHRASES:
-        what = PHRASES[lead.rule]
-        example = f"For example {_where(evidence, lead)}{lead.summary}"
-        return f"{concerned:,} of {len(evidence.table):,} connections {what}. {example}"
-    segments = sum(len(f.frames) for f in alike)
-    what = RULES[lead.rule].title.lower()
-    return (
-        f"{concerned:,} of {len(evidence.table):,} connections show: {what} ({count(segments, 'frame')}). "
-        f"Most in: {_where(evidence, lead)}{lead.summary}"
-    )
-
-
-def _also(evidence: Evidence, second: Finding, serious: Sequence[Finding]) -> str:
-    more = len({f.connection for f in serious if f.rule == second.rule}) - 1
-    rest = f" (and so in {count(more, 'other connection')})" if more else ""
-    return f"Also{rest}: {_where(evidence, second)}{second.summary}"
-
-
-def _side(alike: Sequence[Finding]) -> str:
-    if alike[0].rule in UNDECIDABLE:
-        return "undecidable"
-    sides = {Side.NETWORK if f.rule in NETWORK else f.side for f in alike}
-    return sides.pop().value if len(sides) == 1 else "undecidable"
-
-
-def _all_well(evidence: Evidence, findings: Sequence[Finding], limits: tuple[str, ...]) -> Verdict:
-    total = len(evidence.table)
-    openings = Counter(history.opening for history in evidence.histories)
-    closings = Counter(history.closing for history in evidence.histories)
-    opened = sum(openings[kind] for kind in ("three-way", "fast-open", "simultaneous"))
-    orderly = sum(closings[kind] for kind in ORDERLY)
-    if opened == total == orderly:
-        start = "The connection opened, exchanged data and closed in order"
-        if total > 1:
-            start = (
-                f"{'Both' if total == 2 else f'All {total:,}'} connections opened, exchanged data and closed in order"
-            )
-        text = f"{start}; {_who_closed(closings, total)}. Nothing went wrong that this capture shows."
-    else:
-        text = f"Nothing went wrong that this capture shows: {_tally(openings, closings, opened, orderly, total)}."
-    notes = _first_of_each_rule([f for f in findings if f.severity is Severity.NOTE])
-    if notes:
-        names = ", ".join(dict.fromkeys(RULES[f.rule].title.lower() for f in notes))
-        text += f" Worth knowing: {names}."
-    shown = tuple(f"{_where(evidence, f)}{f.summary}" for f in notes[:EVIDENCE_SHOWN])
-    level = Confidence.HIGH if evidence.capture.complete and opened == total else Confidence.MEDIUM
-    return Verdict(text, "none", level, tuple(dict.fromkeys(f.rule for f in notes)), shown, limits)
+    return (lead.connection is None) == (second.connection is None) and bool(set(lead.frames) & set(second.frames))
 
 
 def _who_closed(closings: Counter[str], total: int) -> str:
@@ -252,7 +323,7 @@ def _who_closed(closings: Counter[str], total: int) -> str:
     return ", ".join(f"{text} in {number:,}" for text, number in parts)
 
 
-def _tally(openings: Counter[str], closings: Counter[str], opened: int, orderly: int, total: int) -> str:
+def _outcome(openings: Counter[str], closings: Counter[str], opened: int, orderly: int, total: int) -> str:
     whole = "the connection" if total == 1 else f"of {total:,} connections"
     pieces = [(opened, "opened"), (openings["midstream"], "began before the capture")]
     pieces += [(openings["unanswered"] + openings["incomplete"], "not seen to open")]
@@ -262,46 +333,30 @@ def _tally(openings: Counter[str], closings: Counter[str], opened: int, orderly:
     return f"{whole} " + ", ".join(f"{number:,} {text}" for number, text in pieces if number)
 
 
-def _cannot_know(evidence: Evidence, findings: Sequence[Finding]) -> Iterator[str]:
+def _cannot_know(capture: Capture, tally: Tally) -> Iterator[str]:
     """The limits of this capture, in words."""
-    by_rule: defaultdict[str, int] = defaultdict(int)
-    for finding in findings:
-        by_rule[finding.rule] += 1
-    histories = evidence.histories
-    total = len(histories)
-    late = sum(history.opening == "midstream" for history in histories)
+    total, rules = tally.connections, tally.rules
+    late = tally.openings["midstream"]
     if late:
         yield f"How {_some(late, total)} opened: the capture starts later."
-    still_open = sum(history.closing in ("open", "half-closed") for history in histories)
+    still_open = tally.closings["open"] + tally.closings["half-closed"]
     if still_open:
         yield f"How {_some(still_open, total)} ended: the capture does not show it."
-    yield from _about_time_wait(evidence)
-    if by_rule["one_sided"]:
-        yield "What the side that was not captured sent and lost."
-    if not evidence.capture.complete:
-        yield "What came after the damage of the file."
-    if by_rule["capture_drops"] or by_rule["ack_lost_segment"]:
-        yield "What the segments held that the capture missed."
-    guessed = int((evidence.table.opener >= OpenerEvidence.PORTS).sum())
-    if guessed:
-        yield f"For certain, which side is the client of {_some(guessed, total)}: that is a guess."
-    if by_rule["peer_silent"] or by_rule["syn_unanswered"] or by_rule["fin_unanswered"]:
-        yield "Whether the silent side was down or the path to it: both look the same from here."
-
-
-def _about_time_wait(evidence: Evidence) -> Iterator[str]:
-    waits = [
-        end.time_wait
-        for history in evidence.histories
-        for end in (history.client, history.server)
-        if end.time_wait is not None
-    ]
-    open_end = sum(wait.ended_by == "capture-end" for wait in waits)
-    if open_end:
-        places = "in one place" if open_end == 1 else f"in {open_end:,} places"
+    if tally.time_waits_open:
+        places = "in one place" if tally.time_waits_open == 1 else f"in {tally.time_waits_open:,} places"
         yield f"Whether TIME-WAIT really lasted as computed: the capture ends before it does {places}."
-    if any("guess" in wait.profile for wait in waits):
+    if tally.profile_guessed:
         yield "How long these hosts keep TIME-WAIT: the profile used is a guess."
+    if rules["one_sided"]:
+        yield "What the side that was not captured sent and lost."
+    if not capture.complete:
+        yield "What came after the damage of the file."
+    if rules["capture_drops"] or rules["ack_lost_segment"]:
+        yield "What the segments held that the capture missed."
+    if tally.clients_guessed:
+        yield f"For certain, which side is the client of {_some(tally.clients_guessed, total)}: that is a guess."
+    if rules["peer_silent"] or rules["syn_unanswered"] or rules["fin_unanswered"]:
+        yield "Whether the silent side was down or the path to it: both look the same from here."
 
 
 def _some(number: int, total: int) -> str:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
+from msgspec.structs import replace
+
 from pcapreport.capture.model import Capture
 from pcapreport.findings import rules
-from pcapreport.findings.model import Evidence, Finding
-from pcapreport.findings.verdict import judge, tell
+from pcapreport.findings.model import Evidence, Finding, Severity
+from pcapreport.findings.verdict import Case, tell
 from pcapreport.report import measures, model
 from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
+from pcapreport.report.store import ConnectionStore
 from pcapreport.report.times import Clock, iso_utc
-from pcapreport.settings import SECOND
+from pcapreport.settings import SECOND, Settings
 from pcapreport.tcp.connections import OPENER_TEXT, ConnectionTable, Endpoint, OpenerEvidence
 from pcapreport.tcp.history import EndpointHistory
 from pcapreport.tcp.states import State, rule_texts
@@ -34,6 +37,7 @@ METHOD = (
     "Frames are counted over all records of the file, from 1, as Wireshark counts them; sequence numbers are relative"
     " to each side's initial sequence number.",
 )
+TRIMMED_FROM = 1_000
 LONG_CONNECTION = 50_000
 """Rows from which on the plot is drawn from every n-th point only."""
 
@@ -46,42 +50,124 @@ class DocumentOptions:
     """How many connections are told in detail."""
     only: int | None = None
     """Tell this connection (an index) in detail and no other."""
+    listed: int | None = None
+    """How many connections the document holds, the worst first, beside those in detail (None: all)."""
     effective: Mapping[str, Any] = field(default_factory=dict)
 
 
-def build_document(evidence: Evidence, findings: Sequence[Finding], options: DocumentOptions) -> model.Document:
-    """The result document of one capture."""
-    capture = evidence.capture
-    clock = Clock(capture.first_ns or 0)
-    by_connection = _by_connection(findings, len(evidence.table))
-    details = _notable(by_connection, options.details) if options.only is None else frozenset((options.only,))
-    table = evidence.table
-    builder = _Builder(evidence, clock, by_connection, measures.totals(table), _bounds(table), table.all_endpoints)
-    connections = [builder.connection(i, i in details) for i in range(len(table))]
-    verdict = judge(evidence, findings)
-    return model.Document(
-        schema_version=model.SCHEMA_VERSION,
-        tool=model.Tool(name="pcapreport", version=__version__),
-        options=dict(options.effective),
-        capture=_capture(capture, clock),
-        connections=connections,
-        findings=[_finding(f, clock) for f in findings if f.connection is None],
-        verdict=model.Verdict(
-            text=verdict.text,
-            side=model.spelled(verdict.side),
-            confidence=model.spelled(verdict.confidence),
-            findings=list(verdict.rules),
-            evidence=list(verdict.evidence),
-            cannot_know=list(verdict.cannot_know),
-        ),
-        connections_shown_in_detail=len(details),
-        method=[*METHOD, _two_msl_sentence(evidence)],
-        rules=_rules_used(connections, findings),
-    )
+class Report(NamedTuple):
+    """What came of a capture."""
+
+    document: model.Document
+    """With all its connections, or with those that a page shows."""
+    connections: ConnectionStore
+
+    def json(self) -> Iterator[bytes]:
+        """The result document with all connections, in pieces."""
+        before, after = model.encode_around(self.document)
+        yield before
+        yield from self.connections.pieces({c.id: c for c in self.document.connections if c.detail is not None})
+        yield after
 
 
-def _two_msl_sentence(evidence: Evidence) -> str:
-    profile = evidence.settings.time_wait
+class _Kept(NamedTuple):
+    """A connection that the document may show; the lower the rank the sooner."""
+
+    rank: tuple[int, ...]
+    place: int
+    """In the store."""
+    connection: model.Connection
+
+
+class DocumentBuilder:
+    """Makes the document of a capture that comes in parts, each of whole connections."""
+
+    def __init__(self, capture: Capture, settings: Settings, options: DocumentOptions) -> None:
+        self._capture, self._settings, self._options = capture, settings, options
+        self._clock = Clock(capture.first_ns or 0)
+        self._case = Case(capture)
+        self._rules: set[str] = set()
+        self._retransmitted = 0
+        self._store = ConnectionStore(on_disk=capture.spilled is not None)
+        self._listed: list[_Kept] = []
+        self._detailed: list[_Kept] = []
+
+    def add(self, evidence: Evidence, findings: Sequence[Finding]) -> None:
+        """Whole connections and the findings about them."""
+        self._case.add(evidence, findings)
+        self._rules.update(finding.rule for finding in findings)
+        self._store.begin_part()
+        part = _Part.of(evidence, self._clock, findings)
+        places = [self._add(part.connection(index, False)) for index in range(len(evidence.table))]
+        most = self._options.details if self._options.only is None else 1
+        for index in part.notable(most, self._options.only):
+            rank = part.rank(index)
+            if len(self._detailed) < most or rank < self._detailed[-1].rank:
+                self._detailed.append(_Kept(rank, places[index], part.connection(index, True)))
+                self._detailed = _foremost(self._detailed, most)
+
+    def _add(self, connection: model.Connection) -> int:
+        """Keep the connection in the store, and here too if it may be listed; returns its place in the store."""
+        for end in (connection.endpoints.client, connection.endpoints.server):
+            self._rules.update([item.rule for item in end.history])
+        self._retransmitted += connection.metrics.client_retransmitted + connection.metrics.server_retransmitted
+        place = self._store.add(connection)
+        severity = -1 if connection.severity is None else RANK[Severity(connection.severity)]
+        self._listed.append(_Kept((-severity, connection.first_frame, place), place, connection))
+        most = self._options.listed
+        if most is not None and len(self._listed) >= 2 * most + TRIMMED_FROM:
+            self._listed = _foremost(self._listed, most)
+        return place
+
+    def finish(self, overall: Sequence[Finding]) -> Report:
+        """The document, given also the findings about the capture as a whole; nothing can be added afterwards."""
+        self._case.add_overall(overall)
+        self._rules.update(finding.rule for finding in overall)
+        tally, verdict, clock = self._case.tally, self._case.verdict(), self._clock
+        document = model.Document(
+            schema_version=model.SCHEMA_VERSION,
+            tool=model.Tool(name="pcapreport", version=__version__),
+            options=dict(self._options.effective),
+            capture=_capture(self._capture, clock),
+            connections=self._connections(),
+            findings=[_finding(finding, clock) for finding in overall],
+            verdict=model.Verdict(
+                text=verdict.text,
+                side=model.spelled(verdict.side),
+                confidence=model.spelled(verdict.confidence),
+                findings=list(verdict.rules),
+                evidence=list(verdict.evidence),
+                cannot_know=list(verdict.cannot_know),
+            ),
+            totals=model.Totals(
+                connections=tally.connections,
+                openings=dict(sorted(tally.openings.items())),
+                closings=dict(sorted(tally.closings.items())),
+                findings={model.spelled(level): tally.severities[level] for level in Severity},
+                time_waits=tally.time_waits,
+                retransmitted=self._retransmitted,
+            ),
+            connections_shown_in_detail=len(self._detailed),
+            method=[*METHOD, _two_msl_sentence(self._settings)],
+            rules=_rules_used(self._rules),
+        )
+        return Report(document, self._store)
+
+    def _connections(self) -> list[model.Connection]:
+        """Those to be listed or told in detail, with their numbers."""
+        kept = {one.place: one.connection for one in _foremost(self._listed, self._options.listed)}
+        kept |= {one.place: one.connection for one in self._detailed}
+        numbers = self._store.numbers()
+        numbered = [replace(connection, id=int(numbers[place])) for place, connection in kept.items()]
+        return sorted(numbered, key=lambda connection: connection.id)
+
+
+def _foremost(kept: list[_Kept], most: int | None) -> list[_Kept]:
+    return sorted(kept, key=lambda one: one.rank)[:most]
+
+
+def _two_msl_sentence(settings: Settings) -> str:
+    profile = settings.time_wait
     return (
         f"TIME-WAIT is taken to last {profile.two_msl_ns / SECOND:g} s and up to {profile.slack_ns / SECOND:g} s more"
         f" ({profile.name}: {profile.source}); no segment shows how long it really lasts."
@@ -96,16 +182,6 @@ def _by_connection(findings: Sequence[Finding], count: int) -> list[list[Finding
     return grouped
 
 
-def _notable(by_connection: Sequence[Sequence[Finding]], most: int) -> frozenset[int]:
-    """The connections worth a look: the worst first, then the first ones."""
-
-    def rank(index: int) -> tuple[int, int, int]:
-        found = by_connection[index]
-        return (-max((RANK[f.severity] + 1 for f in found), default=0), -sum(len(f.frames) for f in found), index)
-
-    return frozenset(sorted(range(len(by_connection)), key=rank)[:most])
-
-
 def _capture(capture: Capture, clock: Clock) -> model.Capture:
     first, last = capture.first_ns, capture.last_ns
     return model.Capture(
@@ -115,7 +191,7 @@ def _capture(capture: Capture, clock: Clock) -> model.Capture:
         container=capture.container,
         compression=capture.compression,
         packets=capture.packets,
-        tcp_packets=len(capture.table),
+        tcp_packets=capture.tcp_packets,
         start=None if first is None else iso_utc(first),
         duration_s=0.0 if last is None else clock.seconds(last),
         complete=capture.complete,
@@ -143,7 +219,7 @@ def _capture(capture: Capture, clock: Clock) -> model.Capture:
         hardware=capture.hardware,
         other_packets=dict(sorted(capture.other_packets.items())),
         other_blocks=dict(sorted(capture.other_blocks.items())),
-        encapsulations=list(capture.table.encapsulations),
+        encapsulations=list(capture.encapsulations),
     )
 
 
@@ -184,14 +260,11 @@ def frames_filter(frames: Sequence[int], most: int = 40) -> str:
     )
 
 
-def _rules_used(connections: Sequence[model.Connection], findings: Sequence[Finding]) -> dict[str, str]:
+def _rules_used(named: Set[str]) -> dict[str, str]:
+    """What the rules of transitions say, then those of findings."""
     texts = rule_texts()
-    named = {item.rule for c in connections for end in (c.endpoints.client, c.endpoints.server) for item in end.history}
-    used = {rule: texts[rule] for rule in sorted(named, key=lambda rule: int(rule[1:])) if rule in texts}
-    for rule in sorted({finding.rule for finding in findings}):
-        if rule in rules.RULES:
-            used[rule] = rules.RULES[rule].means
-    return used
+    used = {rule: texts[rule] for rule in sorted(named & texts.keys(), key=lambda rule: int(rule[1:]))}
+    return used | {rule: rules.RULES[rule].means for rule in sorted(named & rules.RULES.keys())}
 
 
 class _Bounds(NamedTuple):
@@ -214,8 +287,8 @@ def _bounds(table: ConnectionTable) -> _Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class _Builder:
-    """Builds the connections of one document."""
+class _Part:
+    """The connections of one part of a capture."""
 
     evidence: Evidence
     clock: Clock
@@ -224,15 +297,34 @@ class _Builder:
     bounds: _Bounds
     endpoints: Sequence[tuple[Endpoint, Endpoint]]
 
+    @classmethod
+    def of(cls, evidence: Evidence, clock: Clock, findings: Sequence[Finding]) -> _Part:
+        """Ready to make each connection's record."""
+        table = evidence.table
+        by_connection = _by_connection(findings, len(table))
+        return cls(evidence, clock, by_connection, measures.totals(table), _bounds(table), table.all_endpoints)
+
+    def notable(self, most: int, only: int | None) -> list[int]:
+        """The connections worth a look: the worst first, then the first ones; or that one."""
+        if only is not None:
+            return [only] if only < len(self.found) else []
+        return sorted(range(len(self.found)), key=self.rank)[:most]
+
+    def rank(self, index: int) -> tuple[int, int, int, int]:
+        """The lower the more worth a look."""
+        found = self.found[index]
+        worst_severity = max((RANK[f.severity] + 1 for f in found), default=0)
+        return -worst_severity, -sum(len(f.frames) for f in found), self.bounds.frames[index][0], index
+
     def connection(self, index: int, detailed: bool) -> model.Connection:
-        """One connection, with its detail where asked for."""
+        """One connection, with its detail where asked for, without a number."""
         table, history, found = self.evidence.table, self.evidence.histories[index], self.found[index]
         client, server = self.endpoints[index]
         first, last = self.bounds.frames[index]
         start, end = self.bounds.times[index]
         encapsulation = self.bounds.encapsulation[index]
         return model.Connection(
-            id=index + 1,
+            id=0,
             client=model.Endpoint(address=client.address, port=client.port),
             server=model.Endpoint(address=server.address, port=server.port),
             start_s=self.clock.seconds(start),

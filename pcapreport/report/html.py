@@ -96,8 +96,7 @@ def render_html(document: Document, templates: pathlib.Path | None = None) -> st
         shown=shown,
         listed=listed,
         findings=found[:FINDING_ROWS],
-        findings_left_out=len(found) - min(len(found), FINDING_ROWS),
-        counts={s: sum(f.finding.severity == s for f in found) for s in ("error", "warning", "note")},
+        findings_left_out=sum(document.totals.findings.values()) - min(len(found), FINDING_ROWS),
         verdict_filter=_verdict_filter(document),
     )
 

@@ -122,7 +122,7 @@ def summary_text(document: Document, limit: int = 20) -> str:
     lines += [
         "",
         f"{plural(capture.packets, 'packet')} read: {number(capture.tcp_packets)} TCP{others}; "
-        f"{plural(len(document.connections), 'connection')}; {duration(capture.duration_s)}",
+        f"{plural(document.totals.connections, 'connection')}; {duration(capture.duration_s)}",
     ]
     found = [*document.findings, *(f for c in document.connections for f in c.findings)]
     found.sort(key=lambda f: ("error", "warning", "note").index(f.severity))

@@ -332,8 +332,25 @@ class Verdict(Record, frozen=True, kw_only=True):
     """What this capture cannot tell."""
 
 
+class Totals(Record, frozen=True, kw_only=True):
+    """Counts over all connections, whether or not the document at hand holds them all."""
+
+    connections: int
+    openings: dict[str, int]
+    closings: dict[str, int]
+    findings: dict[Severity, int]
+    """By severity, those about the capture as a whole included."""
+    time_waits: int
+    """Endpoints that entered TIME-WAIT."""
+    retransmitted: int
+    """Frames that sent bytes, SYN or FIN again."""
+
+
 class Document(Record, frozen=True, kw_only=True):
-    """The whole result for one capture."""
+    """The whole result for one capture.
+
+    Saved, it holds all connections; the one that a page is made from may hold only those that the page shows.
+    """
 
     schema_version: str
     tool: Tool
@@ -342,6 +359,7 @@ class Document(Record, frozen=True, kw_only=True):
     connections: list[Connection]
     findings: list[Finding]
     verdict: Verdict
+    totals: Totals
     connections_shown_in_detail: int = 0
     method: list[str] = []
     """How the results were reached, in sentences; limits included."""
@@ -357,6 +375,15 @@ def spelled(word: str) -> Any:
 def encode(document: Document) -> bytes:
     """The document as deterministic UTF-8 JSON."""
     return msgspec.json.encode(document)
+
+
+def encode_around(document: Document) -> tuple[bytes, bytes]:
+    """The JSON of a document before its connections and after them.
+
+    Inside a JSON string every quote has a backslash before it, so that text from a capture cannot look like the seam.
+    """
+    before, seam, after = encode(msgspec.structs.replace(document, connections=[])).partition(b'"connections":[]')
+    return before + seam[:-1], b"]" + after
 
 
 def decode(data: bytes) -> Document:

@@ -64,7 +64,7 @@ def _head(document: Document) -> list[str]:
     others = "".join(f", {number(count)} {escaped(kind)}" for kind, count in capture.other_packets.items())
     counts = (
         f"{plural(capture.packets, 'packet')} read: {number(capture.tcp_packets)} TCP{others}; "
-        f"{plural(len(document.connections), 'connection')} in {duration(capture.duration_s)}."
+        f"{plural(document.totals.connections, 'connection')} in {duration(capture.duration_s)}."
     )
     return [
         f"## {code(capture.file)}",
@@ -104,7 +104,11 @@ def _findings(document: Document) -> list[str]:
         for where, f in found[:FINDING_ROWS]
     ]
     heads = ["Severity", "Rule", "Connection", "Side", "What was seen", "Wireshark filter"]
-    return ["### Findings", _table(heads, rows), _left_out(len(found) - len(rows), "finding")]
+    return [
+        "### Findings",
+        _table(heads, rows),
+        _left_out(sum(document.totals.findings.values()) - len(rows), "finding"),
+    ]
 
 
 def _frames(finding: Finding) -> str:
@@ -119,7 +123,7 @@ def _connections(document: Document) -> list[str]:
     worst_first = sorted(document.connections, key=lambda c: (SEVERITY_RANK[c.severity], c.id))
     rows = [_connection_row(c) for c in worst_first[:CONNECTION_ROWS]]
     heads = ["No.", "Client", "Server", "Opening", "Closing", "Packets", "Bytes each way", "Duration", "States"]
-    return ["### Connections", _table(heads, rows), _left_out(len(document.connections) - len(rows), "connection")]
+    return ["### Connections", _table(heads, rows), _left_out(document.totals.connections - len(rows), "connection")]
 
 
 def _connection_row(c: Connection) -> list[str]:

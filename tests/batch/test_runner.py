@@ -108,7 +108,7 @@ def test_a_capture_over_the_time_limit_is_given_up(monkeypatch: pytest.MonkeyPat
         for _ in range(6_000):
             time.sleep(0.01)
 
-    monkeypatch.setattr(work.pipeline, "analyze", dawdle)
+    monkeypatch.setattr(work.pipeline, "read_within", dawdle)
     order = work.Order(out=Path("nowhere"), formats=frozenset(), timeout=0.05)
     entry = work.carry_out(Job("a.pcap", "a.pcap"), order)
     assert entry.status == "timeout"
@@ -123,7 +123,7 @@ def test_no_reader_can_take_the_time_limit_for_damage(monkeypatch: pytest.Monkey
         except Exception as error:
             raise OSError("damaged") from error
 
-    monkeypatch.setattr(work.pipeline, "analyze", tolerant)
+    monkeypatch.setattr(work.pipeline, "read_within", tolerant)
     order = work.Order(out=Path("nowhere"), formats=frozenset(), timeout=0.05)
     assert work.carry_out(Job("a.pcap", "a.pcap"), order).status == "timeout"
 
@@ -147,7 +147,7 @@ def test_whatever_goes_wrong_with_a_capture_is_one_line(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(work.pipeline, "analyze", fail)
+    monkeypatch.setattr(work.pipeline, "read_within", fail)
     entry = work.carry_out(Job("a.pcap", "a.pcap"), ORDER)
     assert entry.status == "unreadable"
     assert entry.message.startswith("a.pcap: ") and words in entry.message and "\n" not in entry.message

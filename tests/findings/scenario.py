@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from pcapreport.capture.clock import steps_back
 from pcapreport.capture.model import Capture, Interface, Problem
 from pcapreport.capture.packet_table import COLUMNS, Flag, Option, PacketTable, RowNote
 from pcapreport.findings import find_all
@@ -70,6 +71,7 @@ class Scenario:
 
     def capture(self) -> Capture:
         """The capture these frames make."""
+        rows = table(self.frames)
         times = [frame.time_ns for frame in self.frames]
         last = max([*times, self.end_ns or 0], default=START)
         problem = Problem("cut", "the last record is cut", None, None)
@@ -91,7 +93,8 @@ class Scenario:
             os="",
             hardware="",
             other_packets={},
-            table=table(self.frames),
+            table=rows,
+            steps_back=steps_back(rows["frame"], rows["time_ns"]),
         )
 
     def evidence(self, settings: Settings | None = None) -> Evidence:

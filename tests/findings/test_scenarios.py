@@ -38,7 +38,8 @@ def test_every_rule_has_a_scenario() -> None:
 
 def test_every_rule_named_in_the_code_has_a_page() -> None:
     source = "".join(path.read_text() for path in Path(findings_package.__file__).parent.glob("*.py"))
-    named = set(re.findall(r'(?:finding\(|_about_capture\(|_each_or_all\()\s*evidence,\s*"(\w+)"', source))
+    named = set(re.findall(r'(?:finding\(|_from_the_start\()\s*evidence,\s*"(\w+)"|_about\("(\w+)"', source))
+    named = {either or other for either, other in named}
     assert named <= set(RULES)
     assert len(named) > 20
 

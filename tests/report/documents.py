@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ from pcapreport.report.model import (
     TimeWait,
     TimeWaitRestart,
     Tool,
+    Totals,
     Transition,
     Verdict,
 )
@@ -191,7 +193,22 @@ def document(connections: list[Connection], verdict: Verdict, **more: Any) -> Do
         "method": ["States are inferred from the segments at one tap.", "2MSL is an assumption about the host."],
         "rules": RULES,
     }
-    return Document(**(values | more))
+    values |= more
+    return Document(**{"totals": totals(values["connections"], values["findings"]), **values})
+
+
+def totals(connections: list[Connection], findings: list[Finding]) -> Totals:
+    """The counts of a document that holds all its connections."""
+    found = [*findings, *(f for c in connections for f in c.findings)]
+    ends = [end for c in connections for end in (c.endpoints.client, c.endpoints.server)]
+    return Totals(
+        connections=len(connections),
+        openings=dict(Counter(c.opening for c in connections)),
+        closings=dict(Counter(c.closing for c in connections)),
+        findings=dict(Counter(f.severity for f in found)),
+        time_waits=sum(end.time_wait is not None for end in ends),
+        retransmitted=sum(c.metrics.client_retransmitted + c.metrics.server_retransmitted for c in connections),
+    )
 
 
 def _opened(script: Script) -> None:

@@ -1,0 +1,82 @@
+"""Counts over all connections of a capture, added up part by part."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pcapreport.findings.model import Evidence, Finding, Severity, Side
+from pcapreport.tcp.connections import OpenerEvidence
+
+NETWORK = frozenset(
+    {
+        "retransmission",
+        "fast_retransmission",
+        "tail_loss_probe",
+        "syn_retransmission",
+        "syn_ack_retransmission",
+        "fin_retransmission",
+        "duplicate_ack",
+        "out_of_order",
+        "old_duplicate",
+    }
+)
+"""Sent by a side, but caused by the network."""
+
+
+@dataclass(slots=True)
+class Serious:
+    """What stands under one rule above the level of a note."""
+
+    connections: int = 0
+    frames: int = 0
+    sides: set[Side] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What can be said of a capture by counting alone."""
+
+    connections: int = 0
+    openings: Counter[str] = field(default_factory=Counter)
+    closings: Counter[str] = field(default_factory=Counter)
+    time_waits: int = 0
+    """Endpoints that entered TIME-WAIT."""
+    time_waits_open: int = 0
+    """Of these, how many were still in it when the capture ended."""
+    profile_guessed: bool = False
+    """For some of them how long they last is a guess."""
+    clients_guessed: int = 0
+    """Connections of which only the port numbers or the first segment tell the client."""
+    severities: Counter[Severity] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+    serious: defaultdict[str, Serious] = field(default_factory=lambda: defaultdict(Serious))
+
+    def add(self, evidence: Evidence, findings: Sequence[Finding]) -> None:
+        """Count whole connections and the findings about them."""
+        self.connections += len(evidence.table)
+        self.clients_guessed += int((evidence.table.opener >= OpenerEvidence.PORTS).sum())
+        for history in evidence.histories:
+            self.openings[history.opening] += 1
+            self.closings[history.closing] += 1
+            for end in (history.client, history.server):
+                if end.time_wait is not None:
+                    self.time_waits += 1
+                    self.time_waits_open += end.time_wait.ended_by == "capture-end"
+                    self.profile_guessed |= "guess" in end.time_wait.profile
+        self.add_findings(findings)
+
+    def add_findings(self, findings: Sequence[Finding]) -> None:
+        """Count findings, all those of a connection in one call."""
+        concerned: defaultdict[str, set[int | None]] = defaultdict(set)
+        for finding in findings:
+            self.severities[finding.severity] += 1
+            self.rules[finding.rule] += 1
+            if finding.severity is not Severity.NOTE:
+                concerned[finding.rule].add(finding.connection)
+                under = self.serious[finding.rule]
+                under.frames += len(finding.frames)
+                under.sides.add(Side.NETWORK if finding.rule in NETWORK else finding.side)
+        for rule, connections in concerned.items():
+            self.serious[rule].connections += len(connections)
