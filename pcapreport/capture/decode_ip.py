@@ -12,7 +12,7 @@ from pcapreport.capture.decode_links import IPV4_TYPE, IPV6_TYPE, by_version
 from pcapreport.capture.gather import Ints
 from pcapreport.capture.icmp import ERRORS_4, ERRORS_6
 from pcapreport.capture.lanes import NO_LENGTH, VERSION_6, Descent, Handler, Handlers, Lanes
-from pcapreport.capture.layers import Space
+from pcapreport.capture.layers import JUMBO, MOST_WITHOUT_JUMBO, Space
 from pcapreport.capture.links import ETHERNET, WLAN
 from pcapreport.capture.protocols import ip_label
 from pcapreport.capture.tunnels import ARUBA, ERSPAN_2, ERSPAN_3, ESP_IN_UDP, GTP_USER_DATA, PORTS, WCCP
@@ -32,6 +32,8 @@ _MORE_OR_OFFSET = 0x3FFF
 """More-fragments flag and fragment offset."""
 
 _HOP_BY_HOP = 0
+_JUMBO_ALONE = 0x00 << 16 | JUMBO << 8 | 4
+"""Options of 8 bytes, the first of which is Jumbo Payload."""
 _QUOTED_EXTENSIONS = (0, 43, 44, 51, 60)
 
 
@@ -57,17 +59,29 @@ def _ipv6(descent: Descent, lanes: Lanes) -> None:
     lanes = lanes.pick(lanes.holds(40))
     lanes = lanes.pick(descent.gather.numbers("u1", lanes.at) >> 4 == 6)
     header = descent.gather.headers(IPV6, lanes.at)
-    length = header["length"].astype(np.int64)
+    length, protocol = header["length"].astype(np.int64), header["next"].astype(np.int64)
+    optioned = (protocol == _HOP_BY_HOP) & lanes.holds(48)
+    endless = optioned & (length == 0)
+    if endless.any():
+        length[endless] = _jumbo(descent, lanes.at[endless] + 40)
+        known = ~endless | (length > 0)
+        lanes, length, protocol, optioned = lanes.pick(known), length[known], protocol[known], optioned[known]
     notes = np.where(length == 0, np.uint8(NO_LENGTH | VERSION_6), np.uint8(VERSION_6))
     lanes = lanes.named(descent.paths.add(lanes.path, "ipv6")).inside(notes)
     inner = lanes.trim(np.where(length == 0, 1 << 32, length + 40)).skip(40)
-    protocol = header["next"].astype(np.int64)
-    optioned = (protocol == _HOP_BY_HOP) & inner.holds(8)
+    optioned &= inner.holds(8)
     if optioned.any():
         word = descent.gather.numbers(">u2", inner.at)
         inner = inner.skip(np.where(optioned, ((word & 0xFF) + 1) * 8, 0))
         protocol = np.where(optioned, word >> 8, protocol)
     descent.go_each(Space.PROTOCOL, protocol, inner)
+
+
+def _jumbo(descent: Descent, options_at: Ints) -> Ints:
+    """Payload lengths where hop-by-hop options are one Jumbo Payload option, as BIG TCP writes it; 0 elsewhere."""
+    option, length = (descent.gather.numbers(">u4", options_at + at) for at in (0, 4))
+    alone = (option & 0x00FF_FFFF == _JUMBO_ALONE) & (length > MOST_WITHOUT_JUMBO)
+    return np.where(alone, length, 0)
 
 
 def _in_ip(ethertype: int) -> Handler:

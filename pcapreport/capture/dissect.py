@@ -19,7 +19,18 @@ from pcapreport.capture.container import RecordBlock
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Buffer
 from pcapreport.capture.icmp import IcmpError, read_error
-from pcapreport.capture.layers import Cut, Handler, Network, Next, Part, Space, Trail, outside
+from pcapreport.capture.layers import (
+    JUMBO,
+    MOST_WITHOUT_JUMBO,
+    Cut,
+    Handler,
+    Network,
+    Next,
+    Part,
+    Space,
+    Trail,
+    outside,
+)
 from pcapreport.capture.model import Interface
 from pcapreport.capture.options import SegmentOptions, read_segment_options
 from pcapreport.capture.packet_table import COLUMNS, PacketTable, RowNote
@@ -147,17 +158,22 @@ class Dissector:
         protocol = header.nxt
         while protocol in _EXTENSIONS:
             extension = _header(_EXTENSIONS[protocol], payload)
-            inner = payload.skip(_extension_length(protocol, extension))
+            length = _extension_length(protocol, extension)
+            inner = payload.skip(length)
             if protocol == dpkt.ip.IP_PROTO_FRAGMENT and (extension.frag_off or extension.m_flag):
                 key = (6, header.src, header.dst, extension.id, extension.nxt)
                 offset, last = extension.frag_off * 8, not extension.m_flag
                 return self._fragment(trail, key, extension.nxt, offset, last, inner)
+            jumbo = _jumbo(payload.data[:length]) if protocol == dpkt.ip.IP_PROTO_HOPOPTS and not header.plen else 0
+            if jumbo:
+                trail.notes &= ~int(RowNote.NO_IP_LENGTH)
+                inner = payload.trim(jumbo).skip(length)
             trail.network = _covered(trail.network, protocol, payload)
             protocol, payload = extension.nxt, inner
         return Next(Space.PROTOCOL, protocol, payload)
 
     def _payload(self, trail: Trail, part: Part, length: int, header: int) -> Part:
-        """What is behind the IP header; a length of 0 means segmentation offload or a jumbogram."""
+        """What is behind the IP header; a length of 0 means segmentation offload, or a jumbogram (see `_jumbo`)."""
         trail.notes &= ~int(RowNote.NO_IP_LENGTH)
         if not length:
             trail.notes |= int(RowNote.NO_IP_LENGTH)
@@ -279,12 +295,25 @@ def _covered(network: Network, protocol: int, part: Part) -> Network:
         last = 8 if part.data[2] == _SEGMENT_ROUTING else size - 16
         return network._replace(checked_dst=part.data[last : last + 16])
     if protocol == dpkt.ip.IP_PROTO_DSTOPTS:
-        options, at = part.data[:size], 2
-        while at + 2 <= len(options):
-            if options[at] == _HOME_ADDRESS and options[at + 1] == 16:
-                return network._replace(checked_src=options[at + 2 : at + 18])
-            at += 1 if not options[at] else 2 + options[at + 1]
+        home = _option(part.data[:size], _HOME_ADDRESS, 16)
+        return network._replace(checked_src=home) if home else network
     return network
+
+
+def _jumbo(extension: bytes) -> int:
+    """Payload length that hop-by-hop options tell, the extension headers included (RFC 2675 section 2); 0: none."""
+    length = int.from_bytes(_option(extension, JUMBO, 4), "big")
+    return length if length > MOST_WITHOUT_JUMBO else 0
+
+
+def _option(extension: bytes, kind: int, size: int) -> bytes:
+    """Value of the option of this kind and size in hop-by-hop or destination options (RFC 8200 section 4.2), if any."""
+    at = 2
+    while at + 2 <= len(extension):
+        if extension[at] == kind and extension[at + 1] == size and at + 2 + size <= len(extension):
+            return extension[at + 2 : at + 2 + size]
+        at += 1 if not extension[at] else 2 + extension[at + 1]
+    return b""
 
 
 _SEGMENT_ROUTING, _HOME_ADDRESS = 4, 0xC9

@@ -84,3 +84,6 @@ def outside(path: Sequence[str]) -> str:
 
 Handler = Callable[[Trail, Part], "Next | str"]
 """Takes one layer: what comes next, or (a word) why no TCP segment does."""
+
+JUMBO, MOST_WITHOUT_JUMBO = 0xC2, 0xFFFF
+"""The hop-by-hop option that tells the length of an IPv6 payload longer than its own field can (RFC 2675)."""

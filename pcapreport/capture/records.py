@@ -53,9 +53,9 @@ class Layout:
     def lengths(self, gather: Gather, positions: Ints) -> Ints:
         """The number that leads to the next record, of records at positions (n,)."""
         numbers = gather.numbers(self.order + "u4", positions + self.length_at)
-        if self.swapped_at is None:
-            return numbers
-        return np.minimum(numbers, gather.numbers(self.order + "u4", positions + self.swapped_at))
+        if self.swapped_at is not None:
+            numbers = np.minimum(numbers, gather.numbers(self.order + "u4", positions + self.swapped_at))
+        return numbers
 
     def reader(self) -> Callable[[Buffer, int], tuple[int, ...]]:
         """Function of buffer and position of a record: (the number that leads to the next record,)."""

@@ -18,13 +18,16 @@ from pcapreport.capture.gather import Bools, Gather, Ints
 if TYPE_CHECKING:
     from pcapreport.capture.records import Layout
 
-STRETCH = 1 << 26
-"""Bytes followed at once; one number a record is kept of them."""
+STRETCH = 1 << 24
+"""Bytes followed at once, and so held in memory where the file is mapped."""
 
-LANE = 1 << 16
-"""Bytes of a lane: a thousand lanes a stretch make numpy's fixed costs small, up to a thousand steps follow them."""
+LANE = 1 << 15
+"""Bytes of a lane: five hundred lanes make numpy's fixed costs small, and they are followed in as many steps."""
 
-SEARCHED = 1 << 12
+FEW = 100
+"""Lanes that are followed as fast one by one, so the last ones are."""
+
+SEARCHED = 1 << 11
 """Bytes of a lane in which its first record is looked for; a lane without is followed by the one before it."""
 
 
@@ -34,31 +37,50 @@ def follow(gather: Gather, start: int, layout: Layout) -> tuple[Ints, int]:
     May stop anywhere, and at once; what stands there is not judged.
     """
     stop = min(start + STRETCH, gather.size - layout.head)
-    if stop - start < 4 * LANE:
+    if stop - start < FEW * LANE:
         return np.empty(0, np.int64), start
     begins = _guessed(gather, start, stop, layout)
     ends = np.append(begins[1:], stop)
     reached = begins.copy()
     visited: list[Ints] = []
-    at, lane = begins, np.arange(len(begins))
-    while len(at):
+    lane, at, end = np.arange(len(begins)), begins, ends
+    while len(at) >= FEW:
         length = layout.lengths(gather, at)
-        following = at + (layout.extra + length)
+        following = at + length
+        following += layout.extra
         sound = (length >= layout.shortest) & (length <= layout.longest) & (following <= gather.size)
         if not sound.all():
-            at, following, lane = at[sound], following[sound], lane[sound]
+            reached[lane] = at
+            lane, at, end, following = lane[sound], at[sound], end[sound], following[sound]
         visited.append(at)
+        inside = following < end
+        if inside.all():
+            at = following
+            continue
         reached[lane] = following
-        inside = following < ends[lane]
-        at = following
-        if not inside.all():
-            at, lane = following[inside], lane[inside]
+        lane, at, end = lane[inside], following[inside], end[inside]
+    for number, position, stop in zip(lane.tolist(), at.tolist(), end.tolist(), strict=True):
+        alone, reached[number] = _alone(gather, position, stop, layout)
+        visited.append(np.array(alone, np.int64))
     wrong = np.flatnonzero(reached[:-1] != begins[1:])
     last = int(wrong[0]) if len(wrong) else len(begins) - 1
     positions = np.concatenate(visited)
     positions = positions[positions < ends[last]]
     positions.sort()
     return positions, int(reached[last])
+
+
+def _alone(gather: Gather, position: int, stop: int, layout: Layout) -> tuple[list[int], int]:
+    """The same of one lane."""
+    positions, read = [], layout.reader()
+    while position < stop:
+        length = read(gather.buffer, position)[0]
+        following = position + layout.extra + length
+        if not layout.shortest <= length <= layout.longest or following > gather.size:
+            break
+        positions.append(position)
+        position = following
+    return positions, position
 
 
 def _guessed(gather: Gather, start: int, stop: int, layout: Layout) -> Ints:

@@ -1,5 +1,6 @@
 """Rows of the packet table -> connections: one incarnation of a 4-tuple each.
 
+Rows belong together that share their 4-tuple, and their encapsulation path or evidence that links two (paths.py).
 A new SYN with another initial sequence number begins a new incarnation if the other end took it as one; a SYN that
 the connection survived stays in it (RFC 5961 section 4). An idle pause never splits. Which side opened is read from
 the SYN, else from the SYN-ACK, else guessed from the port numbers, and the guess is named.
@@ -22,6 +23,7 @@ from pcapreport.tcp import sequence
 from pcapreport.tcp.copies import Sent, originals
 from pcapreport.tcp.evidence import ACK, FIN, SYN
 from pcapreport.tcp.incarnations import split_incarnations
+from pcapreport.tcp.paths import part_by_path
 from pcapreport.tcp.tuples import Grouping, group, tuples_of
 
 Ints = npt.NDArray[np.int64]
@@ -119,6 +121,20 @@ class ConnectionTable:
             for v, c, s in zip(version, zip(*clients, strict=True), zip(*servers, strict=True), strict=True)
         ]
 
+    @cached_property
+    def paths(self) -> list[str]:
+        """The encapsulation of each connection; of one that has several, all in order of appearance."""
+        names = self.packets.encapsulations
+        if not names:
+            return [""] * len(self)
+        path = self.packets["encapsulation"][self.row]
+        found = [names[number] for number in path[self.bounds[:-1]].tolist()]
+        changes = np.flatnonzero(path[1:] != path[:-1]) + 1
+        of = np.searchsorted(self.bounds, changes, side="right") - 1
+        for connection in np.unique(of[self.bounds[of] != changes]).tolist():
+            found[connection] = " and ".join(names[n] for n in dict.fromkeys(path[self.rows_of(connection)].tolist()))
+        return found
+
 
 @lru_cache(maxsize=1 << 16)
 def _address(version: int, high: int, low: int) -> str:
@@ -128,7 +144,7 @@ def _address(version: int, high: int, low: int) -> str:
 def find_connections(packets: PacketTable, settings: Settings | None = None) -> ConnectionTable:
     """Group the rows of a packet table into connections, numbered by their first frame, then by `endpoint_hash`."""
     tuples = tuples_of(packets)
-    groups = group(tuples)
+    groups = part_by_path(packets, group(tuples), tuples.lower)
     begun = split_incarnations(packets, groups, tuples.lower)
     groups, successor = _in_order_of_frames(packets, *_parted(groups, begun))
     return _assemble(packets, groups, tuples.lower[groups.order], successor, settings or Settings())

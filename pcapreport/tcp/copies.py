@@ -92,7 +92,9 @@ def _distinct(packets: PacketTable) -> Bools:
 def _windows(sent: Sent, earlier: Ints, later: Ints, settings: Settings) -> Ints:
     """How close two equal rows must be to be copies: far less close where they were taken at two places."""
     packets, one, two = sent.packets, sent.row[earlier], sent.row[later]
-    elsewhere = (packets["ttl"][one] != packets["ttl"][two]) | (packets["interface"][one] != packets["interface"][two])
+    elsewhere = np.zeros(len(one), bool)
+    for name in ("ttl", "interface", "encapsulation"):
+        elsewhere |= packets[name][one] != packets[name][two]
     marked = (packets["ip_id"][two] != 0) | (packets["ts_val"][two] != 0)
     return np.where(elsewhere & marked, BETWEEN_TAPS_NS, settings.copy_window_ns)
 

@@ -59,6 +59,28 @@ def test_a_zero_ip_length_means_offload_and_the_wire_length_counts() -> None:
     assert RowNote(row["notes"]) == RowNote.NO_IP_LENGTH
 
 
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [(b"\x06\0\xc2\x04", RowNote(0)), (b"\x06\x01\x05\x02\0\0\x01\x02\0\0\xc2\x04", RowNote.DISSECTED)],
+    ids=["alone", "behind-others"],
+)
+def test_the_jumbo_payload_option_tells_the_length_of_a_jumbogram(options: bytes, note: RowNote) -> None:
+    """RFC 2675, as Linux writes BIG TCP; what is behind the datagram in the frame is none of it."""
+    segment = make.tcp(bytes(70_000))
+    extension = options + (len(options) + 4 + len(segment)).to_bytes(4, "big")
+    row, _ = one(make.ethernet(make.ipv6(extension + segment, 0, length=0) + b"trailer", 0x86DD))
+    assert row["payload_len"] == 70_000
+    assert RowNote(row["notes"]) == note
+
+
+@pytest.mark.parametrize("told", [b"", b"\xc2\x04\0\0\xff\xff", b"\xc2\x02\0\x02\0\0"])
+def test_without_a_sound_jumbo_payload_option_the_wire_length_counts(told: bytes) -> None:
+    extension = b"\x06\0" + (told or b"\x01\x04\0\0\0\0")
+    row, _ = one(make.ethernet(make.ipv6(extension + make.tcp(bytes(70_000)), 0, length=0), 0x86DD))
+    assert row["payload_len"] == 70_000
+    assert RowNote(row["notes"]) == RowNote.NO_IP_LENGTH | RowNote.DISSECTED
+
+
 def test_a_segment_cut_within_its_fixed_header_is_counted_not_guessed() -> None:
     capture = read(make.pcap_header() + make.pcap_record(SEGMENT[:50], wire_len=len(SEGMENT)))
     assert capture.other_packets == {"cut TCP header": 1}

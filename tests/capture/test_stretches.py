@@ -68,13 +68,15 @@ def columns(capture: Capture) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize(("lane", "searched"), [(512, 512), (2_048, 1_024), (4_096, 64)])
+@pytest.mark.parametrize(
+    ("lane", "searched", "few"), [(512, 512, 1), (2_048, 1_024, 5), (2_048, 1_024, 10), (4_096, 64, 2)]
+)
 def test_a_stretch_gives_the_records_of_a_walk(
-    name: str, lane: int, searched: int, monkeypatch: pytest.MonkeyPatch
+    name: str, lane: int, searched: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = FILES[name]()
     walked = read(data)
-    for constant, value in (("STRETCH", 50_000), ("LANE", lane), ("SEARCHED", searched)):
+    for constant, value in (("STRETCH", 50_000), ("LANE", lane), ("SEARCHED", searched), ("FEW", few)):
         monkeypatch.setattr(stretches, constant, value)
     found = read(data)
     assert columns(found) == columns(walked)
@@ -83,7 +85,7 @@ def test_a_stretch_gives_the_records_of_a_walk(
 
 def test_a_long_stretch_is_not_walked_record_by_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the tests above would compare the walk with itself."""
-    for constant, value in (("LANE", 2_048), ("SEARCHED", 1_024)):
+    for constant, value in (("LANE", 2_048), ("SEARCHED", 1_024), ("FEW", 5)):
         monkeypatch.setattr(stretches, constant, value)
     found = []
     follow = stretches.follow

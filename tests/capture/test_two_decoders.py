@@ -130,6 +130,9 @@ TUNNELS: list[tuple[int, bytes, int]] = [
     (17, struct.pack(">HHHH", 9, 2152, 0, 0) + b"\x30\xff\0\0\0\0\0\x01", 0x0800),
     (17, struct.pack(">HHHH", 9, 2152, 0, 0) + b"\x32\xff\0\0\0\0\0\x01\0\0\0\0", 0x86DD),
     (0, b"\x06\0\x01\x04\0\0\0\0", 0),
+    (0, b"\x06\0\xc2\x04\0\x01\0\0", 0),
+    (0, b"\x06\0\xc2\x04\0\0\0\x1e", 0),
+    (0, b"\x06\x01\x05\x02\0\0\xc2\x04\0\x01\0\0\x01\x02\0\0", 0),
 ]
 """Protocol under which a tunnel rides, its headers, and the EtherType of what it carries (0: a segment)."""
 
@@ -141,7 +144,8 @@ def tunnelled(draw: st.DrawFn, version: int, depth: int = 3) -> bytes:
         return draw(datagrams(version))
     protocol, head, inside = draw(st.sampled_from(TUNNELS))
     inner = draw(tunnelled(4 if inside == 0x0800 else 6, depth - 1)) if inside else draw(segments())
-    return (make.ipv4 if version == 4 else make.ipv6)(head + inner, protocol)
+    length = draw(st.sampled_from([None, None, 0]))
+    return (make.ipv4 if version == 4 else make.ipv6)(head + inner, protocol, length=length)
 
 
 @st.composite
