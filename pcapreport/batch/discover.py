@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
 import stat
 from collections import Counter
@@ -13,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pcapreport.capture.recognition import is_capture
+from pcapreport.capture.source import beginning
 from pcapreport.errors import UsageError
 
 STANDARD_INPUT = "-"
@@ -104,21 +102,11 @@ def claims_to_be_capture(name: str) -> bool:
 
 SMALLEST = 12
 """Bytes that it takes to tell a capture."""
-_OPENERS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 
 
 def looks_like_capture(path: Path) -> bool:
     """The file's first bytes, decompressed where need be, are those of a capture."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(32)
-        for magic, opener in _OPENERS:
-            if start.startswith(magic):
-                with opener(path, "rb") as packed:
-                    start = packed.read(32)
-                break
-    except (OSError, EOFError, ValueError, lzma.LZMAError):
-        return False
+    start = beginning(path)
     return len(start) >= SMALLEST and is_capture(start)
 
 

@@ -121,6 +121,20 @@ def compression_of(start: bytes) -> str:
     return next((kind for magic, kind in _MAGICS.items() if start.startswith(magic)), "")
 
 
+def beginning(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file, decompressed where need be; none where they cannot be had."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(SNIFFED)
+            compression = compression_of(start)
+            if not compression:
+                return start
+            file.seek(0)
+            return _opened(file, compression, str(path)).read1(SNIFFED)
+    except Exception:  # each kind of compression has error classes of its own
+        return b""
+
+
 def _read_path(path: str, name: str, limits: Limits, sniff: Sniff) -> tuple[Buffer, Problem | None]:
     try:
         with open(path, "rb") as file:

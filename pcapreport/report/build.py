@@ -272,7 +272,7 @@ class _Bounds(NamedTuple):
 
     frames: list[tuple[int, int]]
     times: list[tuple[int, int]]
-    encapsulation: list[int]
+    encapsulation: list[str]
     opener: list[int]
 
 
@@ -281,7 +281,7 @@ def _bounds(table: ConnectionTable) -> _Bounds:
     return _Bounds(
         list(zip(table.frame[first].tolist(), table.frame[last].tolist(), strict=True)),
         list(zip(table.time_ns[first].tolist(), table.time_ns[last].tolist(), strict=True)),
-        table.packets["encapsulation"][table.row[first]].tolist(),
+        table.paths,
         table.opener.tolist(),
     )
 
@@ -322,7 +322,6 @@ class _Part:
         client, server = self.endpoints[index]
         first, last = self.bounds.frames[index]
         start, end = self.bounds.times[index]
-        encapsulation = self.bounds.encapsulation[index]
         return model.Connection(
             id=0,
             client=model.Endpoint(address=client.address, port=client.port),
@@ -341,7 +340,7 @@ class _Part:
             filter=_connection_filter(client, server, first, last),
             severity=worst(found),
             anchor=_anchor(client, server, self.sums.isn[index][0], first),
-            encapsulation=table.packets.encapsulations[encapsulation] if table.packets.encapsulations else "",
+            encapsulation=self.bounds.encapsulation[index],
             detail=self._detail(index) if detailed else None,
         )
 
