@@ -74,10 +74,6 @@ def _in_ip(ethertype: int) -> Handler:
     return lambda descent, lanes: descent.go(Space.ETHERTYPE, ethertype, lanes)
 
 
-def _counted(protocol: int) -> Handler:
-    return lambda descent, lanes: descent.count(ip_label(protocol), lanes)
-
-
 def _icmp(protocol: int, errors: frozenset[int], next_at: int) -> Handler:
     """Errors about TCP are evidence and left for dissect.py, the rest is counted."""
     maybe_tcp = (TCP,) if protocol == 1 else (TCP, *_QUOTED_EXTENSIONS)
@@ -158,7 +154,6 @@ HANDLERS: Handlers = {
     (Space.PROTOCOL, 41): _in_ip(IPV6_TYPE),
     (Space.PROTOCOL, 47): _gre,
     (Space.PROTOCOL, 58): _icmp(58, ERRORS_6, 6),
-    **{(Space.PROTOCOL, number): _counted(number) for number in (2, 89, 112, 132)},
     **{(Space.PORT, port): _vxlan for port in (4789, 8472)},
     (Space.PORT, 6081): _geneve,
     (Space.PORT, 2152): _gtp,
