@@ -24,6 +24,14 @@ STRETCH = 1 << 26
 LANE = 1 << 16
 """Bytes of a lane: a thousand lanes a stretch make numpy's fixed costs small, up to a thousand steps follow them."""
 
+FEW = 8
+"""Where fewer than one lane in so many has a first record, following them together is no faster."""
+
+COMMON = 4
+"""Where more than one byte in so many is like a record's first, guessing takes more time and memory than it saves."""
+
+NONE: Ints = np.empty(0, np.int64)
+
 SEARCHED = 1 << 12
 """Bytes of a lane in which its first record is looked for; a lane without is followed by the one before it."""
 
@@ -35,13 +43,17 @@ def follow(gather: Gather, start: int, layout: Layout) -> tuple[Ints, int]:
     """
     stop = min(start + STRETCH, gather.size - layout.head)
     if stop - start < 4 * LANE:
-        return np.empty(0, np.int64), start
+        return NONE, start
     begins = _guessed(gather, start, stop, layout)
+    if len(begins) * LANE * FEW < stop - start:
+        return NONE, start
     ends = np.append(begins[1:], stop)
     reached = begins.copy()
     visited: list[Ints] = []
     at, lane = begins, np.arange(len(begins))
-    while len(at):
+    for _ in range(2 * LANE // layout.head):  # enough for any lane, but not for one that has to do the work of many
+        if not len(at):
+            break
         length = layout.lengths(gather, at)
         following = at + (layout.extra + length)
         sound = (length >= layout.shortest) & (length <= layout.longest) & (following <= gather.size)
@@ -68,7 +80,10 @@ def _guessed(gather: Gather, start: int, stop: int, layout: Layout) -> Ints:
     seconds_at = 4 * (layout.header.names or ()).index("sec")
     highest = gather.span(start + LANE + seconds_at + (3 if layout.order == "<" else 0), stop)
     rows = np.lib.stride_tricks.as_strided(highest, (len(begins), SEARCHED), (LANE, 1), writeable=False)
-    lane, behind = np.nonzero(rows == first_s >> 24)
+    alike = rows == first_s >> 24
+    if np.count_nonzero(alike) > alike.size // COMMON:
+        return np.array([start])
+    lane, behind = np.nonzero(alike)
     at = begins[lane] + behind
 
     def sound(positions: Ints) -> Bools:
