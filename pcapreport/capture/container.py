@@ -16,6 +16,9 @@ from pcapreport.settings import MAX_COMMENT_CHARACTERS, MAX_COMMENTS, MAX_DAMAGE
 BLOCK_RECORDS = 65_536
 """Records handled at once: enough to make numpy's fixed costs vanish, few enough to keep memory small."""
 
+BLOCK_BYTES = 1 << 26
+"""And bytes of the file: what is touched of a mapped file counts as memory until it is forgotten."""
+
 NO_INTERFACE = 0xFFFF
 """Interface of a record whose interface is described nowhere."""
 
@@ -38,6 +41,11 @@ class RecordBlock:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def span(self) -> int:
+        """Bytes of the file from the first record to the last."""
+        return int(self.offset[-1] - self.offset[0])
 
     def pick(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> RecordBlock:
         """The chosen records."""

@@ -19,6 +19,7 @@ import numpy as np
 from pcapreport.capture import checksums, decode_ip, decode_links
 from pcapreport.capture.container import RecordBlock
 from pcapreport.capture.decode_ip import IPV4, IPV6, TCP
+from pcapreport.capture.dissect import stranger
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Bools, Gather, Ints
 from pcapreport.capture.lanes import NO_LENGTH, VERSION_6, Descent, Lanes, Rows
@@ -48,7 +49,7 @@ class Decoder:
         """
         segments: list[Lanes] = []
         handlers = {**_LAYERS, (Space.PROTOCOL, TCP): lambda _, lanes: segments.append(lanes)}
-        descent = Descent(self._gather, len(block), self._others, handlers)
+        descent = Descent(self._gather, len(block), self._others, handlers, stranger)
         if link_type in LINKS:
             descent.go(Space.LINK, link_type, _frames(block))
             descent.run()

@@ -88,10 +88,6 @@ def _in_ip(ethertype: int) -> Handler:
     return lambda descent, lanes: descent.go(Space.ETHERTYPE, ethertype, lanes)
 
 
-def _counted(protocol: int) -> Handler:
-    return lambda descent, lanes: descent.count(ip_label(protocol), lanes)
-
-
 def _icmp(protocol: int, errors: frozenset[int], next_at: int) -> Handler:
     """Errors about TCP are evidence and left for dissect.py, the rest is counted."""
     maybe_tcp = (TCP,) if protocol == 1 else (TCP, *_QUOTED_EXTENSIONS)
@@ -177,7 +173,6 @@ HANDLERS: Handlers = {
     (Space.PROTOCOL, 41): _in_ip(IPV6_TYPE),
     (Space.PROTOCOL, 47): _gre,
     (Space.PROTOCOL, 58): _icmp(58, ERRORS_6, 6),
-    **{(Space.PROTOCOL, number): _counted(number) for number in (2, 50, 89, 112, 132)},
     **{(Space.PORT, port): _vxlan for port in (4789, 8472)},
     (Space.PORT, 4500): _ipsec,
     (Space.PORT, 6081): _geneve,

@@ -10,6 +10,7 @@ from pcapreport.capture.layers import Space
 from pcapreport.capture.links import (
     ETHERNET,
     FAMILIES,
+    LLC_NAMES,
     PPP,
     PPP_PROTOCOLS,
     RADIOTAP_DATA_PADDED,
@@ -19,10 +20,9 @@ from pcapreport.capture.links import (
     RADIOTAP_TSFT,
     WLAN,
 )
-from pcapreport.capture.protocols import ethertype_label
 
 IPV4_TYPE, IPV6_TYPE = 0x0800, 0x86DD
-_SNAP = 0xAAAA
+_SNAP, _IP_SAP = 0xAAAA, 0x0606
 
 
 _MOST_LABELS = 8
@@ -30,8 +30,11 @@ _MOST_LABELS = 8
 
 
 def _ethernet(descent: Descent, lanes: Lanes) -> None:
-    lanes = lanes.named(descent.paths.add(lanes.path, "ethernet")).pick(lanes.holds(14))
-    _type_or_length(descent, descent.gather.numbers(">u2", lanes.at + 12), lanes.skip(14))
+    lanes = lanes.named(descent.paths.add(lanes.path, "ethernet"))
+    kind = np.where(lanes.holds(14), descent.gather.numbers(">u2", lanes.at + 12), 0)
+    cut = kind < 2  # not even an LLC header
+    descent.count("cut ethernet header", lanes.pick(cut))
+    _type_or_length(descent, kind[~cut], lanes.pick(~cut).skip(14))
 
 
 def _type_or_length(descent: Descent, kind: Ints, lanes: Lanes) -> None:
@@ -43,9 +46,13 @@ def _type_or_length(descent: Descent, kind: Ints, lanes: Lanes) -> None:
 
 
 def _llc(descent: Descent, lanes: Lanes) -> None:
-    lanes = lanes.pick(lanes.holds(8))
-    snap = descent.gather.numbers(">u2", lanes.at) == _SNAP
-    snap &= np.isin(descent.gather.numbers(">u4", lanes.at + 2) & 0x00FF_FFFF, (0x000000, 0x0000F8))
+    lanes = lanes.pick(lanes.holds(2))
+    sap = descent.gather.numbers(">u2", lanes.at)
+    for number, name in LLC_NAMES.items():
+        descent.count(name, lanes.pick(sap == number))
+    descent.count("LLC", lanes.pick(~np.isin(sap, [*LLC_NAMES, _SNAP, _IP_SAP])))
+    lanes = lanes.pick((sap == _SNAP) & lanes.holds(8))
+    snap = np.isin(descent.gather.numbers(">u4", lanes.at + 2) & 0x00FF_FFFF, (0x000000, 0x0000F8))
     lanes = lanes.pick(snap)
     descent.go_each(Space.ETHERTYPE, descent.gather.numbers(">u2", lanes.at + 6), lanes.skip(8))
 
@@ -161,10 +168,6 @@ def _wlan(descent: Descent, lanes: Lanes) -> None:
     _llc(descent, lanes.pick(plain).skip(header[plain]))
 
 
-def _counted(ethertype: int) -> Handler:
-    return lambda descent, lanes: descent.count(ethertype_label(ethertype), lanes)
-
-
 HANDLERS: Handlers = {
     **{(Space.LINK, number): _raw for number in (12, 14, 101, 228, 229)},
     **{(Space.LINK, number): _null for number in (0, 108)},
@@ -183,6 +186,5 @@ HANDLERS: Handlers = {
     (Space.ETHERTYPE, 0x8864): _pppoe,
     (Space.ETHERTYPE, 0x880B): _ppp,
     (Space.ETHERTYPE, 0x6558): _ethernet,
-    **{(Space.ETHERTYPE, number): _counted(number) for number in (0x0806, 0x88CC)},
 }
 """Layer -> how to take it apart for many frames."""

@@ -281,6 +281,19 @@ _EXTENSIONS = {
 """Extension headers by number; Mobility (135) has the shape of an options header as far as length and next go."""
 
 
+_TAKEN_APART = {
+    Space.ETHERTYPE: links.ETHERTYPES.keys() | {0x0800, 0x86DD},
+    Space.PROTOCOL: tunnels.PROTOCOLS.keys() | _EXTENSIONS.keys() | {1, 4, 6, 17, 41, 58},
+}
+
+
+def stranger(space: Space, number: int) -> str:
+    """How frames are counted that carry this EtherType or IP protocol; empty if it is one that is looked into here."""
+    if number in _TAKEN_APART[space] or number < 0:
+        return ""
+    return ethertype_label(number) if space is Space.ETHERTYPE else ip_label(number)
+
+
 def _extension_length(protocol: int, extension: Any) -> int:
     """RFC 8200 section 4, RFC 4302 section 2.2: in units of 8 bytes beyond the first, AH of 4 beyond two."""
     if protocol == dpkt.ip.IP_PROTO_FRAGMENT:

@@ -62,6 +62,15 @@ def _every(source: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.void]:
     return np.ndarray((count,), f"V{width}", source, 0, (1,))
 
 
+def forget(buffer: Buffer, start: int, stop: int) -> None:
+    """What stands between these positions was read and need not stay in memory; of a mapped file it can come back."""
+    if isinstance(buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        length = min(stop, len(buffer)) // mmap.PAGESIZE * mmap.PAGESIZE - first
+        if length > 0:
+            buffer.madvise(mmap.MADV_DONTNEED, first, length)
+
+
 def groups(keys: Ints) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
     """(key, its rows in ascending order), by ascending key; in one sort, so many keys cost no more than few."""
     if not len(keys):

@@ -135,18 +135,23 @@ class Paths:
 
 Handler = Callable[["Descent", Lanes], None]
 Handlers = Mapping[tuple[Space, int], Handler]
+Strangers = Callable[[Space, int], str]
+"""How frames are counted whose next layer nothing here takes apart; empty if dissect.py does."""
 
 
 class Descent:
     """One block of frames on its way from link layer to segment."""
 
-    def __init__(self, gather: Gather, count: int, others: Counter[str], handlers: Handlers) -> None:
+    def __init__(
+        self, gather: Gather, count: int, others: Counter[str], handlers: Handlers, strangers: Strangers
+    ) -> None:
         self.gather = gather
         self.others = others
         self.paths = Paths()
         self.left = np.ones(count, np.bool_)
         """Frames that nothing was decided on."""
         self._handlers = handlers
+        self._strangers = strangers
         self._waiting: defaultdict[tuple[Space, int], list[Lanes]] = defaultdict(list)
 
     def run(self) -> None:
@@ -164,15 +169,22 @@ class Descent:
             self._waiting[space, number].append(lanes)
 
     def go_each(self, space: Space, numbers: Ints, lanes: Lanes) -> None:
-        """Each of these comes to the layer that its number says."""
+        """Each of these comes to the layer that its number says, or is counted if that is none which is taken apart."""
         if not len(lanes):
             return
-        if (numbers == numbers[0]).all():
-            self.go(space, int(numbers[0]), lanes)
-            return
-        for number in np.flatnonzero(np.bincount(np.maximum(numbers, 0))).tolist():
+        alike = bool((numbers == numbers[0]).all())
+        present = [int(numbers[0])] if alike else np.flatnonzero(np.bincount(np.maximum(numbers, 0))).tolist()
+        strange = []
+        for number in present:
             if (space, number) in self._handlers:
-                self.go(space, number, lanes.pick(numbers == number))
+                self.go(space, number, lanes if alike else lanes.pick(numbers == number))
+            elif space is not Space.PORT and self._strangers(space, number):
+                strange.append(number)
+        if strange:
+            chosen = np.isin(numbers, strange)
+            for number, count in zip(*np.unique(numbers[chosen], return_counts=True), strict=True):
+                self.others[self._strangers(space, int(number))] += int(count)
+            self.left[lanes.row[chosen]] = False
 
     def count(self, label: str, lanes: Lanes) -> None:
         """These hold no segment."""

@@ -36,7 +36,11 @@ def _llc(trail: Trail, part: Part) -> Next | str:
         return "LLC SNAP"
     if sap == 0x0606:
         return Next(Space.ETHERTYPE, _IPV4, part.skip(3))
-    return {0x4242: "Spanning tree", 0xFEFE: "OSI", 0xF0F0: "NetBIOS", 0xE0E0: "IPX", 0xFFFF: "IPX"}.get(sap, "LLC")
+    return LLC_NAMES.get(sap, "LLC")
+
+
+LLC_NAMES = {0x4242: "Spanning tree", 0xFEFE: "OSI", 0xF0F0: "NetBIOS", 0xE0E0: "IPX", 0xFFFF: "IPX"}
+"""Service access points of either end -> how their frames are counted."""
 
 
 def _vlan(trail: Trail, part: Part) -> Next | str:

@@ -17,15 +17,15 @@ import numpy as np
 from pcapreport.capture import pcap, pcapng, snoop
 from pcapreport.capture.checksums import Senders
 from pcapreport.capture.clock import steps_back
-from pcapreport.capture.container import BLOCK_RECORDS, NO_INTERFACE, Findings, RecordBlock
+from pcapreport.capture.container import BLOCK_BYTES, BLOCK_RECORDS, NO_INTERFACE, Findings, RecordBlock
 from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
-from pcapreport.capture.gather import Buffer, Gather, groups
+from pcapreport.capture.gather import Buffer, Gather, forget, groups
 from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
-from pcapreport.capture.source import Source, forget, open_source
+from pcapreport.capture.source import Source, open_source
 from pcapreport.capture.spill import Budget, Meter, Parts
 from pcapreport.settings import DEFAULT_LIMITS, Limits
 
@@ -89,7 +89,7 @@ def _in_large_blocks(blocks: Iterable[RecordBlock]) -> Iterator[RecordBlock]:
     waiting: list[RecordBlock] = []
     for block in blocks:
         waiting.append(block)
-        if sum(map(len, waiting)) >= BLOCK_RECORDS // 2:
+        if sum(map(len, waiting)) >= BLOCK_RECORDS // 2 or sum(part.span for part in waiting) >= BLOCK_BYTES // 2:
             yield RecordBlock.concatenate(waiting)
             waiting = []
     if waiting:

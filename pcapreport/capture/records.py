@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcapreport.capture import recovery, stretches
-from pcapreport.capture.container import BLOCK_RECORDS, Damage, Findings, RecordBlock, number_frames
+from pcapreport.capture.container import BLOCK_BYTES, BLOCK_RECORDS, Damage, Findings, RecordBlock, number_frames
 from pcapreport.capture.gather import Buffer, Gather, Ints
 
 SECOND = 1_000_000_000
@@ -47,8 +47,8 @@ class Layout:
 
     @property
     def shortest(self) -> int:
-        """Smallest sound value of that number."""
-        return self.head - self.extra
+        """Smallest value of that number which is sound for certain; a record without bytes is looked at twice."""
+        return 1 if self.extra else self.head
 
     def lengths(self, gather: Gather, positions: Ints) -> Ints:
         """The number that leads to the next record, of records at positions (n,)."""
@@ -70,11 +70,16 @@ class Layout:
 def walk(buffer: Buffer, found: Findings, layout: Layout, start: int) -> Iterator[RecordBlock]:
     """Blocks of records from `start` on; what is damaged goes to `found` and is stepped over where that is safe."""
     gather = Gather(buffer)
-    position, size, last_s = start, len(buffer), None
+    position, size, last_s, many_from = start, len(buffer), None, start
     while position < size:
-        positions, position = stretches.follow(gather, position, layout)
-        offsets, position, fault = _chase(buffer, position, layout)
-        positions = np.concatenate([positions, np.array(offsets, np.int64)])
+        begun, positions, fault = position, stretches.NONE, None
+        if begun >= many_from:
+            positions, position = stretches.follow(gather, begun, layout)
+            if position - begun < stretches.STRETCH // 8:
+                many_from = begun + stretches.STRETCH  # it costs the whole stretch, however little comes out of it
+        if position < begun + stretches.STRETCH:
+            offsets, position, fault = _chase(buffer, position, layout)
+            positions = np.concatenate([positions, np.array(offsets, np.int64)])
         for first in range(0, len(positions), BLOCK_RECORDS):
             block = _records(gather, positions[first : first + BLOCK_RECORDS], layout, found)
             # A record or two right before a damage may be misread already, the middle of many is not.
@@ -88,7 +93,7 @@ def walk(buffer: Buffer, found: Findings, layout: Layout, start: int) -> Iterato
 
 
 def _chase(buffer: Buffer, position: int, layout: Layout) -> tuple[list[int], int, Damage | None]:
-    """Follow the lengths over up to BLOCK_RECORDS records.
+    """Follow the lengths over up to BLOCK_RECORDS records, or BLOCK_BYTES.
 
     Returns the positions of whole records, where reading stopped, and the damage there. The loop is the only Python of
     the common path that runs once a record: it reads one number and nothing else, and long stretches do without it.
@@ -98,12 +103,15 @@ def _chase(buffer: Buffer, position: int, layout: Layout) -> tuple[list[int], in
     header, extra, most, least = layout.head, layout.extra, layout.longest, layout.shortest
     size = len(buffer)
     last = size - header
+    enough = min(last, position + BLOCK_BYTES)
     for _ in range(BLOCK_RECORDS):
-        if position > last:
+        if position > enough:
             break
         length = read(buffer, position)[0]
         if length > most or length < least:
-            return offsets, position, _absurd(length, layout)
+            fault = _absurd(length, buffer, position, layout)
+            if fault:
+                return offsets, position, fault
         append(position)
         position += extra + length
     if position > size:
@@ -114,7 +122,16 @@ def _chase(buffer: Buffer, position: int, layout: Layout) -> tuple[list[int], in
     return offsets, position, None
 
 
-def _absurd(length: int, layout: Layout) -> Damage:
+_ZEROED = 4
+"""Record headers in a row that hold nothing but zeros where a file was not written: real ones have a time."""
+
+
+def _absurd(length: int, buffer: Buffer, position: int, layout: Layout) -> Damage | None:
+    """What is wrong with a record of such a length; None if it merely holds no bytes."""
+    if not length and layout.extra:
+        if any(buffer[position : position + _ZEROED * layout.head]):
+            return None
+        return Damage("zeros", "zeros stand where a record should, as after a crash or on a full disk")
     what = "captured bytes" if layout.extra else "bytes in all"
     bound = f"over {layout.longest}" if length > layout.longest else f"under {layout.head}"
     return Damage("absurd_length", f"record claims {length} {what}, {bound}")

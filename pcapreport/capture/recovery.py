@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.gather import Bools, Gather, Ints
+from pcapreport.capture.gather import MARGIN, Bools, Gather, Ints, forget
 
 if TYPE_CHECKING:
     from pcapreport.capture.records import Layout
@@ -28,6 +28,9 @@ WEEK_S = 7 * 86_400
 
 MOST_ON_WIRE = 1 << 24
 """No frame is longer, not even one of a device that segments for its host."""
+
+MOST_PADDING = 3
+"""Bytes with which snoop fills a record up (RFC 1761)."""
 
 _FIRST_WINDOW, _LARGEST_WINDOW = 1 << 12, 1 << 20
 """Bytes searched at once: little at first, since most gaps are short."""
@@ -55,7 +58,7 @@ def plausible(headers: npt.NDArray[np.void], layout: Layout, last_s: int | None)
     sound &= (cap <= wire) & (wire > 0) & (wire <= MOST_ON_WIRE)
     if "size" in (headers.dtype.names or ()):
         room = headers["size"].astype(np.int64) - layout.head - cap
-        sound &= (room >= 0) & (room <= 3)
+        sound &= (room >= 0) & (room <= MOST_PADDING)
     near: Bools = (second > 0) if last_s is None else (np.abs(second - last_s) <= WEEK_S)
     return sound & near
 
@@ -65,6 +68,7 @@ def _stepper(gather: Gather, layout: Layout, last_s: int | None) -> Callable[[in
     names = layout.header.names or ()
     read = struct.Struct(layout.order + "I" * len(names)).unpack_from
     places = [names.index(name) for name in ("sec", "fraction", "cap", "wire")]
+    size_at = names.index("size") if "size" in names else None
     follow, known_s = layout.reader(), 0 if last_s is None else last_s
     most_off = 1 << 32 if last_s is None else WEEK_S
 
@@ -82,6 +86,8 @@ def _stepper(gather: Gather, layout: Layout, last_s: int | None) -> Callable[[in
         ):
             return None
         if abs(second - known_s) > most_off:
+            return None
+        if size_at is not None and not 0 <= numbers[size_at] - layout.head - cap <= MOST_PADDING:
             return None
         return position + layout.extra + int(follow(gather.buffer, position)[0])
 
@@ -137,11 +143,13 @@ def _framed(gather: Gather, at: Ints, order: str, smallest: int) -> Bools:
 
 
 def _candidates(gather: Gather, start: int, plausible: Callable[[Ints], Bools]) -> Iterator[int]:
-    """Every position from `start` on where something plausible stands."""
+    """Every position from `start` on where something plausible stands, which zeros alone never are."""
     window = _FIRST_WINDOW
     while start < gather.size:
-        at = np.arange(start, min(start + window, gather.size))
-        yield from at[plausible(at)].tolist()
+        if gather.span(start, start + window + MARGIN).any():
+            at = np.arange(start, min(start + window, gather.size))
+            yield from at[plausible(at)].tolist()
+        forget(gather.buffer, start, start + window)
         start, window = start + window, min(2 * window, _LARGEST_WINDOW)
 
 

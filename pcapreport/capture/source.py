@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Protocol, cast
 
-from pcapreport.capture.gather import Buffer
+from pcapreport.capture.gather import Buffer, forget
 from pcapreport.capture.model import Problem
 from pcapreport.errors import UnreadableCapture
 from pcapreport.settings import Limits
@@ -62,15 +62,6 @@ class Digest:
         if not self._sha256:
             self._compute()
         return self._sha256
-
-
-def forget(buffer: Buffer, start: int, stop: int) -> None:
-    """What stands between these positions was read and need not stay in memory; of a mapped file it can come back."""
-    if isinstance(buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        first = start // mmap.PAGESIZE * mmap.PAGESIZE
-        length = min(stop, len(buffer)) // mmap.PAGESIZE * mmap.PAGESIZE - first
-        if length > 0:
-            buffer.madvise(mmap.MADV_DONTNEED, first, length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +215,10 @@ def _decompress(
             return b""
 
     allowed = limits.allowed(len(given))
-    message = f"decompresses to more than {allowed} bytes, the most allowed for {len(given)}; the rest is not read"
+    message = (
+        f"decompresses to more than {allowed} bytes, the most allowed for {len(given)} ({limits.ratio} times as many, "
+        f"or {limits.ratio_free_bytes}); the rest is not read; if this is no bomb, decompress it first and give that"
+    )
     buffer, problem = _collect(read, Problem("decompression_limit", message, allowed), name, sniff)
     if broken:
         problem = problem or Problem("compressed_data_damaged", broken[0], len(buffer))

@@ -27,6 +27,11 @@ LANE = 1 << 15
 FEW = 100
 """Lanes that are followed as fast one by one, so the last ones are."""
 
+COMMON = 4
+"""Where more than one byte in so many is like a record's first, guessing takes more time and memory than it saves."""
+
+NONE: Ints = np.empty(0, np.int64)
+
 SEARCHED = 1 << 11
 """Bytes of a lane in which its first record is looked for; a lane without is followed by the one before it."""
 
@@ -38,7 +43,7 @@ def follow(gather: Gather, start: int, layout: Layout) -> tuple[Ints, int]:
     """
     stop = min(start + STRETCH, gather.size - layout.head)
     if stop - start < FEW * LANE:
-        return np.empty(0, np.int64), start
+        return NONE, start
     begins = _guessed(gather, start, stop, layout)
     ends = np.append(begins[1:], stop)
     reached = begins.copy()
@@ -90,7 +95,10 @@ def _guessed(gather: Gather, start: int, stop: int, layout: Layout) -> Ints:
     seconds_at = 4 * (layout.header.names or ()).index("sec")
     highest = gather.span(start + LANE + seconds_at + (3 if layout.order == "<" else 0), stop)
     rows = np.lib.stride_tricks.as_strided(highest, (len(begins), SEARCHED), (LANE, 1), writeable=False)
-    lane, behind = np.nonzero(rows == first_s >> 24)
+    alike = rows == first_s >> 24
+    if np.count_nonzero(alike) > alike.size // COMMON:
+        return np.array([start])
+    lane, behind = np.nonzero(alike)
     at = begins[lane] + behind
 
     def sound(positions: Ints) -> Bools:

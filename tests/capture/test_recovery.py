@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 
@@ -164,3 +165,28 @@ def test_a_length_beyond_the_end_in_the_middle_of_a_pcapng_file_costs_one_block(
     blocks = packets(6)
     blocks[2] = struct.pack("<II", 6, 1 << 28) + blocks[2][8:]
     assert sequences(read(HEAD + b"".join(blocks))) == [0, 1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("size", [64, 5_000, 3_000_000])
+def test_zeros_where_a_file_was_not_written_are_no_packets(size: int) -> None:
+    parts = records(numbered(12))
+    capture = read(make.pcap_header() + b"".join(parts[:6]) + bytes(size) + b"".join(parts[6:]))
+    assert sequences(capture) == list(range(12))
+    assert [(problem.code, problem.skipped) for problem in capture.problems] == [("zeros", size)]
+    assert not capture.complete
+    at_the_end = read(make.pcap_header() + b"".join(parts) + bytes(size))
+    assert at_the_end.packets == 12
+    assert "zeros stand where a record should" in at_the_end.problems[0].message
+
+
+def test_a_packet_of_no_bytes_is_a_packet() -> None:
+    empty = make.pcap_record(b"", wire_len=60)
+    capture = read(make.pcap_header() + empty * 2 + make.pcap_record(SEGMENT) + empty)
+    assert (capture.packets, capture.complete, len(capture.table)) == (4, True, 1)
+
+
+def test_a_file_of_unwritten_records_is_searched_quickly() -> None:
+    data = make.pcap_header() + bytes(200 << 20)
+    start = time.process_time()
+    assert read(data).packets == 0
+    assert time.process_time() - start < 3, "usually 0.2 s"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +119,50 @@ def test_memory_is_a_small_multiple_of_the_input_plus_the_limits(data: bytes) ->
     done = subprocess.run([sys.executable, "-c", _MEASURE], input=data, capture_output=True, check=True)
     kilobytes = int(done.stdout.split()[0])
     assert kilobytes * 1024 < 8 * len(data) + (200 << 20)
+
+
+def zeros(pack: Callable[[bytes], bytes]) -> bytes:
+    return pack(make.pcap_header() + bytes(300 << 20))
+
+
+def empty_records(pack: Callable[[bytes], bytes]) -> bytes:
+    return pack(make.pcap_header() + make.pcap_record(bytes(60)) * 4_000_000)
+
+
+def large_records(pack: Callable[[bytes], bytes]) -> bytes:
+    return pack(make.pcap_header() + make.pcap_record(bytes(60_000)) * 5_000)
+
+
+_REPORT = """
+import resource, subprocess, sys
+done = subprocess.run([sys.executable, "-m", "pcapreport", "report", *sys.argv[1:]])
+print("peak", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
+"""
+"""In a small process of its own, since a child's peak begins with the size of its parent."""
+
+
+def _quickly(data: bytes) -> bytes:
+    return gzip.compress(data, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss differs by system")
+@pytest.mark.parametrize(
+    ("bomb", "pack"),
+    [(zeros, _quickly), (zeros, bz2.compress), (empty_records, _quickly), (large_records, _quickly)],
+    ids=["zeros-gzip", "zeros-bzip2", "empty-records-gzip", "large-records-gzip"],
+)
+def test_a_bomb_ends_in_a_report_that_says_where_reading_stopped(
+    bomb: Callable[[Callable[[bytes], bytes]], bytes], pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "bomb").write_bytes(bomb(pack))
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", _REPORT, str(tmp_path / "bomb"), "-o", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+    )
+    assert time.monotonic() - start < 10, "usually 2 s"
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    assert f"decompresses to more than {256 << 20} bytes" in done.stderr and "decompress it first" in done.stderr
+    assert int(done.stdout.split("peak ")[1]) < 500_000

@@ -67,3 +67,13 @@ def test_a_cut_last_record_is_reported(cut: int) -> None:
     capture = read(snoop([snoop_record(SEGMENT)] * 3)[:-cut])
     assert capture.packets == 2
     assert not capture.complete
+
+
+def test_records_that_lead_nowhere_are_not_followed_for_ever() -> None:
+    """Found by fuzzing: a record that says it takes no bytes at all leads to itself."""
+    looping = bytearray(snoop_record(SEGMENT))
+    looping[8:12] = bytes(4)
+    beyond = struct.pack(">6I", 5_000, 5_000, 5_024, 0, START, 0)
+    capture = read(snoop([snoop_record(SEGMENT), beyond, snoop_record(SEGMENT), looping]))
+    assert capture.packets == 1
+    assert [problem.code for problem in capture.problems] == ["record_cut"]
