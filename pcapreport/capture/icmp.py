@@ -59,6 +59,8 @@ class IcmpError:
     code: int
     mtu: int
     """Largest packet that would pass, where the kind is about size; 0: not said."""
+    length: int
+    """Bytes of the quoted packet, by its own IP header."""
     src: str
     """Sender of the quoted segment, who is to receive the error."""
     dst: str
@@ -93,6 +95,7 @@ def read_error(frame: int, time_ns: int, network: Network, part: Part) -> IcmpEr
         type=number,
         code=code,
         mtu=mtu,
+        length=quoted.number(2) if network.version == 4 else quoted.number(4) + 40,
         src=str(ip_address(src)),
         dst=str(ip_address(dst)),
         sport=tcp.number(0),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pcapreport.capture.model import Capture
-from pcapreport.findings import capture_quality, checksums, handshake, loss, teardown, time_wait, window
+from pcapreport.findings import capture_quality, checksums, handshake, icmp, loss, teardown, time_wait, window
 from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.model import Detector, Evidence, Finding
 from pcapreport.findings.passes import Passes
@@ -25,6 +25,7 @@ DETECTORS: tuple[Detector, ...] = (
     checksums.bad_checksums,
     handshake.openings,
     handshake.reused_ports,
+    icmp.icmp_errors,
     loss.retransmissions,
     loss.out_of_order,
     loss.old_duplicates,

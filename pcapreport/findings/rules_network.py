@@ -229,4 +229,60 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "From one capture a dead host and a dead path look the same.",
         ("RFC 9293 section 3.8.3",),
     ),
+    RuleDoc(
+        "icmp_unreachable",
+        "Destination unreachable",
+        WARNING,
+        "A router or the destination's own host said by ICMP that it could not, or would not, deliver a side's "
+        "segments: no route, no such host, no one at that port, or forbidden by a filter.",
+        "It names the reason and the place of a failure that otherwise looks like silence.",
+        "A host that is down or has another address; a broken or missing route; a firewall that rejects instead of "
+        "dropping; a service that does not listen.",
+        'Ask whoever runs the complaining address. "Prohibited" means a filter\'s rule; "host" or "network '
+        'unreachable" a route or a host that is gone.',
+        "A host gives up at once only for an unreachable port or protocol while it opens; it bears with the other "
+        "kinds, which often pass. ICMP is easily forged: the finding says where the sequence number quoted was not in "
+        "flight.",
+        ("RFC 792", "RFC 1122 section 4.2.3.9", "RFC 4443 section 3.1", "RFC 5461", "RFC 5927 section 4"),
+    ),
+    RuleDoc(
+        "icmp_fragmentation_needed",
+        "Packets too large for the path",
+        NOTE,
+        "A router said by ICMP that a side's packets are too large for the next link and may not be fragmented, and "
+        "how large they may be (path MTU discovery).",
+        "A side that hears it sends smaller segments and all is well. One that does not sends the same bytes again and "
+        "again: small exchanges work and large ones hang.",
+        "A tunnel, VPN or PPPoE link on the path with a smaller MTU; trouble only if a filter keeps the message "
+        "from the sender, or the sender ignores it.",
+        "If the sender ignored it, let ICMP pass to it, or lower its MTU, or have the router limit the MSS of "
+        "passing SYNs.",
+        "How large packets were is computed from their payload and usual headers, so a few bytes may be lacking. "
+        "Segments captured before the network card cut them are not judged.",
+        ("RFC 1191", "RFC 8201", "RFC 4821", "RFC 5927 section 7"),
+    ),
+    RuleDoc(
+        "icmp_time_exceeded",
+        "Hop limit ran out",
+        WARNING,
+        "A router said by ICMP that a segment's hop limit (TTL) ran out there, or a host that it never got all "
+        "fragments of a packet.",
+        "The segment did not arrive. If many report it the packets run in a circle.",
+        "A routing loop; a host with a very small initial hop limit; lost fragments; a tool that traces the route.",
+        "Compare the routes of the complaining routers. For lost fragments look for the smaller MTU on the path.",
+        "A route traced with TCP looks the same, and does no harm.",
+        ("RFC 792", "RFC 1812 section 5.3.1", "RFC 4443 section 3.3"),
+    ),
+    RuleDoc(
+        "icmp_other",
+        "Another ICMP message about the connection",
+        NOTE,
+        "A router or host sent an ICMP message of another kind that quotes a segment of this connection: a redirect to "
+        "another router, a source quench, a parameter problem.",
+        "Mostly harmless. A redirect tells of a detour on the local network; a parameter problem of a damaged header.",
+        "A host whose default router is not the best one; old equipment; damaged or unusual IP options.",
+        "For redirects look at the routes of the host; for parameter problems at what changes packets on the way.",
+        "Source quench is obsolete and TCP ignores it.",
+        ("RFC 792", "RFC 1122 section 3.2.2", "RFC 6633"),
+    ),
 )

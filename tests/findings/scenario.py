@@ -5,6 +5,8 @@
     0.000 C > S S 0:0(0) win 64240 ts 100 0        a frame: time, sender, flags, first:last(payload)
     0.020 S > C S. 0:0(0) ack 1 ts 500 100         "." is ACK; also F R P U; numbers relative to the ISNs
     0.021 copy 2                                   frame 2 once more, equal in every field
+    0.030 192.0.2.1 ! C 0 host unreachable          an ICMP error to C that quotes its segment of this number; also
+                                                   "mtu N", "length N" (of the quoted packet; else 1500) before the kind
     9.000 end                                      the capture goes on until here (a packet of another protocol)
     capture damaged | capture drops 12             what the file says of itself
     => fin_retransmission@12 server                a finding: rule, frames, side; frames "-" for none
@@ -18,7 +20,9 @@ must be listed, and no others.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ import numpy as np
 from pcapreport.capture.checksums import COLUMN as CHECKSUMS
 from pcapreport.capture.checksums import Checksum, Senders
 from pcapreport.capture.clock import steps_back
+from pcapreport.capture.icmp import IcmpError
 from pcapreport.capture.model import Capture, Interface, Problem
 from pcapreport.capture.packet_table import COLUMNS, Flag, Option, PacketTable, RowNote
 from pcapreport.findings import find_all
@@ -39,6 +44,16 @@ from pcapreport.tcp.histories import reconstruct_all
 FLAGS = {".": Flag.ACK, "S": Flag.SYN, "F": Flag.FIN, "R": Flag.RST, "P": Flag.PSH, "U": Flag.URG}
 ADDRESSES = {"C": 0x0A000001, "S": 0x0A000002}
 START = 1_700_000_000 * SECOND
+ICMP_KINDS = {
+    "network unreachable": (3, 0),
+    "host unreachable": (3, 1),
+    "port unreachable": (3, 3),
+    "fragmentation needed": (3, 4),
+    "communication prohibited": (3, 13),
+    "redirect": (5, 1),
+    "time exceeded (hop limit)": (11, 0),
+}
+COMPLAINT = re.compile(r"([\d.]+) (\S+) ! ([CS]) (-?\d+)(?: mtu (\d+))?(?: length (\d+))? ([a-z].*)")
 FRAME = re.compile(r"([\d.]+) ([CS]) > [CS] ([.SFRPU]+) (-?\d+):(-?\d+)\((\d+)\)(.*)")
 
 
@@ -62,12 +77,47 @@ class Frame:
     checksum: Checksum = Checksum.GOOD
 
 
+@dataclass(frozen=True)
+class Complaint:
+    """An ICMP error; `quoted`: whose segment."""
+
+    time_ns: int
+    sender: str
+    quoted: str
+    seq: int
+    kind: str
+    mtu: int
+    length: int
+    port: int = 4000
+
+    def error(self, frame: int) -> IcmpError:
+        """As the capture has it."""
+        other = "S" if self.quoted == "C" else "C"
+        ports = {"C": self.port, "S": 80}
+        number, code = ICMP_KINDS[self.kind]
+        return IcmpError(
+            frame=frame,
+            time_ns=self.time_ns,
+            sender=str(ip_address(ADDRESSES[self.sender])) if self.sender in ADDRESSES else self.sender,
+            kind=self.kind,
+            type=number,
+            code=code,
+            mtu=self.mtu,
+            length=self.length,
+            src=str(ip_address(ADDRESSES[self.quoted])),
+            dst=str(ip_address(ADDRESSES[other])),
+            sport=ports[self.quoted],
+            dport=ports[other],
+            seq=self.seq,
+        )
+
+
 @dataclass
 class Scenario:
     """Frames, what the capture says of itself, and the findings it must give."""
 
     name: str
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[Frame | Complaint] = field(default_factory=list)
     end_ns: int | None = None
     damaged: bool = False
     drops: int | None = None
@@ -100,6 +150,9 @@ class Scenario:
             table=rows,
             offloading=Senders().offloading(),
             steps_back=steps_back(rows["frame"], rows["time_ns"]),
+            icmp_errors=tuple(
+                one.error(number) for number, one in enumerate(self.frames, 1) if isinstance(one, Complaint)
+            ),
         )
 
     def evidence(self, settings: Settings | None = None) -> Evidence:
@@ -119,7 +172,9 @@ class Scenario:
         """The same at another time and with other initial sequence numbers."""
         by = {"C": (client, server), "S": (server, client)}
         moved = [
-            replace(
+            replace(frame, time_ns=frame.time_ns + time, seq=(frame.seq + by[frame.quoted][0]) % 2**32)
+            if isinstance(frame, Complaint)
+            else replace(
                 frame,
                 time_ns=frame.time_ns + time,
                 seq=(frame.seq + by[frame.sender][0]) % 2**32,
@@ -136,16 +191,18 @@ class Scenario:
         return replace(self, frames=twice)
 
 
-def table(frames: list[Frame]) -> PacketTable:
+def table(sent: Sequence[Frame | Complaint]) -> PacketTable:
     """The packet table of IPv4 frames."""
+    numbered = [(number, frame) for number, frame in enumerate(sent, 1) if isinstance(frame, Frame)]
+    frames = [frame for _, frame in numbered]
     columns: dict[str, Any] = {name: np.zeros(len(frames), column.dtype) for name, column in COLUMNS.items()}
     columns[CHECKSUMS] = np.zeros(len(frames), np.uint8)
     sacks: list[np.ndarray[Any, Any]] = []
-    for at, frame in enumerate(frames):
+    for at, (number, frame) in enumerate(numbered):
         other = "S" if frame.sender == "C" else "C"
         ports = {"C": frame.port, "S": 80}
         values = {
-            "frame": at + 1,
+            "frame": number,
             "time_ns": frame.time_ns,
             "wire_len": 54 + frame.length,
             "cap_len": 54 if frame.cut else 54 + frame.length,
@@ -218,6 +275,8 @@ class _Reader:
             scenario.end_ns = _time(words[0])
         elif words[1] == "copy":
             scenario.frames.append(replace(scenario.frames[int(words[2]) - 1], time_ns=_time(words[0])))
+        elif words[2] == "!":
+            scenario.frames.append(self._complaint(line))
         else:
             scenario.frames.append(self._frame(line))
 
@@ -227,6 +286,14 @@ class _Reader:
         rule, frames = words[1].split("@")
         numbers = () if frames == "-" else tuple(int(number) for number in frames.split(","))
         scenario.expected.add((rule, numbers, words[2]))
+
+    def _complaint(self, line: str) -> Complaint:
+        match = COMPLAINT.fullmatch(line)
+        if match is None:
+            raise ValueError("not a complaint")
+        time, sender, quoted, seq, mtu, length, kind = match.groups()
+        seq = (self.isn[quoted] + int(seq)) % 2**32
+        return Complaint(_time(time), sender, quoted, seq, kind, int(mtu or 0), int(length or 1500))
 
     def _frame(self, line: str) -> Frame:
         match = FRAME.fullmatch(line)

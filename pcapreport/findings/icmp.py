@@ -1,0 +1,288 @@
+"""What routers and hosts said of a connection's segments: ICMP errors, matched to whom they concern.
+
+Anyone can forge them, so each is judged by the sequence number it quotes: between what its addressee knew to be
+acknowledged and what it had sent (RFC 5927 section 4), as far as this tap shows, it is to be believed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pcapreport.capture.icmp import IcmpError
+from pcapreport.capture.packet_table import Option
+from pcapreport.findings.grouping import SIDES, Ints
+from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
+from pcapreport.findings.segmented import NONE
+from pcapreport.findings.wording import address, count, first_of, side_name, times
+from pcapreport.tcp.connections import CLIENT, SERVER, Endpoint
+from pcapreport.tcp.sequence import MODULUS, distance
+
+UNREACHABLE, TOO_LARGE, EXCEEDED, OTHER = (
+    "icmp_unreachable", "icmp_fragmentation_needed", "icmp_time_exceeded", "icmp_other",
+)  # fmt: skip
+_RULES_4 = {3: UNREACHABLE, 11: EXCEEDED}
+_RULES_6 = {1: UNREACHABLE, 2: TOO_LARGE, 3: EXCEEDED}
+_FRAGMENTATION_NEEDED = (3, 4)
+_NEVER_OPEN = ("refused", "unanswered", "incomplete")
+_NEXT_ROWS = 1_000
+"""Segments behind an error that show what its addressee made of it."""
+
+
+_RECENT = 4
+"""Incarnations of the same ends, or paths that they share, that one error may concern."""
+
+
+class _Complaint(NamedTuple):
+    """Errors of one kind from one address about one side's segments of a connection."""
+
+    connection: int
+    side: int
+    """Whose segments are quoted, to whom the errors are addressed."""
+    errors: list[IcmpError]
+    rows: list[int]
+    """For each error: position of the first row of the connection behind it, or of the connection's end."""
+    in_flight: list[bool | None]
+    """For each error: the number quoted was in flight; None: the capture does not show what was."""
+
+    @property
+    def believed(self) -> bool:
+        """At least one is not contradicted by the numbers."""
+        return any(flag is not False for flag in self.in_flight)
+
+
+def icmp_errors(evidence: Evidence) -> Iterator[Finding]:
+    """Each connection that a router or host complained about, by kind of error and complaining address."""
+    if not evidence.capture.icmp_errors or not len(evidence.table):
+        return
+    known = _Known(evidence)
+    for complaint in _complaints(evidence, known):
+        yield _finding(evidence, complaint, known)
+
+
+class _Known:
+    """What is asked for again and again, computed once for all connections."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        table, passes = evidence.table, evidence.passes
+        flow = (passes.connection * 2 + table.side)[passes.live]
+        rows = np.flatnonzero(passes.live)
+        self.last_row: Ints = np.full(2 * len(table), -1)
+        """By connection and side: the last live row, or -1."""
+        self.last_row[flow] = rows
+        self.sent = np.full(2 * len(table), NONE)
+        """By connection and side: the highest number sent."""
+        np.maximum.at(self.sent, flow, table.end[rows])
+        self.endpoints = evidence.table.all_endpoints
+
+
+def _complaints(evidence: Evidence, known: _Known) -> Iterator[_Complaint]:
+    found: dict[tuple[int, int, str, str], _Complaint] = {}
+    incarnations = _incarnations(evidence, known)
+    for error in evidence.capture.icmp_errors:
+        ends = Endpoint(error.src, error.sport), Endpoint(error.dst, error.dport)
+        candidates = incarnations.get(frozenset(ends))
+        if not candidates:
+            continue
+        connection, side, row, in_flight = _meant(evidence, known, candidates, error)
+        key = (connection, side, error.kind, error.sender)
+        complaint = found.setdefault(key, _Complaint(connection, side, [], [], []))
+        complaint.errors.append(error)
+        complaint.rows.append(row)
+        complaint.in_flight.append(in_flight)
+    yield from found.values()
+
+
+def _meant(
+    evidence: Evidence, known: _Known, candidates: Sequence[int], error: IcmpError
+) -> tuple[int, int, int, bool | None]:
+    """Connection, side, row and in-flight of the connection that an error concerns, among those on its two ends.
+
+    The last that had begun and in which the number fits, else simply the last that had begun, else the first.
+    """
+    table, quoted = evidence.table, Endpoint(error.src, error.sport)
+    begun = bisect_right(candidates, error.frame, key=lambda one: int(table.frame[table.bounds[one]]))
+    judged = []
+    for connection in candidates[max(begun - _RECENT, 0) : max(begun, 1)][::-1]:
+        side = CLIENT if known.endpoints[connection][CLIENT] == quoted else SERVER
+        rows = table.rows_of(connection)
+        row = rows.start + int(np.searchsorted(table.frame[rows], error.frame))
+        judged.append((connection, side, row, _in_flight(evidence, connection, side, row, error.seq)))
+        if judged[-1][-1]:
+            return judged[-1]
+    return judged[0]
+
+
+def _incarnations(evidence: Evidence, known: _Known) -> dict[frozenset[Endpoint], list[int]]:
+    """Connections by their two ends, of the ends that errors quote; earlier ones first."""
+    quoted = {
+        frozenset((Endpoint(error.src, error.sport), Endpoint(error.dst, error.dport)))
+        for error in evidence.capture.icmp_errors
+    }
+    found: defaultdict[frozenset[Endpoint], list[int]] = defaultdict(list)
+    for connection, ends in enumerate(known.endpoints):
+        both = frozenset(ends)
+        if both in quoted:
+            found[both].append(connection)
+    return found
+
+
+def _in_flight(evidence: Evidence, connection: int, side: int, row: int, seq: int) -> bool | None:
+    """Whether `side` had this raw number outstanding, or about to be used, when the row was still to come.
+
+    As Linux does, the next number counts too: it is that of a segment without data. One below the first outstanding
+    is that of a keep-alive.
+    """
+    table, passes, last = evidence.table, evidence.passes, row - 1
+    if last < table.bounds[connection]:
+        return None
+    if table.side[last] == side:
+        sent, acked = int(passes.sent_before[last]), int(passes.acked_before[last])
+        sent = max(sent, int(table.end[last])) if passes.live[last] else sent
+    else:
+        sent, acked = int(passes.peer_sent_before[last]), int(passes.own_ack_before[last])
+        acked = max(acked, int(table.ack[last])) if passes.acks[last] else acked
+    if sent == NONE:
+        return None
+    quoted = sent + distance(seq, (int(table.isn[connection, side]) + sent) % MODULUS)
+    if acked == NONE and quoted < 0 and not table.isn_seen[connection, side]:
+        return None
+    return max(acked, 0) - 1 <= quoted <= sent
+
+
+def _finding(evidence: Evidence, complaint: _Complaint, known: _Known) -> Finding:
+    rule = _rule(complaint.errors[0])
+    frames = [error.frame for error in complaint.errors]
+    outcome, severity = ("", Severity.NOTE) if rule == OTHER else _outcome(evidence, complaint, known)
+    if rule == TOO_LARGE:
+        obedience, ignored = _obedience(evidence, complaint)
+        outcome = obedience or outcome
+        severity = Severity.WARNING if ignored else severity
+    summary = f"{_who(complaint)} told the {side_name(complaint.side)} {_what(evidence, complaint, rule)} ("
+    summary += f"{first_of(frames)})"
+    stale = complaint.in_flight.count(False)
+    if not complaint.believed:
+        outcome = "but quoted a sequence number that was not in flight: it is stale or forged"
+        severity = Severity.NOTE
+    elif stale:
+        more = f"{stale:,} of the {len(frames):,} quoted a sequence number that was not in flight"
+        outcome = f"{outcome}; {more}" if outcome else more
+    joint = ", " if not complaint.believed else "; "
+    confidence = Confidence.HIGH if True in complaint.in_flight else Confidence.MEDIUM
+    return Finding(
+        rule=rule,
+        severity=severity,
+        confidence=confidence if complaint.believed else Confidence.LOW,
+        side=_side(complaint, rule),
+        frames=tuple(sorted(frames)),
+        time_ns=complaint.errors[0].time_ns,
+        summary=summary + (joint + outcome if outcome else "") + ".",
+        connection=complaint.connection,
+        alternatives=_alternatives(complaint, rule),
+    )
+
+
+def _rule(error: IcmpError) -> str:
+    if ":" in error.src:
+        return _RULES_6.get(error.type, OTHER)
+    return TOO_LARGE if (error.type, error.code) == _FRAGMENTATION_NEEDED else _RULES_4.get(error.type, OTHER)
+
+
+def _side(complaint: _Complaint, rule: str) -> Side:
+    """The destination host where that answered itself, else the network."""
+    error = complaint.errors[0]
+    return SIDES[1 - complaint.side] if rule == UNREACHABLE and error.sender == error.dst else Side.NETWORK
+
+
+def _who(complaint: _Complaint) -> str:
+    error = complaint.errors[0]
+    if error.sender == error.dst:
+        return f"The {side_name(1 - complaint.side)}'s host {error.sender}"
+    own = error.sender == error.src
+    return f"The {side_name(complaint.side)}'s own host {error.sender}" if own else f"The router {error.sender}"
+
+
+def _what(evidence: Evidence, complaint: _Complaint, rule: str) -> str:
+    """What was said, of which segments, to where."""
+    error, table = complaint.errors[0], evidence.table
+    to = address(Endpoint(error.dst, error.dport))
+    isn = int(table.isn[complaint.connection, complaint.side])
+    is_syn = table.isn_seen[complaint.connection, complaint.side] and error.seq == isn
+    what = f"its {'SYN' if is_syn else 'segments'} to {to}"
+    often = f"{times(len(complaint.errors))} " if len(complaint.errors) > 1 else ""
+    if rule == TOO_LARGE:
+        most = _largest_allowed(complaint)
+        limit = f", on which {count(most, 'byte')} are the most" if most else ""
+        return f"{often}that its packets are too large for the way to {to}{limit}"
+    if rule == EXCEEDED and "hop" in error.kind:
+        return f"{often}that the hop limit of {what} ran out there"
+    return f'{often}"{error.kind}" of {what}'
+
+
+def _outcome(evidence: Evidence, complaint: _Complaint, known: _Known) -> tuple[str, Severity]:
+    """How the connection fared behind the first error."""
+    connection, side = complaint.connection, complaint.side
+    if evidence.histories[connection].opening in _NEVER_OPEN:
+        return "the connection did not open", Severity.WARNING
+    own, other = connection * 2 + side, connection * 2 + 1 - side
+    if known.last_row[other] >= complaint.rows[0]:
+        return "the connection went on all the same", Severity.NOTE
+    last = int(known.last_row[own])
+    if last >= 0 and known.sent[own] > evidence.passes.acked_at_end[last] != NONE:
+        return f"nothing more was heard of the {side_name(1 - side)}", Severity.WARNING
+    return "", Severity.NOTE
+
+
+def _obedience(evidence: Evidence, complaint: _Complaint) -> tuple[str, bool]:
+    """Whether what it sent behind the error got smaller, and whether it ignored the error.
+
+    It is given a round trip to hear of it. Larger packets than the quoted one are not judged: those are offloaded
+    segments, captured before they were cut.
+    """
+    table = evidence.table
+    stop = int(table.bounds[complaint.connection + 1])
+    rows = np.arange(complaint.rows[0], min(stop, complaint.rows[0] + _NEXT_ROWS))
+    rows = rows[(table.side[rows] == complaint.side) & (table.length[rows] > 0) & evidence.passes.live[rows]]
+    trip = int(evidence.passes.round_trip_ns[complaint.connection])
+    heard = complaint.errors[0].time_ns + (trip if trip >= 0 else evidence.settings.unanswered_ns)
+    size = _packet_bytes(evidence, rows)
+    quoted = max(error.length for error in complaint.errors)
+    limit = _largest_allowed(complaint) or quoted - 1
+    too_large = rows[(size > limit) & (size <= quoted) & (table.time_ns[rows] > heard)]
+    if len(too_large):
+        numbers = [int(frame) for frame in table.frame[too_large]]
+        largest = int(_packet_bytes(evidence, too_large).max())
+        return f"it went on sending packets of {largest:,} bytes all the same ({first_of(numbers)})", True
+    smaller = rows[size <= limit]
+    if len(smaller):
+        return f"its segments got smaller (first: frame {int(table.frame[smaller[0]])})", False
+    return "", False
+
+
+def _largest_allowed(complaint: _Complaint) -> int:
+    """The smallest MTU told; 0: none was."""
+    return min((error.mtu for error in complaint.errors if error.mtu), default=0)
+
+
+def _packet_bytes(evidence: Evidence, rows: Ints) -> Ints:
+    """The least size of the IP packets of these rows: payload, fixed headers, and timestamps where there are some."""
+    table = evidence.table
+    packets, row = table.packets, table.row[rows]
+    headers = np.where(packets["ip_version"][row] == 4, 40, 60)
+    headers += np.where(packets["options"][row] & Option.TIMESTAMP, 12, 0)
+    return np.asarray(table.length[rows] + headers)
+
+
+def _alternatives(complaint: _Complaint, rule: str) -> tuple[Alternative, ...]:
+    if not complaint.believed:
+        return (
+            Alternative("It concerns an earlier connection on these ports, or was late.", Confidence.MEDIUM),
+            Alternative("Someone forged it to disturb the connection.", Confidence.MEDIUM),
+        )
+    if rule == EXCEEDED:
+        return (Alternative("A tool traced the route with small hop limits on purpose.", Confidence.LOW),)
+    return ()
