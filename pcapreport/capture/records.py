@@ -86,6 +86,8 @@ def walk(buffer: Buffer, found: Findings, layout: Layout, start: int) -> Iterato
             last_s = int(np.median(block.time_ns[-_RECENT:])) // SECOND
             yield block
         if fault:
+            if last_s is None and fault.code == "record_cut":  # at least its header is there, with the time
+                last_s = int(gather.headers(layout.header, np.array([position]))["sec"][0])
             resumed = recovery.next_record(gather, position, layout, last_s, fault.code != "absurd_length")
             if not found.damage(fault, position, resumed, size) or resumed is None:
                 return

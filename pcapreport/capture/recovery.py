@@ -42,8 +42,13 @@ def next_record(gather: Gather, start: int, layout: Layout, last_s: int | None, 
     `last_s` is the time of the last sound record, if there is one. With `to_end` the records must reach the very end.
     """
 
+    wire_at = 4 * (layout.header.names or ()).index("wire") + (3 if layout.order == "<" else 0)
+
     def sound(at: Ints) -> Bools:
-        return plausible(gather.headers(layout.header, at), layout, last_s)
+        # One byte rules out most of what is no record, at a fraction of the cost.
+        likely: Bools = gather.numbers("u1", at + wire_at) <= MOST_ON_WIRE >> 24
+        likely[likely] = plausible(gather.headers(layout.header, at[likely]), layout, last_s)
+        return likely
 
     found = _candidates(gather, start + 1, sound)
     return _first_chain(found, _stepper(gather, layout, last_s), gather.size, to_end)
@@ -97,6 +102,8 @@ def _stepper(gather: Gather, layout: Layout, last_s: int | None) -> Callable[[in
 SECTION_START = 0x0A0D0D0A
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 KNOWN_BLOCKS = (1, 2, 3, 4, 5, 6, 9, 10, 0xBAD, 0x4000_0BAD)
+_HIGHEST = sorted({kind >> 24 for kind in (*KNOWN_BLOCKS, SECTION_START)})
+"""Of their bytes: rules out most of what is no block, at a fraction of the cost."""
 
 
 def next_block(gather: Gather, start: int, order: str, sections_only: bool, to_end: bool) -> int | None:
@@ -129,7 +136,12 @@ def next_block(gather: Gather, start: int, order: str, sections_only: bool, to_e
         orders[following] = here
         return following
 
-    candidates = _candidates(gather, start + 1, lambda at: plausible(at, order))
+    def sound(at: Ints) -> Bools:
+        likely = np.isin(gather.numbers("u1", at + (3 if order == "<" else 0)), _HIGHEST)
+        likely[likely] = plausible(at[likely], order)
+        return likely
+
+    candidates = _candidates(gather, start + 1, sound)
     return _first_chain(candidates, step, gather.size, to_end, 1 if sections_only else 2)
 
 

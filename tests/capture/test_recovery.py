@@ -190,3 +190,11 @@ def test_a_file_of_unwritten_records_is_searched_quickly() -> None:
     start = time.process_time()
     assert read(data).packets == 0
     assert time.process_time() - start < 3, "usually 0.2 s"
+
+
+def test_the_payload_of_a_first_packet_that_is_cut_is_no_record_of_another_time() -> None:
+    looks_like_one = struct.pack("<IIII", 0x0606_0801, 66_049, 18, 0x2B_0033) + bytes(18)
+    frame = make.ethernet(make.ipv4(make.tcp(looks_like_one)))
+    cut = read(make.pcap_header() + make.pcap_record(frame, cap_len=900, wire_len=900))
+    assert cut.packets == 0
+    assert [problem.code for problem in cut.problems] == ["record_cut"]

@@ -8,7 +8,7 @@ finished page, with atheris (`pip install '.[fuzz]'`, Linux). From the top of th
 
 CORPUS, a directory, is filled with the seeds of `seeds.py` if it is empty, and keeps what was found of interest. An
 input that takes over 10 s or 2 GB is a finding like a crash: libFuzzer writes each to a file `crash-*`, `timeout-*` or
-`oom-*` and stops. Code that atheris 3.0 has instrumented loses some 40 KB an input, so every 20,000 inputs a new
+`oom-*` and stops. Code that atheris 3.0 has instrumented loses up to 100 KB an input, so every 10,000 inputs a new
 process goes on with the same corpus.
 """
 
@@ -32,7 +32,7 @@ with atheris.instrument_imports(include=["pcapreport"]):
     from fuzz.seeds import write_seeds
 
 LIMITS = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=65536")
-INPUTS_A_PROCESS = 20_000
+INPUTS_A_PROCESS = 10_000
 DEPTHS = (Depth.PAGE, Depth.DOCUMENT, Depth.DOCUMENT, Depth.TABLE)
 
 
