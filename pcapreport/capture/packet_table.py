@@ -148,9 +148,8 @@ class PacketTable:
             return cls.empty()
         columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0].columns}
         shift = np.cumsum([0] + [len(table.sack_blocks) for table in tables[:-1]])
-        own = [table["sack"].astype(np.int64) for table in tables]
-        columns["sack"] = np.concatenate(
-            [np.where(sack >= 0, sack + by, -1) for sack, by in zip(own, shift, strict=True)]
-        ).astype(np.int32)
+        columns["sack"] += np.where(
+            columns["sack"] >= 0, np.repeat(shift.astype(np.int32), [len(table) for table in tables]), np.int32(0)
+        )
         sack_blocks = np.concatenate([table.sack_blocks for table in tables])
         return cls(columns, sack_blocks, max((table.encapsulations for table in tables), key=len))

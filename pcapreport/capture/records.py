@@ -72,9 +72,11 @@ def walk(buffer: Buffer, found: Findings, layout: Layout, start: int) -> Iterato
     gather = Gather(buffer)
     position, size, last_s = start, len(buffer), None
     while position < size:
+        fault, begun = None, position
         positions, position = stretches.follow(gather, position, layout)
-        offsets, position, fault = _chase(buffer, position, layout)
-        positions = np.concatenate([positions, np.array(offsets, np.int64)])
+        if position < begun + stretches.STRETCH:
+            offsets, position, fault = _chase(buffer, position, layout)
+            positions = np.concatenate([positions, np.array(offsets, np.int64)])
         for first in range(0, len(positions), BLOCK_RECORDS):
             block = _records(gather, positions[first : first + BLOCK_RECORDS], layout, found)
             # A record or two right before a damage may be misread already, the middle of many is not.

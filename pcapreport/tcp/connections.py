@@ -144,10 +144,12 @@ def _address(version: int, high: int, low: int) -> str:
 def find_connections(packets: PacketTable, settings: Settings | None = None) -> ConnectionTable:
     """Group the rows of a packet table into connections, numbered by their first frame, then by `endpoint_hash`."""
     tuples = tuples_of(packets)
-    groups = part_by_path(packets, group(tuples), tuples.lower)
-    begun = split_incarnations(packets, groups, tuples.lower)
+    lower, groups = tuples.lower, group(tuples)
+    del tuples
+    groups = part_by_path(packets, groups, lower)
+    begun = split_incarnations(packets, groups, lower)
     groups, successor = _in_order_of_frames(packets, *_parted(groups, begun))
-    return _assemble(packets, groups, tuples.lower[groups.order], successor, settings or Settings())
+    return _assemble(packets, groups, lower[groups.order], successor, settings or Settings())
 
 
 def _parted(groups: Grouping, begun: Ints) -> tuple[Grouping, Bools]:
