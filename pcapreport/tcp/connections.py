@@ -154,10 +154,10 @@ def find_connections(packets: PacketTable, settings: Settings | None = None) -> 
 
 def _parted(groups: Grouping, begun: Ints) -> tuple[Grouping, Bools]:
     """(groups that begin there too; which of them do)."""
-    if not len(begun):
-        return groups, np.zeros(len(groups.bounds) - 1, bool)
     bounds = np.sort(np.concatenate([groups.bounds, begun]))
-    return Grouping(groups.order, bounds), np.isin(bounds[:-1], begun)
+    begin_there = np.zeros(len(bounds) - 1, bool)
+    begin_there[np.searchsorted(bounds, begun)] = True
+    return Grouping(groups.order, bounds), begin_there
 
 
 def _in_order_of_frames(packets: PacketTable, groups: Grouping, goes_on: Bools) -> tuple[Grouping, Ints]:
