@@ -24,7 +24,7 @@ from pcapreport.capture.lanes import NO_LENGTH, VERSION_6, Descent, Lanes, Rows
 from pcapreport.capture.layers import Space
 from pcapreport.capture.links import LINKS
 from pcapreport.capture.options import read_options
-from pcapreport.capture.packet_table import COLUMNS, Array, PacketTable, RowNote, allocated
+from pcapreport.capture.packet_table import COLUMNS, Array, PacketTable, RowNote
 from pcapreport.capture.protocols import link_label
 
 _LAYERS = {**decode_links.HANDLERS, **decode_ip.HANDLERS}
@@ -84,9 +84,7 @@ class Decoder:
             "payload_len": lanes.wire_end - lanes.at - size,
             "notes": _notes(lanes, header["flags"], options.malformed),
         }
-        typed = allocated({name: column.dtype for name, column in COLUMNS.items()}, len(lanes))
-        for name, column in typed.items():
-            column[:] = columns[name]
+        typed = {name: columns[name].astype(column.dtype, copy=False) for name, column in COLUMNS.items()}
         if self._checked:
             typed[checksums.COLUMN] = checksums.check_many(self._gather, lanes, typed)
         return PacketTable(typed, options.sack_blocks, ()), lanes.row
