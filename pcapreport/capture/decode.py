@@ -12,7 +12,6 @@ frame's wire length if that comes first, and Ethernet padding or a frame check s
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 
@@ -21,11 +20,11 @@ from pcapreport.capture.container import RecordBlock
 from pcapreport.capture.decode_ip import IPV4, IPV6, TCP
 from pcapreport.capture.dissect import stranger
 from pcapreport.capture.encapsulation import Encapsulations
-from pcapreport.capture.gather import Bools, Gather, Ints
+from pcapreport.capture.gather import Bools, Gather
 from pcapreport.capture.lanes import NO_LENGTH, VERSION_6, Descent, Lanes, Rows
 from pcapreport.capture.layers import Space
 from pcapreport.capture.links import LINKS
-from pcapreport.capture.options import OptionColumns, read_options
+from pcapreport.capture.options import read_options
 from pcapreport.capture.packet_table import COLUMNS, Array, PacketTable, RowNote
 from pcapreport.capture.protocols import link_label
 
@@ -75,7 +74,7 @@ class Decoder:
             lanes, header, size = lanes.pick(sound), header[sound], size[sound]
         if len(lanes) != len(block):
             block = block.pick(lanes.row)
-        options = _options(self._gather, lanes.at + TCP_HEADER, lanes.at + size, lanes.end)
+        options = read_options(self._gather, lanes.at + TCP_HEADER, lanes.at + size, lanes.end)
         columns = _network_columns(self._gather, lanes, version)
         columns |= {name: header[name] for name in ("sport", "dport", "seq", "ack", "window", "urgent", "checksum")}
         columns |= {name: getattr(block, name) for name in ("frame", "time_ns", "wire_len", "cap_len", "interface")}
@@ -129,19 +128,4 @@ _TCP = np.dtype(
 )  # fmt: skip
 TCP_HEADER = 20
 
-
 OPTION_COLUMNS = ("mss", "window_scale", "options", "ts_val", "ts_ecr", "sack", "mptcp", "fast_open")
-
-
-def _options(gather: Gather, start: Ints, stop: Ints, captured: Ints) -> OptionColumns:
-    """Options of all segments; only those that have some are looked at."""
-    some = np.flatnonzero(stop > start)
-    if len(some) == len(start):
-        return read_options(gather, start, stop, captured)
-    columns = OptionColumns.absent(len(start))
-    if not len(some):
-        return columns
-    found = read_options(gather, start[some], stop[some], captured[some])
-    for name in (*OPTION_COLUMNS, "malformed"):
-        getattr(columns, name)[some] = getattr(found, name)
-    return replace(columns, sack_blocks=found.sack_blocks)

@@ -91,10 +91,11 @@ def read_options(gather: Gather, start: Ints, stop: Ints, captured: Ints) -> Opt
     """
     columns = OptionColumns.absent(len(start))
     at = start.copy()
-    _skip_aligned_timestamp(gather, columns, at, np.minimum(stop, captured))
+    held = np.minimum(stop, captured)
+    _skip_aligned_timestamp(gather, columns, at, held)
     sack_at = np.full(len(start), -1, np.int64)
     sack_count = np.zeros(len(start), np.int64)
-    rows = np.flatnonzero(at < np.minimum(stop, captured))
+    rows = np.flatnonzero(at < held)
     while len(rows):
         rows = _next_option(gather, columns, at, rows, (stop, captured), (sack_at, sack_count))
     return _with_sack_blocks(gather, columns, sack_at, sack_count)
@@ -103,12 +104,17 @@ def read_options(gather: Gather, start: Ints, stop: Ints, captured: Ints) -> Opt
 def _skip_aligned_timestamp(gather: Gather, columns: OptionColumns, at: Ints, stop: Ints) -> None:
     """The usual first twelve bytes in one step instead of three."""
     rows = np.flatnonzero(stop - at >= 12)
-    rows = rows[gather.numbers(">u4", at[rows]) == _TIMESTAMP_LAYOUT]
-    _put_timestamp(gather, columns, rows, at[rows] + 4)
-    columns.options[rows] |= np.uint16(Option.TIMESTAMP)
+    stamps = gather.headers(_ALIGNED_TIMESTAMP, at[rows])
+    aligned = stamps["layout"] == _TIMESTAMP_LAYOUT
+    if not aligned.all():
+        rows, stamps = rows[aligned], stamps[aligned]
+    columns.ts_val[rows] = stamps["value"]
+    columns.ts_ecr[rows] = stamps["echo"]
+    columns.options[rows] = np.uint16(Option.TIMESTAMP)
     at[rows] += 12
 
 
+_ALIGNED_TIMESTAMP = np.dtype([("layout", ">u4"), ("value", ">u4"), ("echo", ">u4")])
 _STAMPS = np.dtype([("value", ">u4"), ("echo", ">u4")])
 
 

@@ -146,11 +146,24 @@ class PacketTable:
         tables = [part for part in parts if len(part)]
         if not tables:
             return cls.empty()
-        columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0].columns}
+        columns = allocated({name: column.dtype for name, column in tables[0].columns.items()}, sum(map(len, tables)))
+        for name, column in columns.items():
+            np.concatenate([table[name] for table in tables], out=column)
         shift = np.cumsum([0] + [len(table.sack_blocks) for table in tables[:-1]])
-        own = [table["sack"].astype(np.int64) for table in tables]
-        columns["sack"] = np.concatenate(
-            [np.where(sack >= 0, sack + by, -1) for sack, by in zip(own, shift, strict=True)]
-        ).astype(np.int32)
+        columns["sack"] += np.where(
+            columns["sack"] >= 0, np.repeat(shift.astype(np.int32), [len(table) for table in tables]), np.int32(0)
+        )
         sack_blocks = np.concatenate([table.sack_blocks for table in tables])
         return cls(columns, sack_blocks, max((table.encapsulations for table in tables), key=len))
+
+
+def allocated(types: Mapping[str, npt.DTypeLike], count: int) -> dict[str, Array]:
+    """Columns of `count` rows yet to be filled, in one piece of memory: large pieces are given large pages."""
+    kinds = {name: np.dtype(kind) for name, kind in types.items()}
+    sizes = [count * kind.itemsize + -count * kind.itemsize % 8 for kind in kinds.values()]
+    memory, start = np.empty(sum(sizes), np.uint8), 0
+    columns = {}
+    for (name, kind), size in zip(kinds.items(), sizes, strict=True):
+        columns[name] = memory[start : start + count * kind.itemsize].view(kind)
+        start += size
+    return columns

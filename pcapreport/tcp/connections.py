@@ -144,18 +144,20 @@ def _address(version: int, high: int, low: int) -> str:
 def find_connections(packets: PacketTable, settings: Settings | None = None) -> ConnectionTable:
     """Group the rows of a packet table into connections, numbered by their first frame, then by `endpoint_hash`."""
     tuples = tuples_of(packets)
-    groups = part_by_path(packets, group(tuples), tuples.lower)
-    begun = split_incarnations(packets, groups, tuples.lower)
+    lower, groups = tuples.lower, group(tuples)
+    del tuples
+    groups = part_by_path(packets, groups, lower)
+    begun = split_incarnations(packets, groups, lower)
     groups, successor = _in_order_of_frames(packets, *_parted(groups, begun))
-    return _assemble(packets, groups, tuples.lower[groups.order], successor, settings or Settings())
+    return _assemble(packets, groups, lower[groups.order], successor, settings or Settings())
 
 
 def _parted(groups: Grouping, begun: Ints) -> tuple[Grouping, Bools]:
     """(groups that begin there too; which of them do)."""
-    if not len(begun):
-        return groups, np.zeros(len(groups.bounds) - 1, bool)
     bounds = np.sort(np.concatenate([groups.bounds, begun]))
-    return Grouping(groups.order, bounds), np.isin(bounds[:-1], begun)
+    begin_there = np.zeros(len(bounds) - 1, bool)
+    begin_there[np.searchsorted(bounds, begun)] = True
+    return Grouping(groups.order, bounds), begin_there
 
 
 def _in_order_of_frames(packets: PacketTable, groups: Grouping, goes_on: Bools) -> tuple[Grouping, Ints]:

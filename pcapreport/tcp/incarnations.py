@@ -45,7 +45,10 @@ def split_incarnations(packets: PacketTable, groups: Grouping, lower: Bools) -> 
 
 
 def _ambiguous(packets: PacketTable, groups: Grouping, lower: Bools) -> tuple[Ints, Ints]:
-    """(starts, stops) of the groups that hold a SYN beside the one that opened them."""
+    """(starts, stops) of the groups that hold a SYN beside the one that opened them.
+
+    One right behind it from the other side only crosses it (a simultaneous open): no look is needed.
+    """
     flags = packets["flags"][groups.order]
     syns = np.flatnonzero((flags & SYN) != 0)
     rows = groups.order[syns]
@@ -54,7 +57,8 @@ def _ambiguous(packets: PacketTable, groups: Grouping, lower: Bools) -> tuple[In
     wanted = _renumbered(start_of * 2 + from_lower, seq)
     bare = np.flatnonzero((flags[syns] & ACK == 0) & (syns != start_of))
     opening = start_of[bare]
-    late = (flags[opening] & (SYN | ACK) != SYN) | (from_lower[bare] != lower[groups.order[opening]])
+    crosses = (syns[bare] == opening + 1) & (flags[opening] & _MARKS == SYN)
+    late = (flags[opening] & (SYN | ACK) != SYN) | (from_lower[bare] != lower[groups.order[opening]]) & ~crosses
     wanted[bare[late]] = True
     starts = start_of[wanted]
     starts = starts[np.diff(starts, prepend=-1) != 0]
