@@ -60,8 +60,8 @@ def _unanswered(evidence: Evidence, connection: int) -> Iterator[Finding]:
     server = table.endpoints(connection)[1]
     numbers = table.frame[syns].tolist()
     summary = (
-        f"The client sent its SYN to {address(server)} {times(len(numbers))} ({first_of(numbers)}) and heard nothing "
-        f"in {duration(waited)}."
+        f"The client sent its SYN to {address(server)} {times(len(numbers))} ({first_of(numbers)}) and got no TCP "
+        f"answer in {duration(waited)}."
     )
     others = (
         Alternative("A firewall drops the SYN or its answer silently.", Confidence.MEDIUM),

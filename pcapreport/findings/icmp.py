@@ -227,7 +227,8 @@ def _outcome(evidence: Evidence, complaint: _Complaint, known: _Known) -> tuple[
     """How the connection fared behind the first error."""
     connection, side = complaint.connection, complaint.side
     if evidence.histories[connection].opening in _NEVER_OPEN:
-        return "the connection did not open", Severity.WARNING
+        explains = _rule(complaint.errors[0]) in (UNREACHABLE, EXCEEDED)
+        return "the connection did not open", Severity.ERROR if explains else Severity.WARNING
     own, other = connection * 2 + side, connection * 2 + 1 - side
     if known.last_row[other] >= complaint.rows[0]:
         return "the connection went on all the same", Severity.NOTE

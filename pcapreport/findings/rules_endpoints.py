@@ -23,7 +23,7 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         "syn_unanswered",
         "No answer to the SYN",
         ERROR,
-        "The client asked to open a connection, perhaps several times, and heard nothing.",
+        "The client asked to open a connection, perhaps several times, and got no TCP answer.",
         "The user waits until the client gives up, often more than a minute.",
         "A filter that drops silently, a host that is down, wrong routing, a full queue of new connections, or "
         "answers that take a way not captured.",

@@ -25,6 +25,8 @@ from pcapreport.findings.wording import address, count, duration, flag_words, si
 __all__ = ["Case", "Verdict", "judge", "tell"]
 
 GRAVEST_FIRST = (
+    "icmp_unreachable",
+    "icmp_time_exceeded",
     "peer_silent",
     "syn_unanswered",
     "connection_refused",
@@ -37,6 +39,7 @@ GRAVEST_FIRST = (
     "half_open_connection",
     "handshake_incomplete",
     "half_closed",
+    "bad_checksum",
     "retransmission",
     "fast_retransmission",
     "syn_retransmission",
@@ -58,6 +61,8 @@ UNDECIDABLE = frozenset(
 )
 """A dead host and a dead path look the same."""
 PHRASES = {
+    "icmp_unreachable": "were told by ICMP that the other side cannot be reached",
+    "icmp_time_exceeded": "had segments that went in circles until their hop limit ran out",
     "peer_silent": "lost the other side",
     "syn_unanswered": "got no answer to the SYN",
     "connection_refused": "were refused",
@@ -182,9 +187,10 @@ def _segments(evidence: Evidence, finding: Finding) -> Iterator[str]:
         flags, length = int(table.flags[position]), int(table.length[position])
         numbers = [f"seq {table.seq[position]}"] + [f"ack {table.ack[position]}"] * bool(flags & Flag.ACK)
         numbers += [f"{length:,} bytes"] * bool(length)
-        when = duration(int(table.time_ns[position]) - zero)
+        after = int(table.time_ns[position]) - zero
+        when = duration(after) if after else "0 s"
         sender = side_name(int(table.side[position]))
-        yield f"frame {frame} after {when} is the {sender}'s {flag_words(flags)} ({', '.join(numbers)})"
+        yield f"frame {frame} at {when} is the {sender}'s {flag_words(flags)} ({', '.join(numbers)})"
 
 
 def judge(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:

@@ -14,8 +14,8 @@ from pcapreport.tcp import hashing
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-COPYING_SHARE = 0.2
-"""From this share of copies among the segments that can be told apart, the capture itself copies."""
+COPYING_SHARE, COPYING_LEAST = 0.2, 2
+"""From this share, and number, of copies among a connection's segments that can be told apart, the capture copies."""
 
 BETWEEN_TAPS_NS = SECOND
 """Longest way between two places where one capture was taken."""
@@ -39,7 +39,7 @@ def originals(sent: Sent, settings: Settings) -> Ints:
 
     Copies are equal in every field that a sender changes from one transmission to the next, and close in time. An
     empty segment without an IP ID looks the same when it is sent again (a duplicate ACK), so it counts as a copy only
-    where the capture evidently copies other segments.
+    where the capture evidently copies other segments of the connection.
     """
     found = np.full(len(sent.row), -1, np.int64)
     alike = _with_likes(sent)
@@ -59,12 +59,21 @@ def originals(sent: Sent, settings: Settings) -> Ints:
     copies = later[same]
     if not len(copies):
         return found
-    distinct = _distinct(sent.packets)
-    are_distinct = distinct[likes.row[copies]]
-    if are_distinct.sum() < COPYING_SHARE * distinct.sum():
-        copies = copies[are_distinct]
-    found[alike[copies]] = original[copies]
+    at = alike[copies]
+    certain = _distinct(sent, at)
+    if not certain.all():
+        certain |= _in_copied_connections(sent, at, certain)
+    found[at[certain]] = original[copies[certain]]
     return found
+
+
+def _in_copied_connections(sent: Sent, at: Ints, certain: Bools) -> Bools:
+    """Which of the copies at these rows belong to a connection of which others, the certain ones, show copying."""
+    connection = sent.flow >> 1
+    copied = np.bincount(connection[at[certain]], minlength=int(connection.max()) + 1)
+    total = np.bincount(connection[_distinct(sent, np.arange(len(connection)))], minlength=len(copied))
+    copying = (copied >= COPYING_LEAST) & (copied >= COPYING_SHARE * total)
+    return np.asarray(copying[connection[at]])
 
 
 def _with_likes(sent: Sent) -> Ints:
@@ -82,10 +91,11 @@ def _with_likes(sent: Sent) -> Ints:
     return np.flatnonzero(have)
 
 
-def _distinct(packets: PacketTable) -> Bools:
-    """Rows that look different when sent again: with an IP ID, or not likely to be sent again at once."""
-    occupies = (packets["payload_len"] > 0) | (packets["flags"] & int(Flag.SYN | Flag.FIN) != 0)
-    distinct: Bools = occupies | ((packets["ip_id"] != 0) & (packets["ip_version"] == 4))
+def _distinct(sent: Sent, at: Ints) -> Bools:
+    """Which of these rows look different when sent again: with an IP ID, or not likely to be sent again at once."""
+    packets, row = sent.packets, sent.row[at]
+    occupies = (packets["payload_len"][row] > 0) | (packets["flags"][row] & int(Flag.SYN | Flag.FIN) != 0)
+    distinct: Bools = occupies | ((packets["ip_id"][row] != 0) & (packets["ip_version"][row] == 4))
     return distinct
 
 

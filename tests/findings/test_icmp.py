@@ -44,7 +44,7 @@ def of(name: str) -> list[Finding]:
             "icmp_host_unreachable",
             'The router 192.0.2.1 told the client twice "host unreachable" of its SYN to 10.0.0.2:80 (first: frame 2); '
             "the connection did not open.",
-            Severity.WARNING,
+            Severity.ERROR,
         ),
         (
             "icmp_port_unreachable",
