@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -15,6 +16,7 @@ import click
 
 from pcapreport import errors
 from pcapreport.configuration import configured
+from pcapreport.progress import Progress
 from pcapreport.version import __version__
 
 FORMATS = ("html", "json", "md")
@@ -39,6 +41,15 @@ def _note_debug(context: click.Context, _parameter: click.Parameter, value: bool
 _debug_option = _option("--debug", is_flag=True, callback=_note_debug, help="Show a traceback for errors.")
 
 
+def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
+    if not found or not int(found[1]):
+        raise click.BadParameter(f"{value!r}: give bytes such as 500M or 2G")
+    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+
+
 def _analysis_options(command: Command) -> Command:
     """Options of every command that reads captures."""
     for decorate in reversed(
@@ -59,6 +70,12 @@ def _analysis_options(command: Command) -> Command:
                 help="Connections told in detail; the JSON always holds all.",
             ),
             _option("--checksums", is_flag=True, help="Verify TCP checksums, and tell damage from offload."),
+            _option(
+                "--max-size",
+                callback=_bytes,
+                metavar="BYTES",
+                help="Let a compressed or piped capture grow to so many bytes, such as 4G.",
+            ),
             _debug_option,
         )
     ):
@@ -94,13 +111,6 @@ def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -
     if not chosen or chosen - set(FORMATS):
         raise click.BadParameter(f"{value!r}: choose from {', '.join(FORMATS)}, separated by commas")
     return chosen
-
-
-def _bytes(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    found = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
-    if not found or not int(found[1]):
-        raise click.BadParameter(f"{value!r}: give bytes such as 500M or 2G")
-    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
 
 
 @cli.command()
@@ -163,13 +173,14 @@ def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: 
         details=options["max_connections"],
         effective=_effective(formats, options),
         memory=options["memory"],
-        checksums=options["checksums"],
+        reading=_reading(options["checksums"], options["max_size"]),
         timeout=options["timeout"],
         templates=Path(options["templates"]) if options["templates"] else None,
         debug=options["debug"],
     )
     request = session.Request(tuple(paths), order, options["jobs"], options["force"])
-    progress = _Progress(options["quiet"], options["verbose"])
+    live = not options["quiet"] and not options["verbose"] and sys.stderr.isatty()
+    progress = Progress(partial(click.echo, err=True), options["quiet"], options["verbose"], live)
     entries = session.run(request, progress.tell, progress.plan)
     progress.finish()
     _say(str(Path(output) / "index.html"))
@@ -183,7 +194,14 @@ def _effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, An
         "time_wait": options["time_wait"],
         "max_connections": options["max_connections"],
         "checksums": options["checksums"],
+        "max_size": options["max_size"],
     }
+
+
+def _reading(checksums: bool, max_size: int | None) -> Any:
+    from pcapreport.settings import DEFAULT_LIMITS, Limits, Reading
+
+    return Reading(Limits.up_to(max_size) if max_size else DEFAULT_LIMITS, checksums)
 
 
 def _settings(time_wait: str) -> Any:
@@ -198,59 +216,13 @@ def _settings(time_wait: str) -> Any:
         ) from None
 
 
-class _Progress:
-    """Progress and messages on standard error."""
-
-    def __init__(self, quiet: bool, verbose: bool) -> None:
-        self.quiet, self.verbose = quiet, verbose
-        self.total = self.count = self.before = 0
-        self.live = not quiet and not verbose and sys.stderr.isatty()
-
-    def plan(self, total: int, before: int, skipped: int) -> None:
-        """Called once, before the first capture."""
-        from pcapreport.report.wording import plural
-
-        self.total, self.before = total, before
-        if not total:
-            others = f", only {plural(skipped, 'other file')}" if skipped else ""
-            click.echo(f"no captures there{others}", err=True)
-        elif skipped and self.verbose:
-            click.echo(f"left out as no captures: {plural(skipped, 'other file')}", err=True)
-
-    def tell(self, entry: Any) -> None:
-        """Called for each capture when it is done."""
-        from pcapreport.report.wording import visible
-
-        self.count += 1
-        if entry.status != "ok":
-            self._clear()
-            click.echo(visible(entry.message or f"{entry.file}: {entry.status}"), err=True)
-        elif self.verbose:
-            click.echo(visible(f"{entry.file}: {entry.verdict}"), err=True)
-        if self.live:
-            click.echo(f"\r\033[K[{self.count}/{self.total}] {visible(entry.file)[:60]}", err=True, nl=False)
-
-    def _clear(self) -> None:
-        if self.live:
-            click.echo("\r\033[K", err=True, nl=False)
-
-    def finish(self) -> None:
-        """Called once, after the last."""
-        self._clear()
-        if not self.quiet:
-            earlier = f", {self.before} of them by an earlier run" if self.before else ""
-            click.echo(f"{self.count} of {self.total} captures done{earlier}", err=True)
-
-
 @cli.command()
 @click.argument("capture", metavar="CAPTURE")
 @_option(
     "--connection", type=click.IntRange(1), metavar="N", help="Draw this connection; default: the most notable one."
 )
 @_analysis_options
-def show(
-    capture: str, connection: int | None, time_wait: str, max_connections: int, checksums: bool, debug: bool
-) -> None:
+def show(capture: str, connection: int | None, debug: bool, **given: Any) -> None:
     """Print the summary of CAPTURE (or -), then the ladder of one connection."""
     from pcapreport import pipeline
     from pcapreport.batch.work import opened
@@ -258,10 +230,14 @@ def show(
     from pcapreport.report.ladder_text import ladder_text, summary_text
 
     only = None if connection is None else connection - 1
-    options = DocumentOptions(details=max_connections, only=only, effective={"time_wait": time_wait})
+    options = DocumentOptions(given["max_connections"], only, effective={"time_wait": given["time_wait"]})
     name = "stdin" if capture == "-" else os.path.basename(capture)
     document = pipeline.analyze(
-        opened(capture), name=name, settings=_settings(time_wait), options=options, checksums=checksums
+        opened(capture),
+        name=name,
+        settings=_settings(given["time_wait"]),
+        options=options,
+        reading=_reading(given["checksums"], given["max_size"]),
     )
     connections = document.connections
     if connection is not None and connection > len(connections):

@@ -16,36 +16,36 @@ from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
 from pcapreport.report.build import DocumentBuilder, DocumentOptions, Report
 from pcapreport.report.model import Document
-from pcapreport.settings import Settings
+from pcapreport.settings import DEFAULT_READING, Reading, Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
 from pcapreport.tcp.tuples import endpoint_hash
 
+Source = str | os.PathLike[str] | BinaryIO
+
 
 def analyze(
-    source: str | os.PathLike[str] | BinaryIO,
+    source: Source,
     *,
     name: str | None = None,
     settings: Settings | None = None,
     options: DocumentOptions | None = None,
-    checksums: bool = False,
+    reading: Reading = DEFAULT_READING,
 ) -> Document:
     """The result document of a capture file, or of an open binary stream.
 
-    `name` is what the document calls the file; `checksums`: verify TCP checksums. Raises UnreadableCapture where the
-    bytes are no capture at all; damage after a sound start is told in the document. All of it is done in memory.
+    `name` is what the document calls the file; Raises UnreadableCapture where the bytes are no capture at all; damage
+    after a sound start is told in the document. All of it is done in memory.
     """
     with without_cycle_collection():
-        capture = read_within(None, source, name, checksums)
+        capture = read_within(None, source, name, reading)
         return report_on(capture, settings or Settings(), options or DocumentOptions()).document
 
 
-def read_within(
-    memory: int | None, source: str | os.PathLike[str] | BinaryIO, name: str | None = None, checksums: bool = False
-) -> Capture:
-    """A capture for `report_on`, which takes about so many bytes for it (None: any number)."""
+def read_within(memory: int | None, source: Source, name: str | None, reading: Reading) -> Capture:
+    """A capture for `report_on`, which takes about so many bytes of memory for it (None: any number)."""
     budget = None if memory is None else Budget(memory, endpoint_hash)
-    return read_capture(source, name=name, checksums=checksums, budget=budget)
+    return read_capture(source, name=name, limits=reading.limits, checksums=reading.checksums, budget=budget)
 
 
 def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:

@@ -129,12 +129,29 @@ class Limits:
         """Bytes of a whole pcapng packet block above which it is damage."""
         return self.record(snaplen) + MAX_BLOCK_OVERHEAD
 
+    @classmethod
+    def up_to(cls, most: int) -> Limits:
+        """Limits for who knows that a capture may grow to so many bytes."""
+        return cls(decompressed_bytes=most, ratio_free_bytes=most)
+
     def allowed(self, compressed_bytes: int) -> int:
         """Bytes that a compressed file of this size may grow to."""
         return min(self.decompressed_bytes, max(self.ratio_free_bytes, self.ratio * compressed_bytes))
 
 
 DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a capture is to be read."""
+
+    limits: Limits = DEFAULT_LIMITS
+    checksums: bool = False
+    """Verify TCP checksums."""
+
+
+DEFAULT_READING = Reading()
 
 BYTES_PER_ROW, BYTES_PER_CONNECTION = 600, 3_700
 """What a segment and a connection cost in memory on their way through the analysis, measured on captures of a million

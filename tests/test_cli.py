@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -596,3 +597,17 @@ def test_templates_of_the_user_replace_the_built_in_ones(tmp_path: Path) -> None
     shown = run("report", REFUSED, "--templates", "mine", "-o", "o", cwd=tmp_path)
     assert shown.code == 0
     assert (tmp_path / "o/refused.pcap.html").read_text() == "<p>refused.pcap</p>"
+
+
+def test_a_compressed_capture_may_grow_as_far_as_the_user_says(tmp_path: Path) -> None:
+    packed = tmp_path / "big.pcap.gz"
+    packed.write_bytes(gzip.compress((SAMPLES / "refused.pcap").read_bytes()))
+    shown = run("report", str(packed), "-o", "o", "--max-size", "200", cwd=tmp_path)
+    assert shown.code == 3 and "more than 200 bytes" in shown.err
+    assert run("report", str(packed), "-o", "o", "--max-size", "1M", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("option", ["--memory", "--max-size"])
+def test_sizes_are_bytes_with_a_letter_or_refused(option: str, tmp_path: Path) -> None:
+    shown = run("report", REFUSED, option, "lots", cwd=tmp_path)
+    assert shown.code == 2 and "500M" in shown.err

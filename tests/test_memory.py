@@ -14,7 +14,7 @@ from pcapreport.pipeline import read_within, report_on
 from pcapreport.report import model
 from pcapreport.report.build import DocumentOptions
 from pcapreport.report.html import CONNECTION_ROWS, render_html
-from pcapreport.settings import BYTES_PER_ROW, Settings
+from pcapreport.settings import BYTES_PER_ROW, DEFAULT_READING, Settings
 from pcapreport.tcp.tuples import endpoint_hash
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +24,7 @@ LITTLE = 20_000
 
 
 def told(path: Path, memory: int | None) -> tuple[bytes, str]:
-    capture = read_within(memory, path, "a.pcap")
+    capture = read_within(memory, path, "a.pcap", DEFAULT_READING)
     report = report_on(capture, Settings(), DocumentOptions(details=3, listed=CONNECTION_ROWS))
     if capture.tcp_packets * BYTES_PER_ROW > LITTLE:
         assert (capture.spilled is None) == (memory is None)

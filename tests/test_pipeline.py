@@ -260,6 +260,7 @@ def test_the_command_and_the_function_give_the_same_document(written: dict[str, 
     saved = json.loads(written[f"{sample}.json"])
     assert saved.pop("options") == {
         "checksums": False,
+        "max_size": None,
         "format": "html,json,md",
         "max_connections": 30,
         "time_wait": "auto",

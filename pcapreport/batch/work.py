@@ -22,7 +22,7 @@ from pcapreport.pipeline import without_cycle_collection
 from pcapreport.report import model
 from pcapreport.report.build import DocumentOptions, Report
 from pcapreport.report.html import CONNECTION_ROWS
-from pcapreport.settings import Settings
+from pcapreport.settings import DEFAULT_READING, Reading, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Order:
     effective: dict[str, Any] = field(default_factory=dict)
     memory: int | None = None
     """Bytes that the analysis of one capture may take; None: any number."""
-    checksums: bool = False
+    reading: Reading = DEFAULT_READING
     timeout: float | None = None
     templates: Path | None = None
     debug: bool = False
@@ -114,7 +114,7 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def _analyze(job: Job, order: Order) -> Report:
-    capture = pipeline.read_within(order.memory, opened(job.source), job.name, order.checksums)
+    capture = pipeline.read_within(order.memory, opened(job.source), job.name, order.reading)
     options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS)
     return pipeline.report_on(capture, order.settings, options)
 

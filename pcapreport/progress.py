@@ -1,0 +1,53 @@
+"""What a user is told while a batch runs."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from pcapreport.report.wording import plural, visible
+
+
+class Echo(Protocol):
+    """Writes a line, or what is to be written over."""
+
+    def __call__(self, message: str, *, nl: bool = True) -> None: ...
+
+
+class Progress:
+    """Progress and messages of a batch."""
+
+    def __init__(self, echo: Echo, quiet: bool, verbose: bool, live: bool) -> None:
+        """`live`: `echo` shows on a terminal, whose last line may be written again and again."""
+        self.echo, self.quiet, self.verbose, self.live = echo, quiet, verbose, live
+        self.total = self.count = self.before = 0
+
+    def plan(self, total: int, before: int, skipped: int) -> None:
+        """Called once, before the first capture."""
+        self.total, self.before = total, before
+        if not total:
+            others = f", only {plural(skipped, 'other file')}" if skipped else ""
+            self.echo(f"no captures there{others}")
+        elif skipped and self.verbose:
+            self.echo(f"left out as no captures: {plural(skipped, 'other file')}")
+
+    def tell(self, entry: Any) -> None:
+        """Called for each capture when it is done."""
+        self.count += 1
+        if entry.status != "ok":
+            self._clear()
+            self.echo(visible(entry.message or f"{entry.file}: {entry.status}"))
+        elif self.verbose:
+            self.echo(visible(f"{entry.file}: {entry.verdict}"))
+        if self.live:
+            self.echo(f"\r\033[K[{self.count}/{self.total}] {visible(entry.file)[:60]}", nl=False)
+
+    def _clear(self) -> None:
+        if self.live:
+            self.echo("\r\033[K", nl=False)
+
+    def finish(self) -> None:
+        """Called once, after the last."""
+        self._clear()
+        if not self.quiet:
+            earlier = f", {self.before} of them by an earlier run" if self.before else ""
+            self.echo(f"{self.count} of {self.total} captures done{earlier}")
