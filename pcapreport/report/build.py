@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from msgspec.structs import replace
@@ -244,12 +245,14 @@ def frames_filter(frames: Sequence[int], most: int = 40) -> str:
     """Wireshark display filter for frames; runs become ranges, and beyond `most` parts the rest is left out."""
     parts: list[str] = []
     start = previous = None
-    for frame in [*frames, None]:
+    for frame in chain(frames, (None,)):
         if previous is not None and frame is not None and frame == previous + 1:
             previous = frame
             continue
         if start is not None:
             parts.append(f"{start}" if start == previous else f"{start}..{previous}")
+            if len(parts) > most:
+                break
         start = previous = frame
     if not parts:
         return ""
