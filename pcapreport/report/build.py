@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from msgspec.structs import replace
@@ -38,8 +39,6 @@ METHOD = (
     " to each side's initial sequence number.",
 )
 TRIMMED_FROM = 1_000
-LONG_CONNECTION = 50_000
-"""Rows from which on the plot is drawn from every n-th point only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +245,14 @@ def frames_filter(frames: Sequence[int], most: int = 40) -> str:
     """Wireshark display filter for frames; runs become ranges, and beyond `most` parts the rest is left out."""
     parts: list[str] = []
     start = previous = None
-    for frame in [*frames, None]:
+    for frame in chain(frames, (None,)):
         if previous is not None and frame is not None and frame == previous + 1:
             previous = frame
             continue
         if start is not None:
             parts.append(f"{start}" if start == previous else f"{start}..{previous}")
+            if len(parts) > most:
+                break
         start = previous = frame
     if not parts:
         return ""
@@ -301,8 +302,8 @@ class _Part:
     def of(cls, evidence: Evidence, clock: Clock, findings: Sequence[Finding]) -> _Part:
         """Ready to make each connection's record."""
         table = evidence.table
-        by_connection = _by_connection(findings, len(table))
-        return cls(evidence, clock, by_connection, measures.totals(table), _bounds(table), table.all_endpoints)
+        found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
+        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints)
 
     def notable(self, most: int, only: int | None) -> list[int]:
         """The connections worth a look: the worst first, then the first ones; or that one."""
@@ -333,7 +334,7 @@ class _Part:
             closing=history.closing,
             endpoints=model.Endpoints(client=self._endpoint(history.client), server=self._endpoint(history.server)),
             findings=[_finding(finding, self.clock) for finding in found],
-            metrics=measures.metrics(table, index, self.sums, found, detailed),
+            metrics=measures.metrics(table, index, self.sums, detailed),
             first_frame=first,
             last_frame=last,
             opener_known_by=OPENER_TEXT[OpenerEvidence(self.bounds.opener[index])],
@@ -382,15 +383,14 @@ class _Part:
     def _detail(self, index: int) -> model.Detail:
         evidence, found = self.evidence, self.found[index]
         history = evidence.histories[index]
-        rows = told(evidence.table, index).rows
-        states = history_lanes(rows, history)
-        ladder, omitted = build_ladder(rows, history, found, self.clock, evidence.capture.last_ns or 0)
-        plotted = rows[:: 1 + len(rows) // LONG_CONNECTION]
+        rows = told(evidence.table, index)
+        lanes = history_lanes(rows, history)
+        ladder, omitted = build_ladder(rows, lanes, history, found, self.clock, evidence.capture.last_ns or 0)
         return model.Detail(
             ladder=ladder,
-            handshake=handshake_steps(rows, states.__getitem__, self.clock),
-            teardown=teardown_steps(rows, states.__getitem__, self.clock),
-            series=measures.series(plotted, measures.resent_frames(found), self.clock),
+            handshake=handshake_steps(rows, lanes.after, self.clock),
+            teardown=teardown_steps(rows, lanes.after, self.clock),
+            series=measures.series(rows, measures.resent_rows(rows.frame, found), self.clock),
             ladder_omitted=omitted,
             reading=tell(index, evidence, found),
         )

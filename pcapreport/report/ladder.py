@@ -1,18 +1,30 @@
-"""A connection's rows -> the rows of its sequence diagram: bulk folded, gaps marked, states beside each row."""
+"""A connection's rows -> the rows of its sequence diagram: bulk folded, gaps marked, states beside each row.
+
+Where one ladder row ends and the next begins is found by passes over the arrays of rows; ladder rows are made only of
+those that are drawn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.findings import wording
 from pcapreport.findings.model import Finding, Severity
 from pcapreport.report.model import LadderRow, spelled
 from pcapreport.report.model import Severity as DocumentSeverity
-from pcapreport.report.segments import SENDERS, Row
+from pcapreport.report.segments import CONTROL, SENDERS, Rows, rows_with
 from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.history import ConnectionHistory, EndpointHistory
+
+Ints = npt.NDArray[np.int64]
 
 GAP_NS = SECOND
 """Silence from which on the diagram marks a gap."""
@@ -23,104 +35,82 @@ MOST_ROWS = 90
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 
-class _States(NamedTuple):
-    """States of client and server after a row."""
+class _Lane(NamedTuple):
+    """The states of one endpoint and the rows they begin at, ascending."""
 
-    client: str
-    server: str
+    begins: list[int]
+    states: list[str]
 
-
-def build_ladder(
-    rows: Sequence[Row], history: ConnectionHistory, findings: Sequence[Finding], clock: Clock, capture_end: int
-) -> tuple[list[LadderRow], str]:
-    """(the rows of the diagram, what they leave out in words)."""
-    marks = _marks(findings)
-    states = history_lanes(rows, history)
-    ladder: list[LadderRow] = []
-    for run in _runs(rows, marks):
-        if ladder and rows[run.start].time_ns - rows[run.start - 1].time_ns >= GAP_NS:
-            ladder.append(_gap(rows[run.start - 1].time_ns, rows[run.start].time_ns, ladder[-1], clock))
-        ladder.append(_ladder_row(rows[run.start : run.stop], states[run.stop - 1], marks, clock))
-    ladder, omitted = _shortened(ladder)
-    ladder.extend(_ending(history, ladder[-1] if ladder else None, clock, capture_end))
-    return ladder, omitted
+    def after(self, row: int) -> str:
+        at = bisect_right(self.begins, row)
+        return self.states[at - 1] if at else ""
 
 
-def _marks(findings: Sequence[Finding]) -> Mapping[int, list[Finding]]:
-    marks: dict[int, list[Finding]] = {}
+class Lanes(NamedTuple):
+    """The states of both sides along the rows."""
+
+    client: _Lane
+    server: _Lane
+
+    def after(self, row: int) -> tuple[str, str]:
+        """The (client's, server's) state after a row."""
+        return self.client.after(row), self.server.after(row)
+
+
+def history_lanes(rows: Rows, history: ConnectionHistory) -> Lanes:
+    """Both sides' states: one begins at the row of its frame, and never before the last one."""
+    return Lanes(_lane(history.client, rows.frame), _lane(history.server, rows.frame))
+
+
+def _lane(end: EndpointHistory, frames: Ints) -> _Lane:
+    lane = _Lane([], [])
+    position = 0
+    for item in end.transitions:
+        if item.frame is not None:
+            at = int(np.searchsorted(frames, item.frame, "right")) - 1
+            if item.frame > frames[-1]:
+                break
+            if at >= position and frames[at] == item.frame:
+                position = at
+        elif item.certainty == "assumed" and item.earliest is not None and position:
+            break
+        lane.begins.append(position)
+        lane.states.append(item.state)
+    return lane
+
+
+class _Marks(NamedTuple):
+    """What findings name: per row the index of a set of findings, 0 being the empty one."""
+
+    label: npt.NDArray[np.int32]
+    sets: list[tuple[Finding, ...]]
+
+    def rules(self, row: int) -> list[str]:
+        return _rules(self.sets[self.label[row]])
+
+    def severity(self, row: int) -> DocumentSeverity | None:
+        return worst(self.sets[self.label[row]])
+
+    def by_rules(self) -> npt.NDArray[np.int32]:
+        """Per row a number that is the same where the same rules name it; 0: none."""
+        numbers: dict[tuple[str, ...], int] = {}
+        of_set = [numbers.setdefault(tuple(_rules(findings)), len(numbers)) for findings in self.sets]
+        return np.array(of_set, np.int32)[self.label]
+
+
+def _marks(rows: Rows, findings: Sequence[Finding]) -> _Marks:
+    label = np.zeros(len(rows), np.int32)
+    sets: list[tuple[Finding, ...]] = [()]
     for finding in findings:
-        for frame in finding.frames:
-            marks.setdefault(frame, []).append(finding)
-    return marks
+        at = rows_with(rows.frame, finding.frames)
+        had, which = np.unique(label[at], return_inverse=True)
+        label[at] = len(sets) + which
+        sets += [(*sets[before], finding) for before in had.tolist()]
+    return _Marks(label, sets)
 
 
-def _runs(rows: Sequence[Row], marks: Mapping[int, list[Finding]]) -> Iterator[range]:
-    """Stretches of rows that one ladder row shows: single rows, plain data one way with its ACKs, or rows of one side
-    that the same findings name."""
-    start = 0
-    while start < len(rows):
-        named = _rules(marks, rows[start])
-        stop, sender = start, rows[start].side if named else None
-        while stop < len(rows) and not rows[stop].is_control and _rules(marks, rows[stop]) == named:
-            row = rows[stop]
-            speaks = bool(row.length or named)
-            if speaks and sender is not None and row.side != sender:
-                break
-            if stop > start and row.time_ns - rows[stop - 1].time_ns >= GAP_NS:
-                break
-            sender = row.side if speaks else sender
-            stop += 1
-        if stop - start >= FOLD_FROM and sender is not None:
-            yield range(start, stop)
-        else:
-            stop = max(stop, start + 1)
-            yield from (range(single, single + 1) for single in range(start, stop))
-        start = stop
-
-
-def _rules(marks: Mapping[int, list[Finding]], row: Row) -> list[str]:
-    return sorted({finding.rule for finding in marks.get(row.frame, ())})
-
-
-def _ladder_row(rows: Sequence[Row], states: _States, marks: Mapping[int, list[Finding]], clock: Clock) -> LadderRow:
-    first = rows[0]
-    named = marks.get(first.frame, [])
-    if len(rows) == 1:
-        return LadderRow(
-            kind="segment",
-            time_s=clock.seconds(first.time_ns),
-            client_state=states.client,
-            server_state=states.server,
-            sender=SENDERS[first.side],
-            frames=[first.frame],
-            flags=first.words,
-            seq=first.seq,
-            ack=first.ack,
-            length=first.length,
-            window=first.window,
-            rules=_rules(marks, first),
-            severity=worst(named),
-        )
-    data = [row for row in rows if row.length] or rows
-    acks = len(rows) - len(data)
-    return LadderRow(
-        kind="burst",
-        time_s=clock.seconds(first.time_ns),
-        end_s=clock.seconds(rows[-1].time_ns),
-        client_state=states.client,
-        server_state=states.server,
-        sender=SENDERS[data[0].side],
-        frames=[row.frame for row in rows],
-        count=len(data),
-        flags="ACK",
-        seq=data[0].seq,
-        ack=data[-1].ack,
-        length=sum(row.length for row in data),
-        window=data[-1].window,
-        text=f"and {acks} ACK{'s' if acks > 1 else ''}" if acks else "",
-        rules=_rules(marks, first),
-        severity=worst(named),
-    )
+def _rules(findings: Sequence[Finding]) -> list[str]:
+    return sorted({finding.rule for finding in findings})
 
 
 def worst(findings: Sequence[Finding]) -> DocumentSeverity | None:
@@ -128,77 +118,161 @@ def worst(findings: Sequence[Finding]) -> DocumentSeverity | None:
     return spelled(max((f.severity for f in findings), key=RANK.__getitem__)) if findings else None
 
 
-def _gap(start: int, stop: int, before: LadderRow, clock: Clock) -> LadderRow:
-    return LadderRow(
-        kind="gap",
-        time_s=clock.seconds(start),
-        end_s=clock.seconds(stop),
-        client_state=before.client_state,
-        server_state=before.server_state,
-    )
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """A connection's rows and all that its ladder says beside them."""
+
+    rows: Rows
+    lanes: Lanes
+    marks: _Marks
+    clock: Clock
+
+    def time(self, row: int) -> float:
+        return self.clock.seconds(int(self.rows.time_ns[row]))
+
+    def entry(self, start: int, stop: int) -> LadderRow:
+        """One ladder row of the rows from start to stop; of none: the silence before."""
+        if start == stop:
+            return self.gap(start)
+        return self.segment(start) if stop - start == 1 else self.burst(start, stop)
+
+    def segment(self, at: int) -> LadderRow:
+        row = self.rows[at]
+        client, server = self.lanes.after(at)
+        return LadderRow(
+            kind="segment",
+            time_s=self.clock.seconds(row.time_ns),
+            client_state=client,
+            server_state=server,
+            sender=SENDERS[row.side],
+            frames=[row.frame],
+            flags=row.words,
+            seq=row.seq,
+            ack=row.ack,
+            length=row.length,
+            window=row.window,
+            rules=self.marks.rules(at),
+            severity=self.marks.severity(at),
+        )
+
+    def burst(self, start: int, stop: int) -> LadderRow:
+        """The data of one side with the ACKs among it; without any data, its bare segments."""
+        rows = self.rows
+        data = start + np.flatnonzero(rows.length[start:stop])
+        if not len(data):
+            data = np.arange(start, stop)
+        acks = stop - start - len(data)
+        first, last = rows[int(data[0])], rows[int(data[-1])]
+        client, server = self.lanes.after(stop - 1)
+        return LadderRow(
+            kind="burst",
+            time_s=self.time(start),
+            end_s=self.time(stop - 1),
+            client_state=client,
+            server_state=server,
+            sender=SENDERS[first.side],
+            frames=rows.frame[start:stop].tolist(),
+            count=len(data),
+            flags="ACK",
+            seq=first.seq,
+            ack=last.ack,
+            length=int(rows.length[start:stop].sum()),
+            window=last.window,
+            text=f"and {acks} ACK{'s' if acks > 1 else ''}" if acks else "",
+            rules=self.marks.rules(start),
+            severity=self.marks.severity(start),
+        )
+
+    def gap(self, before: int) -> LadderRow:
+        client, server = self.lanes.after(before - 1)
+        return LadderRow(
+            kind="gap",
+            time_s=self.time(before - 1),
+            end_s=self.time(before),
+            client_state=client,
+            server_state=server,
+        )
+
+    def not_drawn(self, bounds: Ints) -> LadderRow:
+        """In place of the entries between these bounds; silences among them, at either end as well, are in its time."""
+        start, stop = int(bounds[0]), int(bounds[-1])
+        if start == stop:
+            return self.gap(start)
+        client, server = self.lanes.after(stop - 1)
+        return LadderRow(
+            kind="gap",
+            time_s=self.time(start - int(bounds[1] == start)),
+            end_s=self.time(stop - 1 + int(bounds[-2] == stop)),
+            client_state=client,
+            server_state=server,
+            count=stop - start,
+            text=f"{wording.count(stop - start, 'segment')} not drawn",
+        )
 
 
-def history_lanes(rows: Sequence[Row], history: ConnectionHistory) -> list[_States]:
-    """Both sides' states after each row: a state begins at the row of its frame, and never before the last one."""
-    index = {row.frame: i for i, row in enumerate(rows)}
-    client = _lane(history.client, index, len(rows))
-    server = _lane(history.server, index, len(rows))
-    return [_States(*pair) for pair in zip(client, server, strict=True)]
+def build_ladder(
+    rows: Rows, lanes: Lanes, history: ConnectionHistory, findings: Sequence[Finding], clock: Clock, capture_end: int
+) -> tuple[list[LadderRow], str]:
+    """(the rows of the diagram, what they leave out in words)."""
+    marks = _marks(rows, findings)
+    drawing = _Drawing(rows, lanes, marks, clock)
+    bounds = _bounds(rows, marks)
+    ladder: list[LadderRow] = []
+    left_out = after = 0
+    for entry in _drawn(bounds, marks):
+        if entry > after:
+            ladder.append(drawing.not_drawn(bounds[after : entry + 1]))
+            left_out += int(bounds[entry] - bounds[after])
+        after = entry + 1
+        ladder.append(drawing.entry(int(bounds[entry]), int(bounds[after])))
+    ladder.extend(_ending(history, ladder[-1] if ladder else None, clock, capture_end))
+    said = f"{left_out:,} segments in the middle are not drawn; the packet list of any analyser shows them."
+    return ladder, said if left_out else ""
 
 
-def _lane(end: EndpointHistory, index: Mapping[int, int], length: int) -> list[str]:
-    lane = [""] * length
-    position = 0
-    for item in end.transitions:
-        position = max(position, index.get(item.frame, position) if item.frame is not None else position)
-        if item.frame is not None and item.frame not in index and index and item.frame > max(index):
-            break
-        if item.certainty == "assumed" and item.earliest is not None and item.frame is None and position:
-            break
-        lane[position:] = [item.state] * (length - position)
-    return lane
+def _bounds(rows: Rows, marks: _Marks) -> Ints:
+    """First row of each entry of the whole ladder, and the number of rows at the end; an empty entry is a silence.
+
+    An entry is a single row, plain data one way with its ACKs, or rows of one side that the same rules name.
+    """
+    starts = _runs(rows, marks)
+    lengths = np.diff(starts, append=len(rows))
+    speaks = (rows.length > 0) | (marks.label != 0)
+    folded = (lengths >= FOLD_FROM) & np.logical_or.reduceat(speaks, starts)
+    begins = ~np.repeat(folded, lengths)
+    begins[starts] = True
+    firsts = np.flatnonzero(begins)
+    silent = np.zeros(len(firsts), np.int64)
+    silent[1:] = rows.time_ns[firsts[1:]] - rows.time_ns[firsts[1:] - 1] >= GAP_NS
+    return np.append(np.repeat(firsts, 1 + silent), len(rows))
 
 
-def _shortened(ladder: list[LadderRow]) -> tuple[list[LadderRow], str]:
-    """At most MOST_ROWS rows: both ends and, evenly, what findings name; the rest is counted in words."""
-    if len(ladder) <= MOST_ROWS:
-        return ladder, ""
+def _runs(rows: Rows, marks: _Marks) -> Ints:
+    """First row of each stretch that could be one ladder row.
+
+    A stretch ends at SYN, FIN and RST, at a silence, where other rules name the rows, and where the other side speaks:
+    sends data or something that a finding names. Bare ACKs go with either side.
+    """
+    control = (rows.flags & CONTROL) != 0
+    rules = marks.by_rules()
+    breaks = np.ones(len(rows), np.bool_)
+    breaks[1:] = control[1:] | control[:-1] | (rules[1:] != rules[:-1]) | (np.diff(rows.time_ns) >= GAP_NS)
+    stretch = np.cumsum(breaks)
+    speakers = np.flatnonzero((rows.length > 0) | (rules != 0))
+    side, within = rows.side[speakers], stretch[speakers]
+    breaks[speakers[1:][(side[1:] != side[:-1]) & (within[1:] == within[:-1])]] = True
+    return np.flatnonzero(breaks)
+
+
+def _drawn(bounds: Ints, marks: _Marks) -> list[int]:
+    """Which entries are drawn, at most MOST_ROWS: the first, the last, and the first that findings name."""
+    entries = len(bounds) - 1
+    if entries <= MOST_ROWS:
+        return list(range(entries))
     third = MOST_ROWS // 3
-    keep = set(range(third)) | set(range(len(ladder) - third, len(ladder)))
-    keep |= set([i for i, row in enumerate(ladder) if row.rules and i not in keep][:third])
-    shown: list[LadderRow] = []
-    left_out = 0
-    for i, row in enumerate(ladder):
-        if i in keep:
-            shown.append(row)
-            continue
-        left_out += len(row.frames)
-        if i - 1 in keep:
-            shown.append(
-                LadderRow(
-                    kind="gap",
-                    time_s=row.time_s,
-                    end_s=row.end_s or row.time_s,
-                    client_state=row.client_state,
-                    server_state=row.server_state,
-                    text="not shown",
-                )
-            )
-        else:
-            shown[-1] = _stretched(shown[-1], row)
-    return shown, f"{left_out:,} segments in the middle are not drawn; the packet list of any analyser shows them."
-
-
-def _stretched(gap: LadderRow, row: LadderRow) -> LadderRow:
-    return LadderRow(
-        kind="gap",
-        time_s=gap.time_s,
-        end_s=row.end_s or row.time_s,
-        client_state=row.client_state,
-        server_state=row.server_state,
-        count=gap.count + len(row.frames),
-        text=f"{gap.count + len(row.frames):,} segments not drawn",
-    )
+    middle = np.arange(third, entries - third)
+    named = (marks.label[bounds[middle]] != 0) & (bounds[middle] < bounds[middle + 1])
+    return [*range(third), *middle[named][:third].tolist(), *range(entries - third, entries)]
 
 
 def _ending(history: ConnectionHistory, last: LadderRow | None, clock: Clock, capture_end: int) -> Iterator[LadderRow]:

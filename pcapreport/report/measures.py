@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -12,12 +14,13 @@ import numpy.typing as npt
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Finding
 from pcapreport.report.model import RETRANSMISSION_RULES, Metrics, Series
-from pcapreport.report.segments import SENDERS, Row, window_scales
+from pcapreport.report.segments import SENDERS, Rows, rows_with, window_scales
 from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Kind = Literal["data", "retransmission", "ack", "window"]
 
 
@@ -32,10 +35,12 @@ class Totals(NamedTuple):
     isn_seen: list[list[bool]]
     handshake_ns: list[int]
     """-1: not seen."""
+    resent: list[int]
+    """Frames that send bytes, SYN or FIN again."""
 
 
-def totals(table: ConnectionTable) -> Totals:
-    """One pass over all rows."""
+def totals(table: ConnectionTable, findings: Sequence[Finding]) -> Totals:
+    """One pass over all rows; the findings say what was sent again."""
     flows = 2 * len(table)
     connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
     flow = connection * 2 + table.side
@@ -55,7 +60,27 @@ def totals(table: ConnectionTable) -> Totals:
         table.isn.tolist(),
         table.isn_seen.tolist(),
         _handshakes(table, connection).tolist(),
+        _resent(table, connection, findings).tolist(),
     )
+
+
+def _resent(table: ConnectionTable, connection: Ints, findings: Sequence[Finding]) -> Ints:
+    """Per flow (connection * 2 + side) how many rows the findings on retransmission name."""
+    named = [f for f in findings if f.connection is not None and f.rule in RETRANSMISSION_RULES]
+    if not named:
+        return np.zeros(2 * len(table), np.int64)
+    frames = np.fromiter(chain.from_iterable(f.frames for f in named), np.int64)
+    whose = np.repeat([f.connection for f in named], [len(f.frames) for f in named])
+    step = 1 + int(max(table.frame.max(), frames.max(initial=0)))
+    keys = connection * step + table.frame  # ascending, as the rows are
+    wanted = np.unique(whose * step + frames)
+    start, stop = np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, "right")
+    from_server = np.append(0, np.cumsum(table.side == SERVER))
+    by_server = from_server[stop] - from_server[start]
+    counts = np.zeros(2 * len(table), np.int64)
+    np.add.at(counts, wanted // step * 2 + CLIENT, stop - start - by_server)
+    np.add.at(counts, wanted // step * 2 + SERVER, by_server)
+    return counts
 
 
 def _handshakes(table: ConnectionTable, connection: Ints) -> Ints:
@@ -88,13 +113,10 @@ def _fresh_bytes(table: ConnectionTable, flow: Ints, order: Ints) -> Ints:
     return fresh
 
 
-def metrics(
-    table: ConnectionTable, connection: int, sums: Totals, findings: Sequence[Finding], detailed: bool
-) -> Metrics:
+def metrics(table: ConnectionTable, connection: int, sums: Totals, detailed: bool) -> Metrics:
     """The document's numbers of one connection; round trips only where asked for (they walk the rows)."""
     client, server = 2 * connection + CLIENT, 2 * connection + SERVER
     scales = window_scales(table, connection) if detailed else (None, None)
-    resent = _resent(table, connection, findings)
     isn = [
         number if seen else None for number, seen in zip(sums.isn[connection], sums.isn_seen[connection], strict=True)
     ]
@@ -104,8 +126,8 @@ def metrics(
         server_packets=sums.packets[server],
         client_bytes=sums.unique_bytes[client],
         server_bytes=sums.unique_bytes[server],
-        client_retransmitted=resent[CLIENT],
-        server_retransmitted=resent[SERVER],
+        client_retransmitted=sums.resent[client],
+        server_retransmitted=sums.resent[server],
         handshake_s=None if handshake < 0 else handshake / SECOND,
         client_rtt_s=_round_trip(table, connection, CLIENT) if detailed else None,
         server_rtt_s=_round_trip(table, connection, SERVER) if detailed else None,
@@ -127,36 +149,30 @@ def _scaled(window: int, shift: int | None) -> int | None:
     return None if shift is None or window == _NO_WINDOW else window << shift
 
 
-def resent_frames(findings: Sequence[Finding]) -> frozenset[int]:
-    """Frames that send bytes, SYN or FIN again."""
-    return frozenset(frame for finding in findings if finding.rule in RETRANSMISSION_RULES for frame in finding.frames)
-
-
-def _resent(table: ConnectionTable, connection: int, findings: Sequence[Finding]) -> tuple[int, int]:
-    """How many such frames client and server sent."""
-    frames = resent_frames(findings)
-    if not frames:
-        return 0, 0
-    at = table.rows_of(connection)
-    senders = [s for f, s in zip(table.frame[at].tolist(), table.side[at].tolist(), strict=True) if f in frames]
-    by_server = senders.count(SERVER)
-    return len(senders) - by_server, by_server
+def resent_rows(frame: Ints, findings: Sequence[Finding]) -> Bools:
+    """Which rows of a connection's frame column send bytes, SYN or FIN again."""
+    resent = np.zeros(len(frame), np.bool_)
+    for finding in findings:
+        if finding.rule in RETRANSMISSION_RULES:
+            resent[rows_with(frame, finding.frames)] = True
+    return resent
 
 
 def _round_trip(table: ConnectionTable, connection: int, side: int, most: int = 20_000) -> float | None:
     """Median time from a new segment towards `side` until its ACK passes the tap, without repeated ones (Karn)."""
     at = table.rows_of(connection)
     at = slice(at.start, min(at.stop, at.start + most))
-    waiting: list[tuple[int, int]] = []
+    waiting: deque[tuple[int, int]] = deque()  # ends ascend: a segment below the highest empties it
     samples: list[int] = []
     highest = -1
-    for sender, time, seq, end, ack, flags in zip(
+    answers = (table.flags[at] & (Flag.ACK | Flag.RST)) == Flag.ACK
+    for sender, time, seq, end, ack, answer in zip(
         table.side[at].tolist(),
         table.time_ns[at].tolist(),
         table.seq[at].tolist(),
         table.end[at].tolist(),
         table.ack[at].tolist(),
-        table.flags[at].tolist(),
+        answers.tolist(),
         strict=True,
     ):
         if sender != side:
@@ -165,42 +181,42 @@ def _round_trip(table: ConnectionTable, connection: int, side: int, most: int = 
             elif end > seq:
                 waiting.append((end, time))
             highest = max(highest, end)
-        elif flags & Flag.ACK and not flags & Flag.RST:
-            covered = [sent for number, sent in waiting if number <= ack]
-            if covered:
-                samples.append(time - covered[-1])
-                waiting = [pair for pair in waiting if pair[0] > ack]
+        elif answer:
+            covered = None
+            while waiting and waiting[0][0] <= ack:
+                covered = waiting.popleft()[1]
+            if covered is not None:
+                samples.append(time - covered)
     return median(samples) / SECOND if samples else None
 
 
-def series(rows: Sequence[Row], resent: frozenset[int], clock: Clock, most: int = 1_000) -> list[Series]:
+def series(rows: Rows, resent: Bools, clock: Clock, most: int = 1_000) -> list[Series]:
     """Time-sequence points of each direction, `sender` being whose data it is; at most `most` points a curve."""
     curves = []
     for side in (CLIENT, SERVER):
-        data = [(row.time_ns, row.end) for row in rows if row.side == side and row.length and row.frame not in resent]
-        again = [(row.time_ns, row.end) for row in rows if row.side == side and row.length and row.frame in resent]
-        answers = [row for row in rows if row.side != side and row.ack is not None and not row.flags & Flag.RST]
-        if not data and not again:
+        carrying = (rows.side == side) & (rows.length > 0)
+        if not carrying.any():
             continue
-        acks = [(row.time_ns, row.ack or 0) for row in answers]
-        edges = [(row.time_ns, (row.ack or 0) + row.window) for row in answers if not row.flags & Flag.SYN]
-        kinds: tuple[tuple[Kind, Sequence[tuple[int, int]]], ...] = (
-            ("data", data),
-            ("retransmission", again),
-            ("ack", acks),
-            ("window", edges),
+        answers = (rows.side != side) & ((rows.flags & (Flag.ACK | Flag.RST)) == Flag.ACK)
+        edges = answers & ((rows.flags & Flag.SYN) == 0)
+        kinds: tuple[tuple[Kind, Bools, Ints, int], ...] = (
+            ("data", carrying & ~resent, rows.end, 0),
+            ("retransmission", carrying & resent, rows.end, 0),
+            ("ack", answers, rows.ack, 0),
+            ("window", edges, rows.ack, rows.shift(1 - side, 0)),
         )
-        for kind, points in kinds:
-            if points:
-                kept = thinned(points, most)
-                times = [clock.seconds(time) for time, _ in kept]
-                curves.append(Series(sender=SENDERS[side], kind=kind, time_s=times, value=[value for _, value in kept]))
+        for kind, those, column, shift in kinds:
+            at = thinned(np.flatnonzero(those), most)
+            if len(at):
+                value = column[at] + (rows.window[at] << shift if kind == "window" else 0)
+                times = [clock.seconds(time) for time in rows.time_ns[at].tolist()]
+                curves.append(Series(sender=SENDERS[side], kind=kind, time_s=times, value=value.tolist()))
     return curves
 
 
-def thinned(points: Sequence[tuple[int, int]], most: int) -> Sequence[tuple[int, int]]:
+def thinned(points: Ints, most: int) -> Ints:
     """Every n-th point, first and last kept, so that at most `most` remain."""
     if len(points) <= most:
         return points
     step = -(-len(points) // (most - 1))
-    return [*points[::step], points[-1]]
+    return np.append(points[::step], points[-1])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pcapreport.capture.packet_table import Flag, Option
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.capture.packet_table import Flag, Option, PacketTable
 from pcapreport.findings.wording import flag_words
 from pcapreport.report.model import Sender
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
+
+Ints = npt.NDArray[np.int64]
 
 SENDERS: tuple[Sender, Sender] = ("client", "server")
 CONTROL = Flag.SYN | Flag.FIN | Flag.RST
@@ -35,56 +40,94 @@ class Row(NamedTuple):
         """Its flags in words."""
         return flag_words(self.flags)
 
-    @property
-    def is_control(self) -> bool:
-        """SYN, FIN or RST."""
-        return bool(self.flags & CONTROL)
-
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The rows of one connection and what both sides offered on their SYN."""
+class Rows:
+    """The rows of one connection in capture order; a `Row` is made when it is asked for.
 
-    rows: Sequence[Row]
+    The arrays of n rows are views of the connection table's columns and mean what they mean there: `window` is
+    unscaled, `ack` 0 without the ACK flag. A frame can stand in several rows (an 802.11 aggregate).
+    """
+
+    time_ns: Ints
+    frame: Ints
+    side: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint16]
+    seq: Ints
+    end: Ints
+    ack: Ints
+    length: Ints
+    window: Ints
+    packet: Ints
+    """Index into `packets`."""
+    packets: PacketTable
     scales: tuple[int | None, int | None]
     """Window shift of client and server: 0 where a side declined, None where its SYN was not captured."""
 
+    def __len__(self) -> int:
+        return len(self.frame)
 
-def told(table: ConnectionTable, connection: int) -> Told:
-    """The rows of a connection, in capture order."""
+    def __getitem__(self, index: int) -> Row:
+        flags, packet = int(self.flags[index]), self.packet[index]
+        return Row(
+            int(self.time_ns[index]),
+            int(self.frame[index]),
+            int(self.side[index]),
+            flags,
+            int(self.seq[index]),
+            int(self.end[index]),
+            int(self.ack[index]) if flags & Flag.ACK else None,
+            int(self.length[index]),
+            int(self.window[index]) << self.shift(int(self.side[index]), flags),
+            int(self.packets["seq"][packet]),
+            int(self.packets["ack"][packet]),
+        )
+
+    def shift(self, side: int, flags: int) -> int:
+        """How far the window of such a segment is shifted (RFC 7323 section 2.2: not at all on a SYN)."""
+        return 0 if flags & Flag.SYN else self.scales[side] or 0
+
+
+def told(table: ConnectionTable, connection: int) -> Rows:
+    """The rows of a connection."""
     at = table.rows_of(connection)
-    rows = table.row[at]
-    scales = window_scales(table, connection)
-    columns = zip(
-        table.time_ns[at].tolist(),
-        table.frame[at].tolist(),
-        table.side[at].tolist(),
-        table.flags[at].tolist(),
-        table.seq[at].tolist(),
-        table.end[at].tolist(),
-        table.ack[at].tolist(),
-        table.length[at].tolist(),
-        table.window[at].tolist(),
-        table.packets["seq"][rows].tolist(),
-        table.packets["ack"][rows].tolist(),
-        strict=True,
+    return Rows(
+        table.time_ns[at],
+        table.frame[at],
+        table.side[at],
+        table.flags[at],
+        table.seq[at],
+        table.end[at],
+        table.ack[at],
+        table.length[at],
+        table.window[at],
+        table.row[at],
+        table.packets,
+        window_scales(table, connection),
     )
-    out = []
-    for time, frame, side, flags, seq, end, ack, length, window, raw_seq, raw_ack in columns:
-        shift = 0 if flags & Flag.SYN else scales[side] or 0
-        shown_ack = ack if flags & Flag.ACK else None
-        out.append(Row(time, frame, side, flags, seq, end, shown_ack, length, window << shift, raw_seq, raw_ack))
-    return Told(out, scales)
+
+
+def rows_with(frame: Ints, wanted: Collection[int]) -> Ints:
+    """Which rows of an ascending frame column have one of the wanted numbers, ascending."""
+    numbers = np.fromiter(wanted, np.int64, len(wanted))
+    if not len(numbers):
+        return numbers
+    start = int(np.searchsorted(frame, numbers.min()))
+    stop = int(np.searchsorted(frame, numbers.max(), "right"))
+    return start + np.flatnonzero(np.isin(frame[start:stop], numbers))
 
 
 def window_scales(table: ConnectionTable, connection: int) -> tuple[int | None, int | None]:
     """Each side's window shift (RFC 7323 section 2.2: only if both SYNs carry the option, and 14 at most)."""
     at = table.rows_of(connection)
+    syn = (table.flags[at] & Flag.SYN) != 0
     found: list[int | None] = [None, None]
-    for position in (at.start + i for i in (table.flags[at] & Flag.SYN).nonzero()[0].tolist()):
-        row = table.row[position]
-        offered = int(table.packets["options"][row]) & Option.WINDOW_SCALE
-        found[table.side[position]] = min(int(table.packets["window_scale"][row]), 14) if offered else -1
+    for side in (CLIENT, SERVER):
+        positions = np.flatnonzero(syn & (table.side[at] == side))
+        if len(positions):
+            row = table.row[at][positions[-1]]
+            offered = int(table.packets["options"][row]) & Option.WINDOW_SCALE
+            found[side] = min(int(table.packets["window_scale"][row]), 14) if offered else -1
     client, server = found[CLIENT], found[SERVER]
     if client is None or server is None:
         return (

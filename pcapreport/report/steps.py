@@ -6,11 +6,13 @@ segment between them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+import numpy as np
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.report.model import Step
-from pcapreport.report.segments import SENDERS, Row
+from pcapreport.report.segments import SENDERS, Rows
 from pcapreport.report.times import Clock
 from pcapreport.tcp.connections import CLIENT, SERVER
 
@@ -21,7 +23,7 @@ States = Callable[[int], tuple[str, str]]
 class _Teller:
     """Finds rows and words them as steps."""
 
-    def __init__(self, rows: Sequence[Row], states: States, clock: Clock) -> None:
+    def __init__(self, rows: Rows, states: States, clock: Clock) -> None:
         self.rows = rows
         self.states = states
         self.clock = clock
@@ -29,12 +31,13 @@ class _Teller:
 
     def first(self, side: int, has: int, lacks: int = 0, since: int = 0, ack_from: int | None = None) -> int | None:
         """Index of the first row of `side` with all flags of `has` and none of `lacks`, acknowledging `ack_from`."""
-        for index in range(since, len(self.rows)):
-            row = self.rows[index]
-            fits = row.side == side and row.flags & has == has and not row.flags & lacks
-            if fits and (ack_from is None or row.ack is not None and row.ack >= ack_from):
-                return index
-        return None
+        rows = self.rows
+        flags = rows.flags[since:]
+        fits = (rows.side[since:] == side) & ((flags & (has | lacks)) == has)
+        if ack_from is not None:
+            fits &= ((flags & Flag.ACK) != 0) & (rows.ack[since:] >= ack_from)
+        found = np.flatnonzero(fits)
+        return since + int(found[0]) if len(found) else None
 
     def seen(self, index: int, seq: str, ack: str, expected: str, observed: str, ok: bool | None) -> None:
         """Add a step that was captured."""
@@ -80,7 +83,7 @@ def numbered(letter: str, relative: int, raw: int) -> str:
     return f"{letter} = {relative} (raw {raw})"
 
 
-def handshake_steps(rows: Sequence[Row], states: States, clock: Clock) -> list[Step]:
+def handshake_steps(rows: Rows, states: States, clock: Clock) -> list[Step]:
     """SYN, SYN-ACK, ACK (RFC 9293 section 3.5); four segments where the SYNs crossed; [] without any SYN."""
     teller = _Teller(rows, states, clock)
     syn = teller.first(CLIENT, Flag.SYN, Flag.ACK)
@@ -185,7 +188,7 @@ def _no_answer(teller: _Teller, syn: int | None) -> None:
     )
 
 
-def teardown_steps(rows: Sequence[Row], states: States, clock: Clock) -> list[Step]:
+def teardown_steps(rows: Rows, states: States, clock: Clock) -> list[Step]:
     """FIN, ACK, FIN, ACK (RFC 9293 section 3.6), three segments where the middle two are one; [] without a FIN."""
     teller = _Teller(rows, states, clock)
     fins = {side: teller.first(side, Flag.FIN) for side in (CLIENT, SERVER)}
@@ -209,8 +212,8 @@ def _fin_teller(index: int, letter: str) -> Callable[[_Teller], None]:
     def tell(teller: _Teller) -> None:
         row = teller.rows[index]
         first = letter == "u"
-        other = next((i for i, r in enumerate(teller.rows[:index]) if r.side != row.side and r.flags & Flag.FIN), None)
-        covers = other is not None and row.ack is not None and row.ack >= teller.rows[other].end
+        other = teller.first(1 - row.side, Flag.FIN)
+        covers = other is not None and other < index and row.ack is not None and row.ack >= teller.rows[other].end
         expected = "seq = u: all its data sent" if first else "seq = w, ack = u+1"
         observed = f"seq = {row.end - 1}, ack = {row.ack}"
         if not first:
