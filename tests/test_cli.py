@@ -601,7 +601,7 @@ def test_templates_of_the_user_replace_the_built_in_ones(tmp_path: Path) -> None
 
 def test_a_compressed_capture_may_grow_as_far_as_the_user_says(tmp_path: Path) -> None:
     packed = tmp_path / "big.pcap.gz"
-    packed.write_bytes(gzip.compress((SAMPLES / "refused.pcap").read_bytes()))
+    packed.write_bytes(gzip.compress(CLEAN.read_bytes()))
     shown = run("report", str(packed), "-o", "o", "--max-size", "200", cwd=tmp_path)
     assert shown.code == 3 and "more than 200 bytes" in shown.err
     assert run("report", str(packed), "-o", "o", "--max-size", "1M", cwd=tmp_path).code == 0
