@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from pcapreport.capture.model import Capture
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding, Severity
-from pcapreport.findings.verdict import Case, tell
-from pcapreport.report import measures, model
-from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
-from pcapreport.report.segments import told
-from pcapreport.report.steps import handshake_steps, teardown_steps
+from pcapreport.findings.verdict import Case
+from pcapreport.report import model
+from pcapreport.report.connection_records import Part, finding_record
+from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.settings import SECOND, Settings
-from pcapreport.tcp.connections import OPENER_TEXT, ConnectionTable, Endpoint, OpenerEvidence
-from pcapreport.tcp.history import EndpointHistory
-from pcapreport.tcp.states import State, rule_texts
+from pcapreport.tcp.states import rule_texts
 from pcapreport.version import __version__
 
 METHOD = (
@@ -96,7 +90,7 @@ class DocumentBuilder:
         self._case.add(evidence, findings)
         self._rules.update(finding.rule for finding in findings)
         self._store.begin_part()
-        part = _Part.of(evidence, self._clock, findings)
+        part = Part.of(evidence, self._clock, findings)
         places = [self._add(part.connection(index, False)) for index in range(len(evidence.table))]
         most = self._options.details if self._options.only is None else 1
         for index in part.notable(most, self._options.only):
@@ -129,7 +123,7 @@ class DocumentBuilder:
             options=dict(self._options.effective),
             capture=_capture(self._capture, clock),
             connections=self._connections(),
-            findings=[_finding(finding, clock) for finding in overall],
+            findings=[finding_record(finding, clock) for finding in overall],
             verdict=model.Verdict(
                 text=verdict.text,
                 side=model.spelled(verdict.side),
@@ -173,14 +167,6 @@ def _two_msl_sentence(settings: Settings) -> str:
     )
 
 
-def _by_connection(findings: Sequence[Finding], count: int) -> list[list[Finding]]:
-    grouped: list[list[Finding]] = [[] for _ in range(count)]
-    for finding in findings:
-        if finding.connection is not None:
-            grouped[finding.connection].append(finding)
-    return grouped
-
-
 def _capture(capture: Capture, clock: Clock) -> model.Capture:
     first, last = capture.first_ns, capture.last_ns
     return model.Capture(
@@ -222,201 +208,8 @@ def _capture(capture: Capture, clock: Clock) -> model.Capture:
     )
 
 
-def _finding(finding: Finding, clock: Clock) -> model.Finding:
-    doc = rules.RULES.get(finding.rule)
-    return model.Finding(
-        rule=finding.rule,
-        severity=model.spelled(finding.severity),
-        confidence=model.spelled(finding.confidence),
-        side=model.spelled(finding.side),
-        frames=list(finding.frames),
-        time_s=clock.maybe(finding.time_ns),
-        summary=finding.summary,
-        alternatives=[
-            model.Alternative(explanation=a.explanation, confidence=model.spelled(a.confidence))
-            for a in finding.alternatives
-        ],
-        title=doc.title if doc else finding.rule,
-        filter=frames_filter(finding.frames),
-    )
-
-
-def frames_filter(frames: Sequence[int], most: int = 40) -> str:
-    """Wireshark display filter for frames; runs become ranges, and beyond `most` parts the rest is left out."""
-    parts: list[str] = []
-    start = previous = None
-    for frame in chain(frames, (None,)):
-        if previous is not None and frame is not None and frame == previous + 1:
-            previous = frame
-            continue
-        if start is not None:
-            parts.append(f"{start}" if start == previous else f"{start}..{previous}")
-            if len(parts) > most:
-                break
-        start = previous = frame
-    if not parts:
-        return ""
-    return (
-        f"frame.number == {parts[0]}" if parts == [str(frames[0])] else f"frame.number in {{{', '.join(parts[:most])}}}"
-    )
-
-
 def _rules_used(named: Set[str]) -> dict[str, str]:
     """What the rules of transitions say, then those of findings."""
     texts = rule_texts()
     used = {rule: texts[rule] for rule in sorted(named & texts.keys(), key=lambda rule: int(rule[1:]))}
     return used | {rule: rules.RULES[rule].means for rule in sorted(named & rules.RULES.keys())}
-
-
-class _Bounds(NamedTuple):
-    """Of each connection: first and last frame and time, and what stands once in it."""
-
-    frames: list[tuple[int, int]]
-    times: list[tuple[int, int]]
-    encapsulation: list[str]
-    opener: list[int]
-
-
-def _bounds(table: ConnectionTable) -> _Bounds:
-    first, last = table.bounds[:-1], table.bounds[1:] - 1
-    return _Bounds(
-        list(zip(table.frame[first].tolist(), table.frame[last].tolist(), strict=True)),
-        list(zip(table.time_ns[first].tolist(), table.time_ns[last].tolist(), strict=True)),
-        table.paths,
-        table.opener.tolist(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The connections of one part of a capture."""
-
-    evidence: Evidence
-    clock: Clock
-    found: Sequence[Sequence[Finding]]
-    sums: measures.Totals
-    bounds: _Bounds
-    endpoints: Sequence[tuple[Endpoint, Endpoint]]
-
-    @classmethod
-    def of(cls, evidence: Evidence, clock: Clock, findings: Sequence[Finding]) -> _Part:
-        """Ready to make each connection's record."""
-        table = evidence.table
-        found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
-        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints)
-
-    def notable(self, most: int, only: int | None) -> list[int]:
-        """The connections worth a look: the worst first, then the first ones; or that one."""
-        if only is not None:
-            return [only] if only < len(self.found) else []
-        return sorted(range(len(self.found)), key=self.rank)[:most]
-
-    def rank(self, index: int) -> tuple[int, int, int, int]:
-        """The lower the more worth a look."""
-        found = self.found[index]
-        worst_severity = max((RANK[f.severity] + 1 for f in found), default=0)
-        return -worst_severity, -sum(len(f.frames) for f in found), self.bounds.frames[index][0], index
-
-    def connection(self, index: int, detailed: bool) -> model.Connection:
-        """One connection, with its detail where asked for, without a number."""
-        table, history, found = self.evidence.table, self.evidence.histories[index], self.found[index]
-        client, server = self.endpoints[index]
-        first, last = self.bounds.frames[index]
-        start, end = self.bounds.times[index]
-        return model.Connection(
-            id=0,
-            client=model.Endpoint(address=client.address, port=client.port),
-            server=model.Endpoint(address=server.address, port=server.port),
-            start_s=self.clock.seconds(start),
-            end_s=self.clock.seconds(end),
-            packets=self.sums.packets[2 * index] + self.sums.packets[2 * index + 1],
-            opening=history.opening,
-            closing=history.closing,
-            endpoints=model.Endpoints(client=self._endpoint(history.client), server=self._endpoint(history.server)),
-            findings=[_finding(finding, self.clock) for finding in found],
-            metrics=measures.metrics(table, index, self.sums, detailed),
-            first_frame=first,
-            last_frame=last,
-            opener_known_by=OPENER_TEXT[OpenerEvidence(self.bounds.opener[index])],
-            filter=_connection_filter(client, server, first, last),
-            severity=worst(found),
-            anchor=_anchor(client, server, self.sums.isn[index][0], first),
-            encapsulation=self.bounds.encapsulation[index],
-            detail=self._detail(index) if detailed else None,
-        )
-
-    def _endpoint(self, end: EndpointHistory) -> model.EndpointHistory:
-        clock = self.clock
-        zero = clock.zero_ns
-        ledger = end.time_wait
-        return model.EndpointHistory(
-            history=[
-                model.Transition(
-                    state=item.state,
-                    entered_s=(  # clock.interval, spelled out: this is done a million times
-                        None if item.earliest is None else (item.earliest - zero) / SECOND,
-                        None if item.latest is None else (item.latest - zero) / SECOND,
-                    ),
-                    frame=item.frame,
-                    rule=item.rule,
-                    certainty=cast(model.Certainty, item.certainty),
-                    note=item.note,
-                )
-                for item in end.transitions
-            ],
-            possible_final_states=_sorted_names(end.possible_final),
-            time_wait=None
-            if ledger is None
-            else model.TimeWait(
-                entered_s=clock.interval(ledger.entered),
-                restarts=[model.TimeWaitRestart(at_s=clock.seconds(r.at), frame=r.frame) for r in ledger.restarts],
-                expires_s=clock.interval(ledger.expires),
-                profile=ledger.profile,
-                two_msl_s=ledger.two_msl / SECOND,
-                ended_by=model.spelled(ledger.ended_by),
-                ended_s=clock.maybe(ledger.ended_at),
-                ended_frame=ledger.ended_frame,
-            ),
-            withdrawn=[str(note) for note in end.withdrawn],
-        )
-
-    def _detail(self, index: int) -> model.Detail:
-        evidence, found = self.evidence, self.found[index]
-        history = evidence.histories[index]
-        rows = told(evidence.table, index)
-        lanes = history_lanes(rows, history)
-        ladder, omitted = build_ladder(rows, lanes, history, found, self.clock, evidence.capture.last_ns or 0)
-        return model.Detail(
-            ladder=ladder,
-            handshake=handshake_steps(rows, lanes.after, self.clock),
-            teardown=teardown_steps(rows, lanes.after, self.clock),
-            series=measures.series(rows, measures.resent_rows(rows.frame, found), self.clock),
-            ladder_omitted=omitted,
-            reading=tell(index, evidence, found),
-        )
-
-
-@lru_cache(maxsize=256)
-def _names(states: frozenset[State]) -> tuple[str, ...]:
-    return tuple(sorted(states))
-
-
-def _sorted_names(states: frozenset[State]) -> list[str]:
-    """States by name; there are few different sets of them."""
-    return list(_names(states))
-
-
-def _connection_filter(client: Endpoint, server: Endpoint, first: int, last: int) -> str:
-    """A display filter that needs no stream index and tells incarnations of the same ports apart."""
-    family = "ipv6" if ":" in client.address else "ip"
-    return (
-        f"{family}.addr == {client.address} && {family}.addr == {server.address}"
-        f" && tcp.port == {client.port} && tcp.port == {server.port}"
-        f" && frame.number >= {first} && frame.number <= {last}"
-    )
-
-
-def _anchor(client: Endpoint, server: Endpoint, isn: int, first: int) -> str:
-    """A stable id from content: the same connection has it in every report on the same capture."""
-    text = f"{client.address} {client.port} {server.address} {server.port} {isn} {first}"
-    return "c-" + hashlib.sha256(text.encode()).hexdigest()[:12]
