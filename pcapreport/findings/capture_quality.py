@@ -136,13 +136,20 @@ def _damage(capture: Capture) -> Finding | None:
     """The file is cut or corrupt."""
     if capture.complete:
         return None
-    problem = capture.problems[-1] if capture.problems else None
-    what = problem.message if problem else "the file ends before its last packet does"
-    frames = (problem.frame,) if problem and problem.frame else ()
-    resumed = any(problem.skipped for problem in capture.problems)
-    at = "" if resumed else f" after {count(capture.packets, 'packet')}"
-    unknown = "what stood there is not known" if resumed else "what came later is not known"
-    summary = f"The capture file is not whole ({what}){at}: {unknown}."
+    places = [problem for problem in capture.problems if problem.offset is not None] or list(capture.problems)
+    frames = tuple(sorted({problem.frame for problem in places if problem.frame}))
+    what = places[0].message if places else "the file ends before its last packet does"
+    if len(places) > 1:
+        lost = sum(problem.skipped for problem in places)
+        summary = (
+            f"The capture file is damaged in {len(places):,} places, the first at byte {places[0].offset or 0:,} "
+            f"({what}); {count(lost, 'byte')} in all could not be read, and what stood there is not known."
+        )
+    elif places and places[0].skipped:
+        summary = f"The capture file is not whole ({what}): what stood there is not known."
+    else:
+        read = count(capture.packets, "packet")
+        summary = f"The capture file is not whole ({what}) after {read}: what came later is not known."
     return _about("capture_damaged", frames, None, summary)
 
 

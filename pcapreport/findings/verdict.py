@@ -240,6 +240,8 @@ class Case:
         if second is not None and not _tells_the_same(lead.finding, second.finding):
             text += f" {self._also(second)}"
         text += self._all_the_same(lead.finding)
+        if all(exhibit.finding.side is Side.CAPTURE for exhibit in serious):
+            text += f" Nothing went wrong in what it shows: {self._outcome()}."
         return Verdict(
             text=text,
             side=self._side(lead.finding.rule),
@@ -292,11 +294,21 @@ class Case:
         sides = self.tally.serious[rule].sides
         return next(iter(sides)).value if len(sides) == 1 and rule not in UNDECIDABLE else "undecidable"
 
+    def _counts(self) -> tuple[int, int]:
+        """(connections seen to open, connections closed in order)."""
+        openings, closings = self.tally.openings, self.tally.closings
+        opened = sum(openings[kind] for kind in ("three-way", "fast-open", "simultaneous"))
+        return opened, sum(closings[kind] for kind in ORDERLY)
+
+    def _outcome(self) -> str:
+        """How the connections fared, in numbers."""
+        opened, orderly = self._counts()
+        return _outcome(self.tally.openings, self.tally.closings, opened, orderly, self.tally.connections)
+
     def _all_well(self, limits: tuple[str, ...]) -> Verdict:
         tally = self.tally
         total = tally.connections
-        opened = sum(tally.openings[kind] for kind in ("three-way", "fast-open", "simultaneous"))
-        orderly = sum(tally.closings[kind] for kind in ORDERLY)
+        opened, orderly = self._counts()
         if opened == total == orderly:
             start = "The connection opened, exchanged data and closed in order"
             if total > 1:
@@ -304,8 +316,7 @@ class Case:
                 start = f"{all_of_them} connections opened, exchanged data and closed in order"
             text = f"{start}; {_who_closed(tally.closings, total)}. Nothing went wrong that this capture shows."
         else:
-            outcome = _outcome(tally.openings, tally.closings, opened, orderly, total)
-            text = f"Nothing went wrong that this capture shows: {outcome}."
+            text = f"Nothing went wrong that this capture shows: {self._outcome()}."
         notes = self._notes.chosen()
         if notes:
             names = ", ".join(dict.fromkeys(RULES[e.finding.rule].title.lower() for e in notes))
@@ -356,7 +367,7 @@ def _cannot_know(capture: Capture, tally: Tally) -> Iterator[str]:
     if rules["one_sided"]:
         yield "What the side that was not captured sent and lost."
     if not capture.complete:
-        yield "What came after the damage of the file."
+        yield "What stood in the damaged part of the file, and what it would change."
     if rules["capture_drops"] or rules["ack_lost_segment"]:
         yield "What the segments held that the capture missed."
     if tally.clients_guessed:
