@@ -142,8 +142,8 @@ def _damage(capture: Capture) -> Finding | None:
     if len(places) > 1:
         lost = sum(problem.skipped for problem in places)
         summary = (
-            f"The capture file is damaged in {len(places):,} places, the first at byte {places[0].offset or 0:,} "
-            f"({what}); {count(lost, 'byte')} in all could not be read, and what stood there is not known."
+            f"The capture file is damaged in {len(places):,} places, the first at byte {places[0].offset or 0:,}; "
+            f"{count(lost, 'byte')} in all could not be read, and what stood there is not known."
         )
     elif places and places[0].skipped:
         summary = f"The capture file is not whole ({what}): what stood there is not known."
