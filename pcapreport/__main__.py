@@ -6,6 +6,7 @@ import os
 import sys
 
 from pcapreport.cli import main
+from pcapreport.errors import EXIT_INTERRUPTED
 
 
 def run() -> None:
@@ -19,8 +20,11 @@ def run() -> None:
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    workers = sys.modules.get("multiprocessing")
-    if workers is None or not workers.active_children():
+    workers = sys.modules["multiprocessing"].active_children() if "multiprocessing" in sys.modules else []
+    if code == EXIT_INTERRUPTED:
+        for worker in workers:  # what one has begun is not waited for; it writes a file whole or not at all
+            worker.terminate()
+    if not workers:
         try:
             sys.stdout.flush()
             sys.stderr.flush()

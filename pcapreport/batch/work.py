@@ -124,11 +124,20 @@ def _write(report: Report, job: Job, order: Order) -> dict[str, str]:
     written = {}
     for name, pieces in render_formats(report.document, report.json(), order.formats, order.templates):
         written[name] = f"{job.name}.{name}"
-        target = order.out / written[name]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            file.writelines(pieces)
+        _write_whole(order.out / written[name], pieces)
     return written
+
+
+def _write_whole(target: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file so that it is there whole or not at all, even if this process is killed meanwhile."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.writelines(pieces)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def render_formats(
