@@ -69,6 +69,5 @@ def without_cycle_collection() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # nor is what was built looked through later, while it lives
         if was_on:
             gc.enable()

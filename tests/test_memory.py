@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from pcapreport.capture import read_capture
 from pcapreport.capture.spill import Parts
 from pcapreport.errors import UnreadableCapture
-from pcapreport.pipeline import read_within, report_on
+from pcapreport.pipeline import analyze, read_within, report_on
 from pcapreport.report import model
 from pcapreport.report.build import DocumentOptions
 from pcapreport.report.html import CONNECTION_ROWS, render_html
@@ -73,3 +74,17 @@ def test_rows_come_back_from_their_files_whole_and_in_order() -> None:
         assert (np.diff(part["frame"][:half].astype(np.int64)) > 0).all()
         blocks = part.sack_blocks[part["sack"][part["sack"] >= 0]]
         assert len(blocks) == (part["sack"] >= 0).sum()
+
+
+def test_one_report_after_another_takes_no_more_memory() -> None:
+    """A page's template and its document refer to each other, so only the cycle collector frees them."""
+
+    def connections() -> int:
+        gc.collect()
+        return sum(isinstance(one, model.Connection) for one in gc.get_objects())
+
+    before = connections()
+    for _ in range(3):
+        render_html(analyze(ROOT / "sample_pcaps" / "many-short-connections.pcap"))
+    assert connections() == before
+    assert gc.get_freeze_count() == 0
