@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pcapreport.capture.packet_table import Flag
 from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
-from pcapreport.tcp.evidence import Segment
+from pcapreport.tcp.evidence import FOREIGN, Segment
 from pcapreport.tcp.shapes import canonical_numbers
 
 Ints = npt.NDArray[np.int64]
@@ -153,7 +153,26 @@ def candidate_rows(table: ConnectionTable) -> npt.NDArray[np.int64]:
     np.add.at(marks, np.minimum(where + after + 1, stop[where]), -1)
     keep |= np.cumsum(marks[:-1]) > 0
     keep |= _first_acks_of_fin(table)
+    keep[_furthest(table)] = True
     return np.flatnonzero(keep & (table.original < 0))
+
+
+def _furthest(table: ConnectionTable) -> Ints:
+    """The row with which each flow first came to its last number sent and to its last one acknowledged, and the row
+    before that of the latter: whether all that was acknowledged was captured, and how the last of it came."""
+    connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
+    found = []
+    for side in (0, 1):
+        own = (table.side == side) & (table.flags & Flag.RST == 0)
+        for number in (table.end, table.ack):
+            reached = np.where(own & (number < FOREIGN), number, -FOREIGN)
+            most = np.maximum.reduceat(reached, table.bounds[:-1])
+            rows = np.flatnonzero(own & (reached == most[connection]))
+            found.append(rows[np.diff(connection[rows], prepend=-1) != 0])
+        before = np.flatnonzero(own)
+        at = np.searchsorted(before, found[-1]) - 1
+        found.append(before[at[at >= 0]])
+    return np.concatenate(found)
 
 
 def _first_acks_of_fin(table: ConnectionTable, how_many: int = 3) -> npt.NDArray[np.bool_]:

@@ -33,6 +33,15 @@ class Segment(NamedTuple):
     ack: int
     length: int
     window: int
+    since: int | None = None
+    """Of an unseen segment: when it can have been sent first; None where nothing tells."""
+    unseen: bool = False
+    """The capture does not hold it, `frame` and `at` are those of the segment that proves it (see phantoms.py)."""
+
+    @property
+    def earliest(self) -> int | None:
+        """When it passed the tap, or can have passed it first."""
+        return self.since if self.unseen else self.at
 
     @property
     def is_syn(self) -> bool:
@@ -50,18 +59,19 @@ class View:
 
     def __init__(self, side: int, segments: Sequence[Segment], settings: Settings) -> None:
         """`segments`: of both sides in tap order. Those with another incarnation's numbers are left out."""
-        mine = _of_this_connection([s for s in segments if s.side == side])
+        mine = of_this_connection([s for s in segments if s.side == side])
         self.side = side
         self.settings = settings
         self.own = mine
-        self.peer = _of_this_connection([s for s in segments if s.side != side])
+        self.peer = of_this_connection([s for s in segments if s.side != side])
         self.times = [s.at for s in mine]
         samples = self._round_trips()
         self.round_trip = min(samples, default=None)
         """Tap to X and back, ns: the quickest answer seen; None without a sample."""
         self.delay = 0 if self.round_trip is None else self.round_trip
-        self.slowest = max(samples, default=0)
-        """The slowest answer seen: no segment of X took longer from X to the tap, as far as the capture shows."""
+        self.slowest = max(samples, default=handshake_round_trip(mine))
+        """The slowest answer seen, else all the way there and back: no segment of X took longer from X to the tap, as
+        far as the capture shows; None if it shows nothing."""
         self.patience = self.delay + settings.jitter_ns
         """After this long without a trace of it, a segment that passed towards X did not take effect."""
 
@@ -72,19 +82,20 @@ class View:
         """
         sent: dict[int, list[int]] = {}
         for segment in self.peer:
-            if segment.end > segment.seq and not segment.flags & RST:
+            if segment.end > segment.seq and not segment.flags & RST and not segment.unseen:
                 sent.setdefault(segment.end, []).append(segment.at)
         samples: list[int] = []
         repeated: list[int] = []
+        acks = [s for s in self.own if s.flags & ACK and not s.unseen]
         at = 0
         for end in sorted(sent):
-            while at < len(self.own) and not self._acks(at, end):
+            while at < len(acks) and acks[at].ack < end:
                 at += 1
-            if at == len(self.own):
+            if at == len(acks):
                 break
-            copies = [time for time in sent[end] if time <= self.own[at].at]
+            copies = [time for time in sent[end] if time <= acks[at].at]
             if copies:
-                (samples if len(copies) == 1 else repeated).append(self.own[at].at - copies[-1])
+                (samples if len(copies) == 1 else repeated).append(acks[at].at - copies[-1])
         return samples or repeated
 
     def _acks(self, index: int, number: int) -> bool:
@@ -98,7 +109,7 @@ class View:
 
     def slot(self, arrival: Segment) -> int:
         """Index of X's first own segment that can have been sent after `arrival` reached X."""
-        return bisect_left(self.times, arrival.at + self.delay)
+        return bisect_left(self.times, arrival.at if arrival.unseen else arrival.at + self.delay)
 
     def first_ack(self, number: int) -> int | None:
         """Index of X's first segment that acknowledges `number`."""
@@ -124,12 +135,21 @@ class View:
 
     def latest_arrival(self, arrival: Segment) -> int | None:
         """By when `arrival` had reached X if nothing held it up (an estimate); None if the path was never measured."""
+        if arrival.unseen:
+            return arrival.at
         if self.round_trip is None:
             return None
         return arrival.at + 2 * self.round_trip + self.settings.jitter_ns // 10
 
 
-def _of_this_connection(sent: list[Segment]) -> list[Segment]:
+def handshake_round_trip(sent: Sequence[Segment]) -> int | None:
+    """From an opener's last SYN to its answer to the SYN-ACK, that is all the way there and back, ns."""
+    syn = next((s for s in reversed(sent) if s.is_syn), None)
+    answer = next((s for s in sent if s.flags & (SYN | ACK | RST) == ACK and not s.unseen), None)
+    return None if syn is None or answer is None or syn.unseen else answer.at - syn.at
+
+
+def of_this_connection(sent: list[Segment]) -> list[Segment]:
     """One side's segments without those of another incarnation: sent before its SYN, or numbered below or far off it.
 
     A SYN with another number than the first (stray or forged), or beside FIN or RST, is left out as well.

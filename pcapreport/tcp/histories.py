@@ -11,6 +11,7 @@ from pcapreport.tcp.classify import classify_closing, classify_opening
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import Segment, View
 from pcapreport.tcp.history import ConnectionHistory
+from pcapreport.tcp.phantoms import with_unseen
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
 from pcapreport.tcp.shapes import reconstruct_alike
 
@@ -38,8 +39,9 @@ def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings
 
 
 def _connection_history(segments: list[Segment], surroundings: Surroundings, settings: Settings) -> ConnectionHistory:
-    client = reconstruct(View(CLIENT, segments, settings), surroundings)
-    server = reconstruct(View(SERVER, segments, settings), surroundings)
+    everything = with_unseen(segments, settings)
+    client = reconstruct(View(CLIENT, everything, settings), surroundings)
+    server = reconstruct(View(SERVER, everything, settings), surroundings)
     opening = classify_opening(client, server, segments)
     return ConnectionHistory(client, server, opening, classify_closing(client, server, segments, opening))
 

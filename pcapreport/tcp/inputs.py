@@ -86,7 +86,9 @@ class InputReader:
         frame = segment.frame
         if kind is Input.SEND_SYN_ACK and earliest is not None:
             frame = max((s for s in self.view.peer if s.is_syn and s.at <= segment.at), key=lambda s: s.at).frame
-        sure = PROVEN if kind is not Input.SEND_FIN or self._peer_still_open(segment) else SUPPOSED
+        sure = PROVEN
+        if kind is Input.SEND_FIN and (segment.unseen or not self._peer_still_open(segment)):
+            sure = SUPPOSED
         return Fact(index, SENT, kind, earliest, segment.at, frame, sure)
 
     def _sent_before(self, fact: Fact, fin: Segment) -> Fact:
@@ -118,7 +120,7 @@ class InputReader:
 
     def _peer_still_open(self, fin: Segment) -> bool:
         """The capture holds all that the FIN acknowledges, so no FIN of the peer hides among what was missed."""
-        peer = self.view.peer
+        peer = [s for s in self.view.peer if not s.unseen]
         if any(s.flags & FIN and s.end <= fin.ack for s in peer):
             return True  # it closes second, and the first FIN is there
         held = max((s.end for s in peer if s.at <= fin.at), default=None)
@@ -134,8 +136,12 @@ class InputReader:
         """
         view = self.view
         for own in reversed(view.own[:index]):
-            empty = not own.length and not own.flags & (SYN | FIN | RST)
-            if empty and (own.seq == fin.end - 1 or own.seq == fin.seq and self._all_acked(own)):
+            empty = not own.length and not own.flags & (SYN | FIN | RST) and not own.unseen
+            if (
+                view.slowest is not None
+                and empty
+                and (own.seq == fin.end - 1 or own.seq == fin.seq and self._all_acked(own))
+            ):
                 return own.at - view.slowest
         if not view.beside_tap:
             return None
@@ -173,10 +179,19 @@ class InputReader:
             at = view.own[shown].at
             possible = [s for s in copies if s.at <= at] or list(copies[:1])
             cause = [s for s in possible if s.at + view.delay <= at] or possible[:1]
-            return Fact(shown if slot is None else slot, order, kind, possible[0].at, at, cause[-1].frame, PROVEN)
+            guessed = any(s.unseen and s.flags & FIN for s in (view.own[shown], cause[-1]))
+            return Fact(
+                shown if slot is None else slot,
+                order,
+                kind,
+                possible[0].earliest,
+                at,
+                cause[-1].frame,
+                SUPPOSED if guessed else PROVEN,
+            )
         first = copies[0]
         where = len(view.own) if slot is None else slot
-        return Fact(where, order, kind, first.at, view.latest_arrival(first), first.frame, SUPPOSED)
+        return Fact(where, order, kind, first.earliest, view.latest_arrival(first), first.frame, SUPPOSED)
 
     @property
     def _syns_crossed(self) -> bool:
@@ -238,7 +253,7 @@ class InputReader:
             arrived = late[0]
             slot = max(view.slot(arrived), answers[-1] + 1)
             # An empty ACK may have gone before data that is the first to acknowledge, and not been captured.
-            earliest = last.at if arrived.length and last.at < arrived.at else arrived.at
+            earliest = last.at if arrived.length and last.at < arrived.at else arrived.earliest
             if shown is not None and view.own[shown].at >= arrived.at:
                 at, slot = view.own[shown].at, min(slot, shown)
                 yield Fact(slot, OPENED, Input.RECEIVE_ACK_OF_SYN, earliest, at, arrived.frame, PROVEN)

@@ -140,7 +140,7 @@ class _Machine:
         shown = view.own[fact.slot].at if fact.slot < len(view.own) else None
         restarts = []
         for segment in view.peer:
-            if shown is None or segment.flags & (RST | SYN) or segment.at + view.delay <= shown:
+            if shown is None or segment.unseen or segment.flags & (RST | SYN) or segment.at + view.delay <= shown:
                 continue
             if segment.at <= entered.earliest if entered.earliest is not None else False:
                 continue

@@ -1,0 +1,120 @@
+"""Segments that the capture does not hold but that others prove: an ACK for what no captured segment carried.
+
+Of each side at most four are added, those that can change a state: its SYN, the first segment behind the handshake,
+its FIN, and what acknowledged the other side's FIN together with it. Each stands 1 ns before the segment that proves
+it (its witness) and has a window of time instead of a moment: from `since` to `at`.
+
+That a number was acknowledged is certain; whether its last octet was data or a FIN is not. It is taken for a FIN where
+the numbers end with it and either it came alone or the receiver closed as well: histories built on it are supposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pcapreport.settings import Settings
+from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, handshake_round_trip, of_this_connection
+
+
+def with_unseen(segments: Sequence[Segment], settings: Settings) -> list[Segment]:
+    """Both sides' segments in tap order, with those that they prove."""
+    sides = [of_this_connection([s for s in segments if s.side == side]) for side in (0, 1)]
+    unseen = [made for side in (0, 1) for made in _Unseen(side, sides[side], sides[1 - side], settings).all()]
+    if not unseen:
+        return list(segments)
+    place = {id(s): i for i, s in enumerate(segments)}
+    keyed = [(place[id(witness)], order, made) for order, (made, witness) in enumerate(unseen)]
+    before: dict[int, list[Segment]] = {}
+    for where, _, made in sorted(keyed, key=lambda item: item[:2]):
+        before.setdefault(where, []).append(made)
+    return [s for i, own in enumerate(segments) for s in (*before.get(i, ()), own)]
+
+
+class _Unseen:
+    """What one side must have sent beside its captured segments; `heard`: the other side's, which prove it."""
+
+    def __init__(self, side: int, sent: list[Segment], heard: list[Segment], settings: Settings) -> None:
+        self.side = side
+        self.settings = settings
+        self.sent = [s for s in sent if not s.flags & RST]
+        self.heard = [s for s in heard if s.flags & ACK and not s.flags & RST]
+        self.asked = [s for s in heard if s.flags & SYN]
+        self.theirs = heard
+        self.held = max((s.end for s in self.sent), default=0)
+        """Up to where the capture holds what it sent."""
+
+    def all(self) -> list[tuple[Segment, Segment]]:
+        """(segment, its witness), in the order sent."""
+        if not self.heard or not (self.asked or self.sent):
+            return []
+        found = [self._syn(), self._first(), self._fin()]
+        return [item for item in found if item is not None]
+
+    def _made(self, witness: Segment, since: int | None, flags: int, seq: int, end: int, ack: int) -> Segment:
+        length = end - seq - bool(flags & SYN) - bool(flags & FIN)
+        at = witness.at - 1  # ns, so that what the witness brings comes after it
+        return Segment(at, witness.frame, self.side, flags | ACK, seq, end, ack, length, 1, since, unseen=True)
+
+    def _syn(self) -> tuple[Segment, Segment] | None:
+        """Its SYN-ACK: the other side sent a SYN, and later an ACK for this side's."""
+        if any(s.flags & SYN for s in self.sent) or not self.asked or any(s.flags & ACK for s in self.asked):
+            return None
+        witness = next((s for s in self.heard if s.ack >= 1), None)
+        if witness is None:
+            return None
+        return self._made(witness, self.asked[0].at, SYN, 0, 1, max(s.end for s in self.asked)), witness
+
+    def _first(self) -> tuple[Segment, Segment] | None:
+        """Its first segment behind the handshake, where none was captured before the other side had got one."""
+        if not self.asked:
+            return None
+        witness = next((s for s in self.heard if not s.flags & SYN and self._shows_more(s)), None)
+        if witness is None or any(s.at <= witness.at and not s.flags & SYN for s in self.sent):
+            return None
+        since = next((s.at for s in self.theirs if s.flags & (SYN | ACK) == SYN | ACK), None)
+        if since is None:
+            since = self.asked[0].at
+        if witness.ack > 1 and self._fin_number != witness.ack:
+            return self._made(witness, since, 0, 1, witness.ack, 1), witness
+        return self._made(witness, since, 0, 1, 1, 1), witness
+
+    def _shows_more(self, segment: Segment) -> bool:
+        """It is only sent to one who has sent more than a SYN."""
+        answers = [s for s in self.asked if s.flags & ACK]
+        if not answers:
+            return segment.ack > 1
+        if segment.ack > answers[0].ack:
+            return True
+        fast_open = answers[0].ack > 1  # such a listener sends data, even its FIN, before the third segment (RFC 7413)
+        return not fast_open and (segment.length > 0 or bool(segment.flags & FIN))
+
+    @property
+    def _fin_number(self) -> int | None:
+        """The number behind its FIN, if the other side acknowledged one that was not captured."""
+        last = max(s.ack for s in self.heard)
+        if last <= max(self.held, 1) or any(s.flags & FIN for s in self.sent):
+            return None
+        witness = next(i for i, s in enumerate(self.heard) if s.ack == last)
+        before = max((s.ack for s in self.heard[:witness]), default=None)
+        if before is None:
+            return None
+        alone = last - max(before, self.held) == 1
+        return last if alone or any(s.flags & FIN for s in self.theirs) else None
+
+    def _fin(self) -> tuple[Segment, Segment] | None:
+        end = self._fin_number
+        if end is None:
+            return None
+        where = next(i for i, s in enumerate(self.heard) if s.ack >= end)
+        witness = self.heard[where]
+        since = self.heard[where - 1].at if where else None
+        return self._made(witness, since, FIN, end - 1, end, self._knew(witness)), witness
+
+    def _knew(self, witness: Segment) -> int:
+        """What it acknowledged with its FIN: the other side's FIN too, if that had the time to come and go."""
+        known = max((s.end for s in self.theirs if not s.flags & (FIN | RST) and s.at <= witness.at), default=1)
+        fin = next((s for s in self.theirs if s.flags & FIN), None)
+        if fin is None or fin.at >= witness.at:
+            return known
+        way = handshake_round_trip(self.theirs)
+        return fin.end if way is None or witness.at - fin.at >= way - way // 8 else fin.end - 1
