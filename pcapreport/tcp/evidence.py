@@ -143,10 +143,10 @@ class View:
 
 
 def handshake_round_trip(sent: Sequence[Segment]) -> int | None:
-    """From an opener's last SYN to its answer to the SYN-ACK, that is all the way there and back, ns."""
-    syn = next((s for s in reversed(sent) if s.is_syn), None)
+    """From a side's last SYN to its next segment but SYN, that is all the way there and back at least, ns."""
+    syn = next((s for s in reversed(sent) if s.flags & SYN), None)
     answer = next((s for s in sent if s.flags & (SYN | ACK | RST) == ACK and not s.unseen), None)
-    return None if syn is None or answer is None or syn.unseen else answer.at - syn.at
+    return None if syn is None or answer is None or syn.unseen or answer.at < syn.at else answer.at - syn.at
 
 
 def of_this_connection(sent: list[Segment]) -> list[Segment]:

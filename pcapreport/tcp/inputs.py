@@ -374,7 +374,7 @@ class InputReader:
         same = [s for s in view.peer if segment.at <= s.at <= until and s.flags & ACK and s.ack >= segment.ack]
         latest = view.latest_arrival(same[-1] if same else segment)
         slot = view.slot(segment)
-        return Fact(slot, RECEIVED, Input.RECEIVE_ACK_OF_FIN, segment.at, latest, segment.frame, SUPPOSED)
+        return Fact(slot, RECEIVED, Input.RECEIVE_ACK_OF_FIN, segment.earliest, latest, segment.frame, SUPPOSED)
 
     def _received_rst(self) -> Iterator[Fact]:
         """The first RST that it may have taken and after which it sent nothing but RST."""

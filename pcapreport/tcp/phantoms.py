@@ -47,12 +47,12 @@ class _Unseen:
         """(segment, its witness), in the order sent."""
         if not self.heard or not (self.asked or self.sent):
             return []
-        found = [self._syn(), self._first(), self._fin()]
+        found = [self._syn(), self._first(), self._ack_of_fin(), self._fin()]
         return [item for item in found if item is not None]
 
     def _made(self, witness: Segment, since: int | None, flags: int, seq: int, end: int, ack: int) -> Segment:
         length = end - seq - bool(flags & SYN) - bool(flags & FIN)
-        at = witness.at - 1  # ns, so that what the witness brings comes after it
+        at = witness.at - 2 + bool(flags & FIN)  # ns, so that what the witness brings comes after it
         return Segment(at, witness.frame, self.side, flags | ACK, seq, end, ack, length, 1, since, unseen=True)
 
     def _syn(self) -> tuple[Segment, Segment] | None:
@@ -99,7 +99,8 @@ class _Unseen:
         if before is None:
             return None
         alone = last - max(before, self.held) == 1
-        return last if alone or any(s.flags & FIN for s in self.theirs) else None
+        closed = any(s.flags & FIN for s in self.heard[: witness + 1])
+        return last if alone or closed else None
 
     def _fin(self) -> tuple[Segment, Segment] | None:
         end = self._fin_number
@@ -109,6 +110,21 @@ class _Unseen:
         witness = self.heard[where]
         since = self.heard[where - 1].at if where else None
         return self._made(witness, since, FIN, end - 1, end, self._knew(witness)), witness
+
+    def _ack_of_fin(self) -> tuple[Segment, Segment] | None:
+        """An ACK of the other side's FIN: its own FIN came later than a delayed ACK can have waited, or the other side
+        did not repeat its FIN when it should have."""
+        end, way = self._fin_number, handshake_round_trip(self.theirs)
+        fins = [s for s in self.theirs if s.flags & FIN]
+        if end is None or way is None or not fins or any(s.ack >= fins[0].end for s in self.sent):
+            return None
+        fin, witness = fins[-1], next(s for s in self.heard if s.ack >= end)
+        if witness.at - fin.at >= way + self.settings.jitter_ns // 2:
+            return self._made(witness, fin.at, 0, end - 1, end - 1, fin.end), witness
+        if self._knew(witness) >= fin.end:
+            return None
+        later = next((s for s in self.heard if s.at - fin.at >= way + self.settings.shortest_rto_ns), None)
+        return None if later is None else (self._made(later, fin.at, 0, end, end, fin.end), later)
 
     def _knew(self, witness: Segment) -> int:
         """What it acknowledged with its FIN: the other side's FIN too, if that had the time to come and go."""
