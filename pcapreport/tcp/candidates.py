@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag
+from pcapreport.capture.packet_table import Flag, PacketTable
 from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
-from pcapreport.tcp.evidence import FOREIGN, Segment
+from pcapreport.tcp.evidence import D_SACK, FOREIGN, Segment
 from pcapreport.tcp.shapes import canonical_numbers
 
 Ints = npt.NDArray[np.int64]
@@ -45,6 +45,7 @@ class Candidates:
         side, seq, end, ack = _in_numbers_of(table, rows, owner)
         order = np.argsort(owner, kind="stable")
         flags = table.flags[rows].astype(np.int64) & (CONTROL | Flag.ACK)
+        flags |= np.where(_reports_duplicate(table.packets, table.row[rows]), D_SACK, 0)
         own, other = owner * 2 + side, owner * 2 + 1 - side
         numbers = canonical_numbers(np.concatenate([own, own, other]), np.concatenate([seq, end, ack]))
         filled = (table.length[rows] > 0).astype(np.int64), (table.window[rows] > 0).astype(np.int64)
@@ -78,6 +79,16 @@ class Candidates:
         segments = [Segment(0, 0, *values) for *values, _ in rows]
         own = sum(not row[-1] for row in rows)
         return segments[:own], segments[own:]
+
+
+def _reports_duplicate(packets: PacketTable, rows: Ints) -> npt.NDArray[np.bool_]:
+    """Which of these rows of the packet table carry a D-SACK: a first block at or below what they acknowledge."""
+    reports = np.zeros(len(rows), bool)
+    with_sack = np.flatnonzero(packets["sack"][rows] >= 0)
+    at = rows[with_sack]
+    right = packets.sack_blocks[packets["sack"][at], 0, 1]
+    reports[with_sack] = sequence.distances(packets["ack"][at], right) >= 0
+    return reports
 
 
 def _never_back(time: Ints, owner: Ints, bounds: Ints) -> Ints:

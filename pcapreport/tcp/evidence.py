@@ -17,6 +17,8 @@ from pcapreport.settings import Settings
 
 SYN, ACK, FIN, RST = int(Flag.SYN), int(Flag.ACK), int(Flag.FIN), int(Flag.RST)
 """As plain ints: an IntFlag costs a microsecond each time, and these are asked for per segment."""
+D_SACK = 1 << 9
+"""A mark beside the header's flags: the segment reports that what it acknowledges had come before (RFC 2883)."""
 FOREIGN = 1 << 30
 """A relative number further off than this belongs to another incarnation (no window reaches that far: RFC 7323 2.2)."""
 
@@ -57,10 +59,12 @@ class Segment(NamedTuple):
 class View:
     """A connection as one endpoint X took part in it: its own segments, the peer's, and when the one met the other."""
 
-    def __init__(self, side: int, segments: Sequence[Segment], settings: Settings) -> None:
-        """`segments`: of both sides in tap order. Those with another incarnation's numbers are left out."""
+    def __init__(self, side: int, segments: Sequence[Segment], until: int, settings: Settings) -> None:
+        """`segments`: of both sides in tap order. Those with another incarnation's numbers are left out. `until`: the
+        capture's end, ns."""
         mine = of_this_connection([s for s in segments if s.side == side])
         self.side = side
+        self.until = until
         self.settings = settings
         self.own = mine
         self.peer = of_this_connection([s for s in segments if s.side != side])
@@ -124,10 +128,11 @@ class View:
         return [s for s in arrivals if not low or low[-1] < s.at + self.patience]
 
     def unheard(self, since: int) -> bool:
-        """The peer repeated data after `since` and X never answered: what passed towards X seems not to arrive."""
+        """The peer repeated data or its FIN after `since` and X never answered: what passed towards X seems not to
+        arrive."""
         newest = 0
         for segment in self.peer:
-            if segment.at >= since and segment.length:
+            if segment.at >= since and (segment.length or segment.flags & FIN):
                 if segment.end <= newest:
                     return True
                 newest = segment.end

@@ -40,8 +40,9 @@ def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings
 
 def _connection_history(segments: list[Segment], surroundings: Surroundings, settings: Settings) -> ConnectionHistory:
     everything = with_unseen(segments, settings)
-    client = reconstruct(View(CLIENT, everything, settings), surroundings)
-    server = reconstruct(View(SERVER, everything, settings), surroundings)
+    end = surroundings.capture_end
+    client = reconstruct(View(CLIENT, everything, end, settings), surroundings)
+    server = reconstruct(View(SERVER, everything, end, settings), surroundings)
     opening = classify_opening(client, server, segments)
     return ConnectionHistory(client, server, opening, classify_closing(client, server, segments, opening))
 

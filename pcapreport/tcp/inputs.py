@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, View
+from pcapreport.tcp.evidence import ACK, D_SACK, FIN, RST, SYN, Segment, View
 from pcapreport.tcp.history import Certainty, Withdrawn
 from pcapreport.tcp.states import Input
 
@@ -193,9 +193,17 @@ class InputReader:
         where = len(view.own) if slot is None else slot
         return Fact(where, order, kind, first.earliest, view.latest_arrival(first), first.frame, SUPPOSED)
 
-    @property
+    @cached_property
     def _syns_crossed(self) -> bool:
-        return any(s.is_syn for s in self.view.own) and any(s.is_syn for s in self.view.peer)
+        """The other side's SYN met its own. Not if it only acknowledged a SYN-ACK: it answers a SYN with SYN-ACK. That
+        may be lost, but then its ACK of the SYN-ACK is a D-SACK."""
+        own, peer = self.view.own, self.view.peer
+        if not any(s.is_syn for s in own) or not any(s.is_syn for s in peer):
+            return False
+        went_on = next((s for s in own if not s.flags & (SYN | RST)), None)
+        if went_on is None or not any(s.is_syn_ack and s.at <= went_on.at for s in peer):
+            return True
+        return bool(went_on.flags & D_SACK) or any(s.is_syn_ack for s in own)
 
     def _received_syn(self) -> Iterator[Fact]:
         """A SYN while its own is under way (the SYN that a listener answers is read from the answer)."""
@@ -219,7 +227,10 @@ class InputReader:
         if shown is None:
             resent = max((s.at for s in view.own if s.is_syn), default=0)
             copies = [s for s in copies if s.at >= resent]
-            if len(copies) == 1 and not any(s.flags & RST for s in view.own):
+            # Nothing delays the ACK of a SYN-ACK: who is silent for long has not got it, or its ACKs get lost.
+            silent = not any(s.flags & ACK for s in view.own)
+            heard = bool(copies) and not (silent and view.until - copies[0].at > view.settings.unanswered_ns)
+            if heard and len(copies) == 1 and not any(s.flags & RST for s in view.own):
                 yield self._arrival(Input.RECEIVE_SYN_ACK, copies, None, OPENING)
         elif copies and copies[0].at <= view.own[shown].at:
             resent = max((s.at for s in view.own[:shown] if s.is_syn), default=0)
@@ -304,7 +315,8 @@ class InputReader:
             return
         fin = self._arrival(Input.RECEIVE_FIN, fins, shown)
         repeated = ack_of_mine is not None and fins[0].at < ack_of_mine.at < fins[-1].at
-        if repeated or not self._own_fin_excluded or not self._nothing_queued(fins[0]):
+        late = shown is not None and self._fin_instead_of_ack(view.own[shown], fins[0])
+        if repeated or late or not self._own_fin_excluded or not self._nothing_queued(fins[0]):
             fin = fin._replace(certainty=SUPPOSED)
         if ack is not None and ack_of_mine is not None:
             # The peer's order decides between the two, whatever slot the clock suggests.
@@ -314,6 +326,11 @@ class InputReader:
                 fin = fin._replace(order=EARLIER)
                 yield ack._replace(slot=max(ack.slot, fin.slot))
         yield fin
+
+    def _fin_instead_of_ack(self, shown: Segment, fin: Segment) -> bool:
+        """Its first sign of the peer's FIN is its own FIN, later than any ACK waits: an ACK of the peer's FIN was lost
+        or missed, and with it, perhaps, a first copy of its own FIN."""
+        return bool(shown.flags & FIN) and shown.at > fin.at + self.view.patience
 
     @property
     def _own_fin_excluded(self) -> bool:
