@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from pcapreport.capture.packet_table import Flag
@@ -105,6 +106,13 @@ class View:
     def _acks(self, index: int, number: int) -> bool:
         own = self.own[index]
         return bool(own.flags & ACK) and own.ack >= number
+
+    @cached_property
+    def opening_delay(self) -> int:
+        """How long X took to answer the other side's SYN, ns; without a handshake the quickest answer seen."""
+        syn = next((s for s in self.peer if s.flags & SYN and not s.unseen), None)
+        answer = next((s for s in self.own if syn is not None and s.ack >= 1 and s.at >= syn.at), None)
+        return self.delay if syn is None or answer is None else answer.at - syn.at
 
     @property
     def beside_tap(self) -> bool:

@@ -330,7 +330,8 @@ class InputReader:
     def _fin_instead_of_ack(self, shown: Segment, fin: Segment) -> bool:
         """Its first sign of the peer's FIN is its own FIN, later than any ACK waits: an ACK of the peer's FIN was lost
         or missed, and with it, perhaps, a first copy of its own FIN."""
-        return bool(shown.flags & FIN) and shown.at > fin.at + self.view.patience
+        patience = self.view.opening_delay + self.view.settings.jitter_ns
+        return bool(shown.flags & FIN) and shown.at > fin.at + patience
 
     @property
     def _own_fin_excluded(self) -> bool:

@@ -11,6 +11,7 @@ the numbers end with it and either it came alone or the receiver closed as well:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from pcapreport.settings import Settings
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, handshake_round_trip, of_this_connection
@@ -40,7 +41,8 @@ class _Unseen:
         self.heard = [s for s in heard if s.flags & ACK and not s.flags & RST]
         self.asked = [s for s in heard if s.flags & SYN]
         self.theirs = heard
-        self.held = max((s.end for s in self.sent), default=0)
+        first = self.sent[0].seq if self.sent else 0
+        self.held = max((s.end for s in self.sent if s.end > s.seq), default=first)
         """Up to where the capture holds what it sent."""
 
     def all(self) -> list[tuple[Segment, Segment]]:
@@ -74,7 +76,7 @@ class _Unseen:
         since = next((s.at for s in self.theirs if s.flags & (SYN | ACK) == SYN | ACK), None)
         if since is None:
             since = self.asked[0].at
-        if witness.ack > 1 and self._fin_number != witness.ack:
+        if witness.ack > 1 and (self._shown_fin is None or self._shown_fin[0] != witness.ack):
             return self._made(witness, since, 0, 1, witness.ack, 1), witness
         return self._made(witness, since, 0, 1, 1, 1), witness
 
@@ -88,37 +90,39 @@ class _Unseen:
         fast_open = answers[0].ack > 1  # such a listener sends data, even its FIN, before the third segment (RFC 7413)
         return not fast_open and (segment.length > 0 or bool(segment.flags & FIN))
 
-    @property
-    def _fin_number(self) -> int | None:
-        """The number behind its FIN, if the other side acknowledged one that was not captured."""
-        last = max(s.ack for s in self.heard)
-        if last <= max(self.held, 1) or any(s.flags & FIN for s in self.sent):
+    @cached_property
+    def _shown_fin(self) -> tuple[int, Segment, Segment] | None:
+        """(the number behind a FIN of its own that was not captured, the witness, the sign before that).
+
+        Signs are the other side's ACKs, and its own numbers: an empty segment stands behind all that went before.
+        """
+        if any(s.flags & FIN for s in self.sent):
             return None
-        witness = next(i for i, s in enumerate(self.heard) if s.ack == last)
-        before = max((s.ack for s in self.heard[:witness]), default=None)
-        if before is None:
+        signs = [(s, s.ack) for s in self.heard] + [(s, s.seq) for s in self.sent]
+        signs.sort(key=lambda sign: sign[0].at)
+        last = max(number for _, number in signs)
+        where = next(i for i, (_, number) in enumerate(signs) if number == last)
+        if last <= max(self.held, 1) or not where:
             return None
-        alone = last - max(before, self.held) == 1
-        closed = any(s.flags & FIN for s in self.heard[: witness + 1])
-        return last if alone or closed else None
+        witness, before = signs[where][0], signs[where - 1][0]
+        alone = last - max(self.held, *(number for _, number in signs[:where])) == 1
+        closed = any(s.flags & FIN and s.at <= witness.at for s in self.theirs)
+        return (last, witness, before) if alone or closed else None
 
     def _fin(self) -> tuple[Segment, Segment] | None:
-        end = self._fin_number
-        if end is None:
+        if self._shown_fin is None:
             return None
-        where = next(i for i, s in enumerate(self.heard) if s.ack >= end)
-        witness = self.heard[where]
-        since = self.heard[where - 1].at if where else None
-        return self._made(witness, since, FIN, end - 1, end, self._knew(witness)), witness
+        end, witness, before = self._shown_fin
+        return self._made(witness, before.at, FIN, end - 1, end, self._knew(witness)), witness
 
     def _ack_of_fin(self) -> tuple[Segment, Segment] | None:
         """An ACK of the other side's FIN: its own FIN came later than a delayed ACK can have waited, or the other side
         did not repeat its FIN when it should have."""
-        end, way = self._fin_number, handshake_round_trip(self.theirs)
+        way = handshake_round_trip(self.theirs)
         fins = [s for s in self.theirs if s.flags & FIN]
-        if end is None or way is None or not fins or any(s.ack >= fins[0].end for s in self.sent):
+        if self._shown_fin is None or way is None or not fins or any(s.ack >= fins[0].end for s in self.sent):
             return None
-        fin, witness = fins[-1], next(s for s in self.heard if s.ack >= end)
+        fin, (end, witness, _) = fins[-1], self._shown_fin
         if witness.at - fin.at >= way + self.settings.jitter_ns // 2:
             return self._made(witness, fin.at, 0, end - 1, end - 1, fin.end), witness
         if self._knew(witness) >= fin.end:
