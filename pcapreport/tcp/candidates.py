@@ -10,7 +10,8 @@ import numpy.typing as npt
 from pcapreport.capture.packet_table import Flag, PacketTable
 from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
-from pcapreport.tcp.evidence import D_SACK, FOREIGN, Segment
+from pcapreport.tcp.evidence import D_SACK, FOREIGN, FORGED, GENUINE, Segment
+from pcapreport.tcp.forgery import judged_resets
 from pcapreport.tcp.shapes import canonical_numbers
 
 Ints = npt.NDArray[np.int64]
@@ -46,6 +47,9 @@ class Candidates:
         order = np.argsort(owner, kind="stable")
         flags = table.flags[rows].astype(np.int64) & (CONTROL | Flag.ACK)
         flags |= np.where(_reports_duplicate(table.packets, table.row[rows]), D_SACK, 0)
+        resets = judged_resets(table)
+        flags |= np.where(np.isin(rows, resets.forged), FORGED, 0)
+        flags |= np.where(np.isin(rows, resets.genuine), GENUINE, 0)
         own, other = owner * 2 + side, owner * 2 + 1 - side
         numbers = canonical_numbers(np.concatenate([own, own, other]), np.concatenate([seq, end, ack]))
         filled = (table.length[rows] > 0).astype(np.int64), (table.window[rows] > 0).astype(np.int64)

@@ -20,6 +20,8 @@ SYN, ACK, FIN, RST = int(Flag.SYN), int(Flag.ACK), int(Flag.FIN), int(Flag.RST)
 """As plain ints: an IntFlag costs a microsecond each time, and these are asked for per segment."""
 D_SACK = 1 << 9
 """A mark beside the header's flags: the segment reports that what it acknowledges had come before (RFC 2883)."""
+FORGED, GENUINE = 1 << 10, 1 << 11
+"""More such marks: a RST that its supposed sender cannot have sent, and one that looks like its own (forgery.py)."""
 FOREIGN = 1 << 30
 """A relative number further off than this belongs to another incarnation (no window reaches that far: RFC 7323 2.2)."""
 
@@ -63,7 +65,8 @@ class View:
     def __init__(self, side: int, segments: Sequence[Segment], until: int, settings: Settings) -> None:
         """`segments`: of both sides in tap order. Those with another incarnation's numbers are left out. `until`: the
         capture's end, ns."""
-        mine = of_this_connection([s for s in segments if s.side == side])
+        mine = of_this_connection([s for s in segments if s.side == side and not s.flags & FORGED])
+        self.forged = [s for s in segments if s.side == side and s.flags & FORGED]
         self.side = side
         self.until = until
         self.settings = settings

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from pcapreport.tcp.evidence import ACK, D_SACK, FIN, RST, SYN, Segment, View
+from pcapreport.tcp.evidence import ACK, D_SACK, FIN, GENUINE, RST, SYN, Segment, View
 from pcapreport.tcp.history import Certainty, Withdrawn
 from pcapreport.tcp.states import Input
 
@@ -59,6 +59,8 @@ class InputReader:
 
     def _sent(self) -> Iterator[Fact]:
         own = self.view.own
+        for rst in self.view.forged[:1]:
+            self._withdraw("the RST in frame {} was not sent by it: its IP ID or TTL is not of its making", rst)
         seen: set[Input] = set()
         last_alive = max((i for i, s in enumerate(own) if not s.flags & RST), default=-1)
         for index, segment in enumerate(own):
@@ -161,7 +163,8 @@ class InputReader:
         view = self.view
         before = view.own[index - 1] if index else None
         earliest = None if before is None else before.at - view.delay
-        fact = Fact(index, SENT, Input.SEND_RST, earliest, segment.at, segment.frame, PROVEN)
+        sure = PROVEN if segment.flags & GENUINE else SUPPOSED
+        fact = Fact(index, SENT, Input.SEND_RST, earliest, segment.at, segment.frame, sure)
         for other in view.peer:
             if other.flags & RST and other.at < segment.at + view.patience and other.at + view.delay > segment.at:
                 # Each seems to reset the other at once: a third party can have made both (a firewall does).
@@ -379,11 +382,27 @@ class InputReader:
         view = self.view
         end = max(s.end for s in my_fins)
         resent = my_fins[-1].at
+        earlier = None
         for segment in view.peer:
             acknowledges = segment.flags & ACK and not segment.flags & RST and segment.ack >= end
-            if acknowledges and segment.at >= my_fins[0].at and segment.at + view.patience > resent:
+            if not acknowledges or segment.at < my_fins[0].at:
+                continue
+            if self._answered_by_nobody(segment):
+                return earlier
+            if segment.at + view.patience > resent:
                 return segment
+            earlier = segment
         return None
+
+    def _answered_by_nobody(self, ack: Segment) -> bool:
+        """A RST without ACK met an empty ACK: it had been gone when that arrived (RFC 9293 3.10.7.1)."""
+        view = self.view
+        slot = view.slot(ack)
+        if ack.length or ack.flags & FIN or slot >= len(view.own):
+            return False
+        answer = view.own[slot]
+        at_once = answer.at < ack.at + view.patience and not any(ack.at < s.at < answer.at for s in view.peer)
+        return answer.flags & (RST | ACK) == RST and answer.seq == ack.ack and at_once
 
     def _fact_of_ack(self, segment: Segment) -> Fact:
         view = self.view
@@ -404,16 +423,26 @@ class InputReader:
             if not segment.flags & RST or not self._acceptable_rst(segment):
                 continue
             if last_alive is None or last_alive.at < segment.at + view.patience:
-                earliest, latest = self._alive_until(segment), view.latest_arrival(segment)
-                yield Fact(
-                    self._slot_of_rst(segment), RESET, Input.RECEIVE_RST, earliest, latest, segment.frame, SUPPOSED
-                )
+                yield self._fact_of_rst(segment, last_alive)
                 return
             if not told:
                 after = next(s for s in alive if s.at >= segment.at + view.patience)
                 words = "the RST in frame {} did not end it: it went on in frame {} (lost, or ignored: RFC 5961)"
                 self._withdraw(words, segment, after)
                 told = True
+
+    def _fact_of_rst(self, rst: Segment, last_alive: Segment | None) -> Fact:
+        """The first RST that can have ended it did, or else one that came after its last sign of life."""
+        view = self.view
+        again = rst
+        if last_alive is not None and last_alive.at > rst.at:
+            later = (s for s in view.peer if s.flags & RST and s.at > last_alive.at and self._acceptable_rst(s))
+            again = next(later, rst)
+        taken = rst
+        if last_alive is not None and last_alive.at > rst.at + view.delay + view.delay // 4:
+            taken = again
+        earliest, latest = self._alive_until(rst), view.latest_arrival(again)
+        return Fact(self._slot_of_rst(taken), RESET, Input.RECEIVE_RST, earliest, latest, taken.frame, SUPPOSED)
 
     def _slot_of_rst(self, segment: Segment) -> int:
         """After all that it sent before the RST can have had its effect; RSTs of its own may answer it."""
