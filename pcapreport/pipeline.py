@@ -19,6 +19,7 @@ from pcapreport.report.model import Document
 from pcapreport.settings import DEFAULT_READING, Reading, Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
+from pcapreport.tcp.host_profile import Hosts
 from pcapreport.tcp.tuples import endpoint_hash
 
 Source = str | os.PathLike[str] | BinaryIO
@@ -50,11 +51,11 @@ def read_within(memory: int | None, source: Source, name: str | None, reading: R
 
 def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:
     """What is to be said of a capture, part by part where it was too large for memory."""
-    quality = CaptureQuality()
+    quality, hosts = CaptureQuality(), Hosts(capture.openings)
     builder = DocumentBuilder(capture, settings, options)
     for packets in capture.tables():
         table = find_connections(packets, settings)
-        histories = reconstruct_all(table, capture.last_ns or 0, settings)
+        histories = reconstruct_all(table, capture.last_ns or 0, settings, hosts)
         evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
         quality.add(evidence)
         builder.add(evidence, find_in(evidence))

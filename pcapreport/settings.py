@@ -18,6 +18,8 @@ class TimeWaitProfile:
     two_msl_ns: int
     slack_ns: int
     source: str
+    guessed: bool = False
+    """Taken for want of a better one: where the host's own system is told by its SYN, that one's profile holds."""
 
 
 def _profiles() -> Mapping[str, TimeWaitProfile]:
@@ -42,12 +44,13 @@ TIME_WAIT_PROFILES = _profiles()
 def time_wait_profile(choice: str) -> TimeWaitProfile:
     """The profile named by --time-wait: a name of TIME_WAIT_PROFILES, "auto", or seconds.
 
-    "auto" takes Linux, by far the most common system that closes connections first; the page calls it a guess.
+    "auto" is the profile of each host's system where its SYN or SYN-ACK tells it (tcp/host_profile.py). What is
+    returned for it holds for the other hosts: Linux, by far the most common system; the page calls it a guess.
     Raises ValueError for anything else.
     """
     if choice == "auto":
         linux = TIME_WAIT_PROFILES["linux"]
-        return TimeWaitProfile("linux (a guess)", linux.two_msl_ns, linux.slack_ns, linux.source)
+        return TimeWaitProfile("linux (a guess)", linux.two_msl_ns, linux.slack_ns, linux.source, guessed=True)
     if choice in TIME_WAIT_PROFILES:
         return TIME_WAIT_PROFILES[choice]
     seconds = float(choice)

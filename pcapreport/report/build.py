@@ -17,7 +17,8 @@ from pcapreport.report.connection_records import Part, finding_record
 from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.times import Clock, iso_utc
-from pcapreport.settings import SECOND, Settings
+from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, Settings
+from pcapreport.tcp.host_profile import SYSTEM_NAMES
 from pcapreport.tcp.states import rule_texts
 from pcapreport.version import __version__
 
@@ -161,6 +162,14 @@ def _foremost(kept: list[_Kept], most: int | None) -> list[_Kept]:
 
 def _two_msl_sentence(settings: Settings) -> str:
     profile = settings.time_wait
+    if profile.guessed:
+        lengths = ", ".join(
+            f"{spoken} {TIME_WAIT_PROFILES[name].two_msl_ns / SECOND:g} s" for name, spoken in SYSTEM_NAMES.items()
+        )
+        return (
+            "How long TIME-WAIT lasts is taken from the system that each host's own SYN or SYN, ACK looks like"
+            f" ({lengths}), and for hosts that it does not tell from Linux; no segment shows how long it really lasts."
+        )
     return (
         f"TIME-WAIT is taken to last {profile.two_msl_ns / SECOND:g} s and up to {profile.slack_ns / SECOND:g} s more"
         f" ({profile.name}: {profile.source}); no segment shows how long it really lasts."

@@ -131,9 +131,10 @@ class _Machine:
             certainty = SUPPOSED  # the FIN is there; whether it was the second is what is supposed
         self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, certainty, fact.note))
         if rule.to is State.TIME_WAIT:
-            self.time_wait = time_wait.opened(self.view, self.transitions[-1], fact.slot)
+            entered = self.transitions[-1]
+            self.time_wait = time_wait.opened(self.view, (entered.earliest, entered.latest), fact.slot)
         elif state is State.TIME_WAIT:
-            self.time_wait = time_wait.ended(self.time_wait, time_wait.RESET, fact.earliest, fact.frame)
+            self.time_wait = time_wait.ended(self.time_wait, "reset", fact.earliest, fact.frame)
 
     def finish(self) -> None:
         """What became of it after its last segment."""
@@ -142,9 +143,9 @@ class _Machine:
             self._new_incarnation(syn)
         if self.time_wait is not None and self.state is State.TIME_WAIT:
             earliest, latest = self.time_wait.expires
-            if latest is not None and latest <= self.around.capture_end:
+            if time_wait.is_over(self.time_wait, self.around.capture_end):
                 self._enter(Transition(State.CLOSED, earliest, latest, None, "E19", ASSUMED, "2MSL ran out"))
-                self.time_wait = time_wait.ended(self.time_wait, time_wait.EXPIRY, latest, None)
+                self.time_wait = time_wait.ended(self.time_wait, "expiry", latest, None)
         self._tighten()
 
     def _new_incarnation(self, syn: Segment) -> None:
@@ -153,14 +154,13 @@ class _Machine:
         shown = syn if mine else self.around.next_accepted
         if shown is None:
             return
-        before, waiting = self.transitions[-1], self.state is State.TIME_WAIT
-        ledger = self.time_wait if waiting else None
-        if time_wait.surely_over(ledger, syn.at):
-            return  # see finish
-        if ledger is not None and time_wait.perhaps_over(ledger, syn.at):
+        before, ledger = self.transitions[-1], self.time_wait if self.state is State.TIME_WAIT else None
+        if ledger is not None and time_wait.is_over(ledger, syn.at):
+            return  # it was over before; see finish
+        if ledger is not None and time_wait.may_be_over(ledger, syn.at):
             why = "2MSL ran out or the ports were reused"
             self._enter(Transition(State.CLOSED, ledger.expires[0], shown.at, syn.frame, "E19", SUPPOSED, why))
-            self.time_wait = time_wait.ended(ledger, time_wait.EXPIRY, shown.at, syn.frame)
+            self.time_wait = time_wait.ended(ledger, "expiry", shown.at, syn.frame)
             return
         rule = TABLE.get((before.state, Input.NEW_INCARNATION))
         if rule is None:
@@ -168,8 +168,8 @@ class _Machine:
         last_sign = self.view.own[-1].at - self.view.delay if self.view.own else None
         earliest = _later(before.earliest, last_sign if mine else syn.at)
         self._enter(Transition(State.CLOSED, earliest, shown.at, syn.frame, rule.id, PROVEN, rule.why))
-        if waiting:
-            self.time_wait = time_wait.ended(self.time_wait, time_wait.REUSE, shown.at, syn.frame)
+        if ledger is not None:
+            self.time_wait = time_wait.ended(ledger, "reuse", shown.at, syn.frame)
 
     def _tighten(self) -> None:
         """A state is entered no later than the next, and no earlier than the one before."""
