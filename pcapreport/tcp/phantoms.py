@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from pcapreport.settings import Settings
-from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, handshake_round_trip, of_this_connection
+from pcapreport.tcp.evidence import ACK, FIN, FOREIGN, RST, SYN, Segment, handshake_round_trip, of_this_connection
 
 
 def with_unseen(segments: Sequence[Segment], settings: Settings) -> list[Segment]:
@@ -49,13 +49,13 @@ class _Unseen:
         """(segment, its witness), in the order sent."""
         if not self.heard or not (self.asked or self.sent):
             return []
-        found = [self._syn(), self._first(), self._ack_of_fin(), self._fin()]
+        found = [self._syn(), self._first(), self._ack_of_fin(), self._earlier_fin() or self._fin()]
         return [item for item in found if item is not None]
 
     def _made(self, witness: Segment, since: int | None, flags: int, seq: int, end: int, ack: int) -> Segment:
         length = end - seq - bool(flags & SYN) - bool(flags & FIN)
         at = witness.at - 2 + bool(flags & FIN)  # ns, so that what the witness brings comes after it
-        return Segment(at, witness.frame, self.side, flags, seq, end, ack, length, 1, since, unseen=True)
+        return Segment(at, witness.frame, self.side, flags, seq, end, ack, length, 1, since, True, bool(flags & FIN))
 
     def _syn(self) -> tuple[Segment, Segment] | None:
         """Its SYN-ACK, where the other side sent a SYN and later an ACK for this side's; or its SYN, where the other
@@ -112,6 +112,15 @@ class _Unseen:
         alone = last - max(self.held, *(number for _, number in signs[:where])) == 1
         closed = any(s.flags & FIN and s.at <= witness.at for s in self.theirs)
         return (last, witness, before) if alone or closed else None
+
+    def _earlier_fin(self) -> tuple[Segment, Segment] | None:
+        """Its FIN, where the other side acknowledged it before the copies that were captured passed."""
+        fin = next((s for s in self.sent if s.flags & FIN), None)
+        witness = None if fin is None else next((s for s in self.heard if s.ack >= fin.end), None)
+        if fin is None or witness is None or witness.at >= fin.at or witness.ack >= FOREIGN:
+            return None
+        made = self._made(witness, None, FIN | ACK, fin.end - 1, fin.end, min(fin.ack, self._knew(witness)))
+        return made._replace(guessed=False), witness
 
     def _fin(self) -> tuple[Segment, Segment] | None:
         if self._shown_fin is None:
