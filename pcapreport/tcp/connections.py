@@ -188,17 +188,16 @@ def _first_of(key: Ints, count: int, rows: Ints | None = None) -> Ints:
 def _opening_syns(
     raw: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], groups: Grouping, connection: Ints, lower: Bools
 ) -> Ints:
-    """The rows of SYNs, without strays: a SYN behind other segments of its sender whose numbers do not follow on it."""
+    """The rows of SYNs, without strays: in a connection that was captured from its middle a SYN behind other segments
+    of its sender whose numbers do not follow on it."""
     syns = np.flatnonzero((flags & SYN) != 0)
-    start = groups.bounds[connection[syns]]
-    first = (syns == start) | (syns == start + 1) & (lower[syns] != lower[start])
-    late = np.flatnonzero(~first)
+    late = np.flatnonzero(flags[groups.bounds[connection[syns]]] & SYN == 0)
     if not len(late):
         return syns
     flow = connection * 2 + lower
     begins = _first_of(flow, 2 * len(groups.bounds))[flow[syns[late]]]
     step = raw[begins] - raw[syns[late]]
-    stray = (flags[begins] & SYN == 0) & ((step == 0) | (step > NEAR_ISN))
+    stray = (begins < syns[late]) & ((step == 0) | (step > NEAR_ISN))
     return np.delete(syns, late[stray])
 
 

@@ -347,11 +347,11 @@ class InputReader:
     def _low_acks(self, fin: Segment, since: int) -> Iterator[Segment]:
         """What it sent, having heard what passed at `since`, before it had the peer's FIN in order."""
         seen = (s for s in self.view.own[: self.view.first_ack(fin.end)] if s.flags & (ACK | RST) == ACK)
-        return (s for s in seen if not s.unseen and s.at > since + self.view.promptly)
+        return (s for s in seen if not s.unseen and s.at > since + self.view.delay)
 
     def _before_fin(self, ack: Segment, fins: Sequence[Segment]) -> bool:
         """The ACK of its FIN came first: it passed first, or the peer's FIN still had to wait for data before it."""
-        return ack.at < fins[0].at or any(self._low_acks(fins[0], ack.at))
+        return ack.at < fins[0].at or any(self._low_acks(fins[0], ack.at + self.view.delay // 4))
 
     def _held_up(self, fin: Segment, ack: Segment) -> bool:
         """The peer's FIN waited for data before it; that it did so until after the ACK is not excluded."""
