@@ -113,8 +113,9 @@ class DocumentBuilder:
             self._listed = _foremost(self._listed, most)
         return place
 
-    def finish(self, overall: Sequence[Finding]) -> Report:
-        """The document, given also the findings about the capture as a whole; nothing can be added afterwards."""
+    def finish(self, overall: Sequence[Finding], hosts: Sequence[model.Host]) -> Report:
+        """The document, given also the findings about the capture as a whole and what is said of hosts; nothing can be
+        added afterwards."""
         self._case.add_overall(overall)
         self._rules.update(finding.rule for finding in overall)
         tally, verdict, clock = self._case.tally, self._case.verdict(), self._clock
@@ -141,6 +142,7 @@ class DocumentBuilder:
                 time_waits=tally.time_waits,
                 retransmitted=self._retransmitted,
             ),
+            hosts=list(hosts),
             connections_shown_in_detail=len(self._detailed),
             method=[*METHOD, _two_msl_sentence(self._settings)],
             rules=_rules_used(self._rules),

@@ -332,6 +332,40 @@ class Verdict(Record, frozen=True, kw_only=True):
     """What this capture cannot tell."""
 
 
+class Crowd(Record, frozen=True, kw_only=True):
+    """What a client holds in TIME-WAIT towards one server address and port."""
+
+    address: str
+    port: int
+    peak: int
+    """The most at once: so many of its ports were taken."""
+    peak_s: float
+    """When that was reached first."""
+    first_port: int
+    """From here it opens connections: usual for its system, or beyond where it did so."""
+    last_port: int
+    share: float
+    """Peak / ports of this range."""
+
+
+class Host(Record, frozen=True, kw_only=True):
+    """A host that was in TIME-WAIT, and how often at once, as far as the capture shows."""
+
+    address: str
+    system: Literal["unknown", "linux", "windows", "macos", "bsd"]
+    """A guess from what its SYNs and SYN-ACKs look like."""
+    evidence: list[str]
+    """For that guess, or why there is none, in words."""
+    profile: str
+    two_msl_s: float
+    time_waits: int
+    """How often it entered TIME-WAIT."""
+    peak: int
+    peak_s: float
+    busiest: Crowd | None
+    """The server towards which it held most as a client; null where the other sides were the clients."""
+
+
 class Totals(Record, frozen=True, kw_only=True):
     """Counts over all connections, whether or not the document at hand holds them all."""
 
@@ -360,6 +394,8 @@ class Document(Record, frozen=True, kw_only=True):
     findings: list[Finding]
     verdict: Verdict
     totals: Totals
+    hosts: list[Host] = []
+    """Those that were in TIME-WAIT, the highest peaks first; at most a thousand."""
     connections_shown_in_detail: int = 0
     method: list[str] = []
     """How the results were reached, in sentences; limits included."""

@@ -147,6 +147,12 @@ class Hosts:
         system = int(self.systems[at])
         return HostProfile(address, SYSTEMS[system], tuple(_words(self._openings[rows], self._looks[rows], system)))
 
+    def time_wait_of(self, address: str, settings: Settings) -> TimeWaitProfile:
+        """How long this host keeps TIME-WAIT: as was asked for, or as its system does."""
+        if not settings.time_wait.guessed:
+            return settings.time_wait
+        return TIME_WAIT_PROFILES.get(self.profile(address).system, settings.time_wait)
+
     @cached_property
     def _by_address(self) -> dict[str, int]:
         hosts = self._openings[self._bounds[:-1]]
