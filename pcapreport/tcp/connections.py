@@ -36,6 +36,10 @@ REGISTERED_PORTS = 32768
 """Ports from here on are used as ephemeral ports by common systems (Linux: 32768-60999; IANA: from 49152)."""
 
 
+NEAR_ISN = 1 << 20
+"""A flow's segments captured before its SYN, in the wrong order, are within its first window."""
+
+
 class OpenerEvidence(IntEnum):
     """How we know which side opened the connection."""
 
@@ -181,12 +185,27 @@ def _first_of(key: Ints, count: int, rows: Ints | None = None) -> Ints:
     return first
 
 
+def _opening_syns(
+    raw: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], groups: Grouping, connection: Ints, lower: Bools
+) -> Ints:
+    """The rows of SYNs, without strays: in a connection that was captured from its middle a SYN behind other segments
+    of its sender whose numbers do not follow on it."""
+    syns = np.flatnonzero((flags & SYN) != 0)
+    late = np.flatnonzero(flags[groups.bounds[connection[syns]]] & SYN == 0)
+    if not len(late):
+        return syns
+    flow = connection * 2 + lower
+    begins = _first_of(flow, 2 * len(groups.bounds))[flow[syns[late]]]
+    step = raw[begins] - raw[syns[late]]
+    stray = (begins < syns[late]) & ((step == 0) | (step > NEAR_ISN))
+    return np.delete(syns, late[stray])
+
+
 def _find_openers(
-    packets: PacketTable, groups: Grouping, connection: Ints, flags: npt.NDArray[np.uint16], lower: Bools
+    packets: PacketTable, groups: Grouping, connection: Ints, flags: npt.NDArray[np.uint16], lower: Bools, syns: Ints
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Per connection: the side of its lower endpoint, and how that is known."""
     first, count = groups.bounds[:-1], len(groups.bounds) - 1
-    syns = np.flatnonzero((flags & SYN) != 0)
     acked = (flags[syns] & ACK) != 0
     sport, dport = (packets[name][groups.order[first]] for name in ("sport", "dport"))
     by_ports = (np.minimum(sport, dport) < REGISTERED_PORTS) & (sport != dport)
@@ -211,10 +230,12 @@ def _assemble(
     """The table of connections whose rows stand in these groups; `lower`: who sent each of them."""
     order, count = groups.order, len(successor)
     connection, flags = groups.of_each(), packets["flags"][order]
-    side_of_lower, opener = _find_openers(packets, groups, connection, flags, lower)
+    raw = packets["seq"][order]
+    syns = _opening_syns(raw, flags, groups, connection, lower)
+    side_of_lower, opener = _find_openers(packets, groups, connection, flags, lower, syns)
     side = side_of_lower[connection] ^ ~lower
     flow = connection * 2 + side
-    seq, isn, isn_seen = _relative_seq(packets["seq"][order], flags, flow, count)
+    seq, isn, isn_seen = _relative_seq(raw, syns, flow, count)
     ack = _relative_ack(packets["ack"][order], flags, flow, isn)
     length = packets["payload_len"][order].astype(np.int64)
     end = seq + length
@@ -241,13 +262,12 @@ def _assemble(
 
 
 def _relative_seq(
-    raw: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], flow: Ints, count: int
+    raw: npt.NDArray[np.uint32], syns: Ints, flow: Ints, count: int
 ) -> tuple[Ints, npt.NDArray[np.uint32], Bools]:
-    """(unwrapped numbers relative to each flow's ISN, raw ISN per flow, ISN seen per flow).
+    """(unwrapped numbers relative to each flow's ISN, raw ISN per flow, ISN seen per flow); `syns`: the rows of SYNs.
 
     Without a SYN the first number of the flow counts as 1, as Wireshark shows it.
     """
-    syns = np.flatnonzero((flags & SYN) != 0)
     anchor = _first_of(flow[syns], 2 * count, syns)
     seen = anchor >= 0
     anchor = np.where(seen, anchor, _first_of(flow, 2 * count))

@@ -42,6 +42,8 @@ class Segment(NamedTuple):
     """Of an unseen segment: when it can have been sent first; None where nothing tells."""
     unseen: bool = False
     """The capture does not hold it, `frame` and `at` are those of the segment that proves it (see phantoms.py)."""
+    guessed: bool = False
+    """That it was a FIN, not an octet of data, is a guess."""
 
     @property
     def earliest(self) -> int | None:
@@ -82,6 +84,8 @@ class View:
         far as the capture shows; None if it shows nothing."""
         self.patience = self.delay + settings.jitter_ns
         """After this long without a trace of it, a segment that passed towards X did not take effect."""
+        self.promptly = self.delay + self.delay // 4 + settings.jitter_ns // (50 if self.beside_tap else 10)
+        """So soon passes what X's stack answers by itself, without an application or a timer."""
 
     def _round_trips(self) -> list[int]:
         """Delays from a segment that asks for an ACK to the first one of X that covers it.

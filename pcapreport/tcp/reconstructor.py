@@ -13,17 +13,10 @@ from pcapreport.tcp import time_wait
 from pcapreport.tcp.evidence import RST, Segment, View
 from pcapreport.tcp.history import Certainty, EndpointHistory, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.inputs import Fact, InputReader
+from pcapreport.tcp.possible import possible_final
 from pcapreport.tcp.states import TABLE, Input, State
 
 PROVEN, SUPPOSED, ASSUMED = Certainty.PROVEN, Certainty.SUPPOSED, Certainty.ASSUMED
-
-
-_UNSEEN = {
-    "E9": frozenset((State.LAST_ACK, State.CLOSED)),
-    "E10": frozenset((State.CLOSING, State.TIME_WAIT)),
-    "E12": frozenset((State.CLOSED,)),
-}
-"""Where else a supposed entry may lead: a FIN that the capture missed makes the first closer the second."""
 
 
 class Surroundings(NamedTuple):
@@ -185,11 +178,8 @@ class _Machine:
 
     def result(self) -> EndpointHistory:
         """The finished history."""
-        final = {self.state} if self.state is not None else set(State)
-        if len(self.transitions) > 1 and self.transitions[-1].certainty is SUPPOSED:
-            final.add(self.transitions[-2].state)
-            final |= _UNSEEN.get(self.transitions[-1].rule, frozenset())
-        return EndpointHistory(tuple(self.transitions), frozenset(final), self.time_wait, tuple(self.withdrawn))
+        final = possible_final(self.view, self.transitions)
+        return EndpointHistory(tuple(self.transitions), final, self.time_wait, tuple(self.withdrawn))
 
 
 def _later(a: int | None, b: int | None) -> int | None:
