@@ -16,6 +16,7 @@ from pcapreport.report import measures, model
 from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
+from pcapreport.report.time_wait_records import time_wait_record
 from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import OPENER_TEXT, ConnectionTable, Endpoint, OpenerEvidence
@@ -168,18 +169,7 @@ class Part:
                 for item in end.transitions
             ],
             possible_final_states=_sorted_names(end.possible_final),
-            time_wait=None
-            if ledger is None
-            else model.TimeWait(
-                entered_s=clock.interval(ledger.entered),
-                restarts=[model.TimeWaitRestart(at_s=clock.seconds(r.at), frame=r.frame) for r in ledger.restarts],
-                expires_s=clock.interval(ledger.expires),
-                profile=ledger.profile,
-                two_msl_s=ledger.two_msl / SECOND,
-                ended_by=model.spelled(ledger.ended_by),
-                ended_s=clock.maybe(ledger.ended_at),
-                ended_frame=ledger.ended_frame,
-            ),
+            time_wait=None if ledger is None else time_wait_record(ledger, clock),
             withdrawn=[str(note) for note in end.withdrawn],
         )
 

@@ -122,11 +122,41 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
 
 
-class TimeWaitRestart(Record, frozen=True, kw_only=True):
+class TimeWaitRestart(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A segment that started 2MSL anew."""
 
     at_s: float
     frame: int
+    segment: str = ""
+    """FIN (sent again), data (sent again) or ACK; each of which was answered."""
+
+
+class LaterSyn(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A SYN on the same addresses and ports after the entry into TIME-WAIT, and what became of it."""
+
+    frame: int
+    at_s: float
+    verdict: Literal[
+        "accepted-by-sequence",
+        "accepted-by-timestamp",
+        "after-expiry",
+        "after-reset",
+        "accepted",
+        "challenged",
+        "refused",
+        "unanswered",
+        "replaced-by-owner",
+    ]
+    text: str
+    seq: int
+    """Raw, as all numbers here."""
+    next_seq: int
+    """What its sender would have sent next in the old connection."""
+    ts_val: int | None = None
+    last_ts_val: int | None = None
+    """The latest that its sender sent in the old connection; null without timestamps."""
+    answer_frame: int | None = None
+    reset_frame: int | None = None
 
 
 class TimeWait(Record, frozen=True, kw_only=True):
@@ -140,6 +170,8 @@ class TimeWait(Record, frozen=True, kw_only=True):
     ended_by: Literal["expiry", "reset", "reuse", "capture-end"]
     ended_s: float | None = None
     ended_frame: int | None = None
+    later_syns: list[LaterSyn] = []
+    """Those that met it, and the first one after it."""
 
 
 class EndpointHistory(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import Segment, View
 from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.host_profile import NO_HOSTS, Hosts, time_wait_choices
+from pcapreport.tcp.later_syns import with_later_syns
 from pcapreport.tcp.phantoms import with_unseen
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
 from pcapreport.tcp.shapes import reconstruct_alike
@@ -47,7 +48,8 @@ def reconstruct_all(
         times, frames = rows.times_and_frames(alike)
         found = reconstruct_alike(times, frames, own + after, capture_end, of_shape)
         for connection, history in zip(alike, found, strict=True):
-            histories[connection] = history
+            met = table.successor[connection] >= 0
+            histories[connection] = with_later_syns(table, connection, history) if met else history
     return [history for history in histories if history is not None]
 
 

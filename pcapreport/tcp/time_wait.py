@@ -41,7 +41,8 @@ def _restarts(view: View, entered: int | None, slot: int) -> Iterator[Restart]:
         answer = view.slot(segment)
         answered = answer < len(view.own) and view.own[answer].flags & (RST | ACK) == ACK
         if segment.flags & FIN or answered:
-            yield Restart(segment.at, segment.frame)
+            what = "FIN" if segment.flags & FIN else "data" if segment.length else "ACK"
+            yield Restart(segment.at, segment.frame, what)
 
 
 def ended(ledger: TimeWait | None, how: str, at: int | None, frame: int | None) -> TimeWait | None:
