@@ -17,10 +17,12 @@ from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.times import Clock
+from pcapreport.report.vantage_words import vantage_record
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import OPENER_TEXT, ConnectionTable, Endpoint, OpenerEvidence
 from pcapreport.tcp.history import EndpointHistory
 from pcapreport.tcp.states import State
+from pcapreport.tcp.vantage import Vantage, find_vantages
 
 
 def _by_connection(findings: Sequence[Finding], count: int) -> list[list[Finding]]:
@@ -100,13 +102,15 @@ class Part:
     sums: measures.Totals
     bounds: _Bounds
     endpoints: Sequence[tuple[Endpoint, Endpoint]]
+    vantages: Sequence[Vantage]
 
     @classmethod
     def of(cls, evidence: Evidence, clock: Clock, findings: Sequence[Finding]) -> Part:
         """Ready to make each connection's record."""
         table = evidence.table
         found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
-        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints)
+        vantages = find_vantages(table, evidence.settings).each()
+        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints, vantages)
 
     def notable(self, most: int, only: int | None) -> list[int]:
         """The connections worth a look: the worst first, then the first ones; or that one."""
@@ -126,6 +130,7 @@ class Part:
         client, server = self.endpoints[index]
         first, last = self.bounds.frames[index]
         start, end = self.bounds.times[index]
+        vantage = self.vantages[index]
         return model.Connection(
             id=0,
             client=model.Endpoint(address=client.address, port=client.port),
@@ -145,6 +150,7 @@ class Part:
             severity=worst(found),
             anchor=_anchor(client, server, self.sums.isn[index][0], first),
             encapsulation=self.bounds.encapsulation[index],
+            vantage=vantage_record(vantage, detailed),
             detail=self._detail(index) if detailed else None,
         )
 
