@@ -28,6 +28,9 @@ METHOD = (
     " its cause passed the tap, and assumed where only a timer or a convention says so.",
     "Each state carries the interval of capture time in which it was entered; an open end means that the capture"
     " does not bound it.",
+    "Within its interval the likeliest moment is estimated from the round trip between the tap and that endpoint, the"
+    " quickest answer captured: half of it after a segment to the endpoint passed the tap, half of it before one of its"
+    " own did. The two ways need not take the same time; the interval is what the capture proves.",
     "Where the capture was taken is told by how fast each side answers what passes the tap, and by the TTL with which"
     " its segments arrive; a side that answers within 0.2 ms, the other taking far longer, is the host of the tap.",
     "What an endpoint received is judged by what it sent afterwards: a reset or a FIN that it went on to ignore moved"

@@ -19,7 +19,8 @@ from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.times import Clock
 from pcapreport.report.vantage_words import vantage_record
 from pcapreport.settings import SECOND
-from pcapreport.tcp.connections import OPENER_TEXT, ConnectionTable, Endpoint, OpenerEvidence
+from pcapreport.tcp.connections import CLIENT, OPENER_TEXT, SERVER, ConnectionTable, Endpoint, OpenerEvidence
+from pcapreport.tcp.estimate import estimates
 from pcapreport.tcp.history import EndpointHistory
 from pcapreport.tcp.states import State
 from pcapreport.tcp.vantage import Vantage, find_vantages
@@ -140,7 +141,10 @@ class Part:
             packets=self.sums.packets[2 * index] + self.sums.packets[2 * index + 1],
             opening=history.opening,
             closing=history.closing,
-            endpoints=model.Endpoints(client=self._endpoint(history.client), server=self._endpoint(history.server)),
+            endpoints=model.Endpoints(
+                client=self._endpoint(history.client, vantage.round_trip[CLIENT]),
+                server=self._endpoint(history.server, vantage.round_trip[SERVER]),
+            ),
             findings=[finding_record(finding, self.clock) for finding in found],
             metrics=measures.metrics(table, index, self.sums, detailed),
             first_frame=first,
@@ -154,7 +158,7 @@ class Part:
             detail=self._detail(index) if detailed else None,
         )
 
-    def _endpoint(self, end: EndpointHistory) -> model.EndpointHistory:
+    def _endpoint(self, end: EndpointHistory, round_trip: int) -> model.EndpointHistory:
         clock = self.clock
         zero = clock.zero_ns
         ledger = end.time_wait
@@ -166,12 +170,13 @@ class Part:
                         None if item.earliest is None else (item.earliest - zero) / SECOND,
                         None if item.latest is None else (item.latest - zero) / SECOND,
                     ),
+                    estimate_s=None if moment is None else (moment - zero) / SECOND,
                     frame=item.frame,
                     rule=item.rule,
                     certainty=cast(model.Certainty, item.certainty),
                     note=item.note,
                 )
-                for item in end.transitions
+                for item, moment in zip(end.transitions, estimates(end.transitions, round_trip), strict=True)
             ],
             possible_final_states=_sorted_names(end.possible_final),
             time_wait=None

@@ -115,6 +115,8 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     state: str
     entered_s: Interval
+    estimate_s: float | None = None
+    """The likeliest moment within the interval; null where the state was there before the capture."""
     frame: int | None
     """The frame that caused or shows it; null for a timer or a convention."""
     rule: str
