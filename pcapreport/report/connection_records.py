@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, cast
 
+import numpy as np
+
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.verdict import tell
@@ -85,9 +87,15 @@ class _Bounds(NamedTuple):
 
 def _bounds(table: ConnectionTable) -> _Bounds:
     first, last = table.bounds[:-1], table.bounds[1:] - 1
+    if len(table.moved):
+        both = (np.minimum, np.maximum)
+        ends = [by.reduceat(column, first) for column in (table.frame, table.time_ns) for by in both]
+    else:
+        ends = [column[at] for column in (table.frame, table.time_ns) for at in (first, last)]
+    begins, stops, since, until = (column.tolist() for column in ends)
     return _Bounds(
-        list(zip(table.frame[first].tolist(), table.frame[last].tolist(), strict=True)),
-        list(zip(table.time_ns[first].tolist(), table.time_ns[last].tolist(), strict=True)),
+        list(zip(begins, stops, strict=True)),
+        list(zip(since, until, strict=True)),
         table.paths,
         table.opener.tolist(),
     )
