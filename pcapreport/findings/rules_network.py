@@ -168,8 +168,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "ack_lost_segment",
         "Acknowledgment of bytes not in the capture",
         NOTE,
-        "A side acknowledged bytes, or a SYN, that never passed this tap. They must have been sent, so the capture does "
-        "not hold them.",
+        "A side acknowledged bytes, or a SYN, that never passed this tap. They must have been sent, so the capture "
+        "does not hold them.",
         "It proves that the capture is incomplete; states and counts around this place are less certain.",
         "Packets dropped while capturing, a one-way mirror, several paths, or a capture filter that is too narrow.",
         "Capture again nearer to the host, with a larger buffer, and without a narrow filter.",
