@@ -16,33 +16,35 @@ from pcapreport.tcp.vantage import UNKNOWN_NS
 _SENDING = frozenset(rule.id for (_, given), rule in TABLE.items() if given.name.startswith("SEND"))
 _RECEIVING = frozenset(rule.id for (_, given), rule in TABLE.items() if given.name.startswith("RECEIVE"))
 
-
-def estimate(entered: Transition, round_trip: int) -> int | None:
-    """When the state was entered, ns; `round_trip` between the tap and that endpoint, ns (UNKNOWN_NS: not measured).
-
-    None where the state was there before the capture, or nothing bounds its beginning.
-    """
-    earliest, latest, rule = entered.earliest, entered.latest, entered.rule
-    if rule in _SENDING and latest is not None and round_trip != UNKNOWN_NS:
-        left = latest - round_trip // 2
-        return left if earliest is None or left > earliest else earliest
-    if earliest is None:
-        return None
-    if rule in _RECEIVING and round_trip != UNKNOWN_NS:
-        arrived = earliest + round_trip // 2
-        return arrived if latest is None or arrived < latest else latest
-    return None if latest is None else (earliest + latest) // 2
+_NEVER = -(1 << 63)
 
 
 def estimates(history: Iterable[Transition], round_trip: int) -> list[int | None]:
-    """Of each state of one endpoint, in order; none before the one in front of it."""
+    """When each state of one endpoint was entered, ns; none before the one in front of it.
+
+    `round_trip`: between the tap and that endpoint, ns (UNKNOWN_NS: not measured). None where the state was there
+    before the capture, or nothing bounds its beginning.
+    """
     found: list[int | None] = []
-    before: int | None = None
-    for entered in history:
-        moment = estimate(entered, round_trip)
-        if moment is not None:
-            before = moment if before is None or moment > before else before
-            found.append(before)
+    measured, one_way = round_trip != UNKNOWN_NS, round_trip // 2
+    before = _NEVER
+    for _, earliest, latest, _, rule, _, _ in history:
+        if measured and latest is not None and rule in _SENDING:
+            moment = latest - one_way
+            if earliest is not None and moment < earliest:
+                moment = earliest
+        elif earliest is None:
+            found.append(None)
+            continue
+        elif measured and rule in _RECEIVING:
+            moment = earliest + one_way
+            if latest is not None and moment > latest:
+                moment = latest
+        elif latest is not None:
+            moment = (earliest + latest) // 2
         else:
             found.append(None)
+            continue
+        before = moment if moment > before else before
+        found.append(before)
     return found

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import find_connections
-from pcapreport.tcp.estimate import estimate, estimates
+from pcapreport.tcp.estimate import estimates
 from pcapreport.tcp.histories import reconstruct_all
 from pcapreport.tcp.history import Certainty, Transition
 from pcapreport.tcp.states import State
@@ -43,7 +43,7 @@ def entered(rule: str, earliest: int | None, latest: int | None) -> Transition:
 def test_sending_is_before_and_receiving_after_the_segment_passed_the_tap(
     rule: str, earliest: int | None, latest: int | None, round_trip: int, moment: int | None
 ) -> None:
-    assert estimate(entered(rule, earliest, latest), round_trip) == moment
+    assert estimates([entered(rule, earliest, latest)], round_trip) == [moment]
 
 
 def in_order_and_inside(history: tuple[Transition, ...], round_trip: int) -> None:
