@@ -134,35 +134,35 @@ def _suspects(rows: Rows) -> Ints:
     at = np.flatnonzero(wrong)
     at = at[rows.connection[at] == rows.connection[at + 1]]
     back = rows.time_ns[at + 1] < rows.time_ns[at]
-    return np.unique(rows.connection[at[back | (rows.flags[at] & _ACK != 0)]])
+    found = at[back | (rows.flags[at] & _ACK != 0)]
+    return np.unique(rows.connection[np.concatenate([found, _before_the_third_segment(rows)[0]])])
 
 
 def _by_time(rows: Rows) -> Ints:
     """The order of time for the connections that contradict themselves less in it, for the others as they are.
 
-    Where nothing contradicts either, steps back as small as those between queues are taken for such.
+    Where both contradict themselves as little, steps back as small as those between queues are taken for such.
     """
     stay = np.arange(len(rows.row))
     by_time = np.lexsort((stay, rows.time_ns, rows.connection))
     if (by_time == stay).all():
         return stay
-    in_time, in_file = _disorder(rows.at(by_time)), _disorder(rows)
+    (early, back), in_file = _disorder(rows.at(by_time)), np.add(*_disorder(rows))
     steps = (rows.time_ns[:-1] - rows.time_ns[1:]) * (rows.connection[1:] == rows.connection[:-1])
-    clock_set = np.bincount(rows.connection[1:][steps > SOON_NS], minlength=len(in_file)) > 0
-    better = (in_time < in_file) | (in_time == in_file) & ~clock_set
+    clock_set = np.bincount(rows.connection[1:][steps > SOON_NS], minlength=len(early)) > 0
+    better = (early + back < in_file) | (early + back == in_file) & (early == 0) & ~clock_set
     return np.where(better[rows.connection], by_time, stay)
 
 
-def _disorder(rows: Rows) -> Ints:
-    """Per connection: how many answers stand before their cause, and how often a sender's numbers go back."""
+def _disorder(rows: Rows) -> tuple[Ints, Ints]:
+    """Per connection: (how many answers stand before their cause, how often a sender's numbers go back)."""
     count = int(rows.connection.max(initial=-1)) + 1
     answers, _ = _before_their_cause(rows)
     flow = rows.connection * 2 + rows.side
     order = np.argsort(flow, kind="stable")
     back = (rows.seq[order[1:]] < rows.seq[order[:-1]]) & (flow[order[1:]] == flow[order[:-1]])
-    return np.bincount(rows.connection[answers], minlength=count) + np.bincount(
-        rows.connection[order[1:][back]], minlength=count
-    )
+    early, backwards = (np.bincount(rows.connection[at], minlength=count) for at in (answers, order[1:][back]))
+    return early, backwards
 
 
 def _by_cause(rows: Rows, packets: PacketTable, settings: Settings) -> Ints:
@@ -180,7 +180,7 @@ def _by_cause(rows: Rows, packets: PacketTable, settings: Settings) -> Ints:
     step = 2 * len(stay) + 2
     place[by_flow] = np.maximum.accumulate(place[by_flow] + flow[by_flow] * step) - flow[by_flow] * step
     order = np.argsort(place, kind="stable")
-    better = _disorder(rows.at(order)) < _disorder(rows)
+    better: Bools = np.add(*_disorder(rows.at(order))) < np.add(*_disorder(rows))
     return np.where(better[rows.connection], order, stay)
 
 
@@ -200,7 +200,29 @@ def _before_their_cause(rows: Rows) -> tuple[Ints, Ints]:
     answers, found = answers[found < len(brings)], found[found < len(brings)]
     causes = brings[found]
     late = (flow[causes] == flow[answers] ^ 1) & (causes > answers) & (rows.seq[causes] < rows.ack[answers])
-    return answers[late], causes[late]
+    spoken, allowed = _before_the_third_segment(rows)
+    return np.concatenate([answers[late], spoken]), np.concatenate([causes[late], allowed])
+
+
+def _before_the_third_segment(rows: Rows) -> tuple[Ints, Ints]:
+    """(data right behind a SYN-ACK, the third segment, without which a listener sends none, shortly behind it).
+
+    After a SYN with data it may (RFC 7413); there the SYN-ACK acknowledges more than the SYN.
+    """
+    both = _SYN | _ACK
+    syn_acks = np.flatnonzero(((rows.flags & both) == both) & (rows.ack == 1))
+    syn_acks = syn_acks[syn_acks + 2 < len(rows.row)]
+    spoken = syn_acks + 1
+    same = (rows.connection[spoken] == rows.connection[syn_acks]) & (rows.side[spoken] == rows.side[syn_acks])
+    spoken = spoken[same & (rows.flags[spoken] & (_SYN | _RST) == 0) & (rows.end[spoken] > rows.seq[spoken])]
+    third = spoken + 1
+    for _ in range(MOST_ANSWERS):
+        goes_on = (rows.side[third] == rows.side[spoken]) & (third + 1 < len(rows.row))
+        third = third + goes_on
+    found = (rows.connection[third] == rows.connection[spoken]) & (rows.side[third] != rows.side[spoken])
+    found &= ((rows.flags[third] & (both | _RST)) == _ACK) & (rows.ack[third] == 1)
+    found &= np.abs(rows.time_ns[third] - rows.time_ns[spoken]) <= SOON_NS
+    return spoken[found], third[found]
 
 
 def _can_have_caused(rows: Rows, causes: Ints, answers: Ints, packets: PacketTable, settings: Settings) -> Bools:

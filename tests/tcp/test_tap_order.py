@@ -103,6 +103,30 @@ def test_an_answer_to_a_syn_before_it_goes_behind_it_into_one_connection(answer:
     assert table.moved.tolist() == [1]
 
 
+def test_what_a_server_says_first_goes_behind_the_third_segment() -> None:
+    text = """
+        0.000000 C > S S 0:0(0)
+        0.000040 S > C S. 0:0(0) ack 1
+        0.020000 S > C P. 1:51(50) ack 1
+        0.020300 C > S . 1:1(0) ack 1
+        0.040000 C > S . 1:1(0) ack 51
+        """
+    assert found(text).frame.tolist() == [1, 2, 4, 3, 5]
+    assert found(text.replace("0.020300", "0.025000")).frame.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_data_behind_a_syn_with_data_needs_no_third_segment() -> None:
+    table = found(
+        """
+        0.000000 C > S S 0:100(100)
+        0.000040 S > C S. 0:0(0) ack 101
+        0.000090 S > C P. 1:51(50) ack 101
+        0.000300 C > S . 101:101(0) ack 1
+        """
+    )
+    assert table.frame.tolist() == [1, 2, 3, 4]
+
+
 def test_frames_written_by_two_queues_are_taken_in_the_order_of_their_stamps() -> None:
     table = found(
         OPENING
