@@ -97,7 +97,8 @@ def openers_first(packets: PacketTable, groups: Grouping, lower: Bools) -> Group
             break
         before[goes_on] -= 1
     late = before < syns
-    late[late] = ~_sent_before(packets, order, lower, first[late], before[late], syns[late])
+    if late.any():
+        late &= np.isin(syns, _first_copies(packets, groups, lower))
     if not late.any():
         return groups
     place = 2 * np.arange(len(order))
@@ -113,14 +114,13 @@ def _answers(packets: PacketTable, answers: Ints, syns: Ints, lower: Bools) -> B
     return np.asarray(fits & (lower[answers] != lower[syns]))
 
 
-def _sent_before(packets: PacketTable, order: Ints, lower: Bools, first: Ints, before: Ints, syns: Ints) -> Bools:
-    """Whether the same SYN stands in front of its answers already: then this one is a copy or was sent again."""
-    found = np.zeros(len(syns), bool)
-    seq, flags = packets["seq"], packets["flags"]
-    for at, (start, stop, syn) in enumerate(zip(first.tolist(), before.tolist(), syns.tolist(), strict=True)):
-        rows, one = order[start:stop], order[syn]
-        found[at] = np.any((seq[rows] == seq[one]) & (flags[rows] & _SYN != 0) & (lower[rows] == lower[one]))
-    return found
+def _first_copies(packets: PacketTable, groups: Grouping, lower: Bools) -> Ints:
+    """Places of the SYNs that stand before all with the same number of the same end: no copies, nor sent again."""
+    order = groups.order
+    places = np.flatnonzero(packets["flags"][order] & _SYN != 0)
+    flow = np.searchsorted(groups.bounds, places, side="right") * 2 + lower[order[places]]
+    _, first = np.unique(flow << 32 | packets["seq"][order[places]].astype(np.int64), return_index=True)
+    return np.asarray(places[first])
 
 
 def _suspects(rows: Rows) -> Ints:
