@@ -35,6 +35,7 @@ DETECTORS: tuple[Detector, ...] = (
     loss.duplicate_acks,
     loss.lost_segments,
     loss.ack_lost_segments,
+    loss.missed_syns,
     window.zero_windows,
     window.zero_window_probes,
     window.keep_alives,

@@ -17,6 +17,7 @@ from pcapreport.report.connection_records import Part, finding_record
 from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.times import Clock, iso_utc
+from pcapreport.report.vantage_words import VantageSummary
 from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, Settings
 from pcapreport.tcp.host_profile import SYSTEM_NAMES
 from pcapreport.tcp.states import rule_texts
@@ -28,6 +29,11 @@ METHOD = (
     " its cause passed the tap, and assumed where only a timer or a convention says so.",
     "Each state carries the interval of capture time in which it was entered; an open end means that the capture"
     " does not bound it.",
+    "Within its interval the likeliest moment is estimated from the round trip between the tap and that endpoint, the"
+    " quickest answer captured: half of it after a segment to the endpoint passed the tap, half of it before one of its"
+    " own did. The two ways need not take the same time; the interval is what the capture proves.",
+    "Where the capture was taken is told by how fast each side answers what passes the tap, and by the TTL with which"
+    " its segments arrive; a side that answers within 0.2 ms, the other taking far longer, is the host of the tap.",
     "What an endpoint received is judged by what it sent afterwards: a reset or a FIN that it went on to ignore moved"
     " nothing.",
     "Frames are counted over all records of the file, from 1, as Wireshark counts them; sequence numbers are relative"
@@ -82,6 +88,7 @@ class DocumentBuilder:
         self._case = Case(capture)
         self._rules: set[str] = set()
         self._retransmitted = 0
+        self._vantages = VantageSummary()
         self._store = ConnectionStore(on_disk=capture.spilled is not None)
         self._listed: list[_Kept] = []
         self._detailed: list[_Kept] = []
@@ -92,6 +99,7 @@ class DocumentBuilder:
         self._rules.update(finding.rule for finding in findings)
         self._store.begin_part()
         part = Part.of(evidence, self._clock, findings)
+        self._vantages.add(part.vantages, part.endpoints)
         places = [self._add(part.connection(index, False)) for index in range(len(evidence.table))]
         most = self._options.details if self._options.only is None else 1
         for index in part.notable(most, self._options.only):
@@ -144,6 +152,7 @@ class DocumentBuilder:
             ),
             hosts=list(hosts),
             connections_shown_in_detail=len(self._detailed),
+            vantage=self._vantages.record(),
             method=[*METHOD, _two_msl_sentence(self._settings)],
             rules=_rules_used(self._rules),
         )

@@ -115,6 +115,8 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     state: str
     entered_s: Interval
+    estimate_s: float | None = None
+    """The likeliest moment within the interval; null where the state was there before the capture."""
     frame: int | None
     """The frame that caused or shows it; null for a timer or a convention."""
     rule: str
@@ -322,6 +324,33 @@ class Metrics(Record, frozen=True, kw_only=True, omit_defaults=True):
     server_min_window: int | None = None
 
 
+class Vantage(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Where on the path of one connection the capture was taken. Null: not measurable here."""
+
+    place: Literal["client", "server", "middle", "unknown"]
+    client_round_trip_s: float | None = None
+    """From the tap to the client and back: its quickest answer."""
+    server_round_trip_s: float | None = None
+    client_samples: int = 0
+    """Answers of the client that it is the quickest of."""
+    server_samples: int = 0
+    client_ttl: int | None = None
+    """TTL or hop limit of its first segment, as captured."""
+    server_ttl: int | None = None
+    reason: str = ""
+    """In words, for connections with a detail."""
+
+
+class CaptureVantage(Record, frozen=True, kw_only=True):
+    """Where the capture was taken, as its connections tell."""
+
+    connections: dict[str, int]
+    """How many connections tell which place."""
+    host: str
+    """Address of the host that it was taken on; "" if that is not known."""
+    summary: str
+
+
 class Connection(Record, frozen=True, kw_only=True):
     """One incarnation of a 4-tuple."""
 
@@ -347,6 +376,7 @@ class Connection(Record, frozen=True, kw_only=True):
     anchor: str = ""
     """Stable id on the page, from content."""
     encapsulation: str = ""
+    vantage: Vantage | None = None
     detail: Detail | None = None
 
 
@@ -429,6 +459,7 @@ class Document(Record, frozen=True, kw_only=True):
     hosts: list[Host] = []
     """Those that were in TIME-WAIT, the highest peaks first; at most a thousand."""
     connections_shown_in_detail: int = 0
+    vantage: CaptureVantage | None = None
     method: list[str] = []
     """How the results were reached, in sentences; limits included."""
     rules: dict[str, str] = {}

@@ -24,6 +24,7 @@ from pcapreport.tcp.copies import Sent, originals
 from pcapreport.tcp.evidence import ACK, FIN, SYN
 from pcapreport.tcp.incarnations import split_incarnations
 from pcapreport.tcp.paths import part_by_path
+from pcapreport.tcp.tap_order import Rows, behind_later, openers_first, put_right
 from pcapreport.tcp.tuples import Grouping, group, tuples_of
 
 Ints = npt.NDArray[np.int64]
@@ -68,12 +69,13 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class ConnectionTable:
-    """All connections of a capture; the rows of one stand together, in capture order.
+    """All connections of a capture; the rows of one stand together, in capture order but for those `moved`.
 
     Arrays of n rows: `row` (index into the packet table), `time_ns`, `frame`, `flags`, `length` (payload bytes),
     `side` (CLIENT or SERVER: who sent it), `seq` and `end` (unwrapped, relative to the sender's ISN; `end` counts
     SYN and FIN), `ack` (relative to the other side's ISN; 0 without the ACK flag), `window` (unscaled),
     `original` (position of the row that this one is a copy of, or -1: see copies.py).
+    `moved`: positions of the rows that stand behind ones which the capture has after them (see tap_order.py).
     Arrays of c connections: `bounds` (c + 1: connection i is bounds[i]:bounds[i + 1]), `opener` (OpenerEvidence),
     `successor` (the next incarnation of the same 4-tuple, or -1), `isn` (c, 2: raw base of each side's numbers),
     `isn_seen` (c, 2: that side's SYN was captured).
@@ -96,6 +98,7 @@ class ConnectionTable:
     isn: npt.NDArray[np.uint32]
     isn_seen: npt.NDArray[np.bool_]
     original: Ints
+    moved: Ints
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -103,6 +106,14 @@ class ConnectionTable:
     def rows_of(self, connection: int) -> slice:
         """Where the rows of a connection stand."""
         return slice(int(self.bounds[connection]), int(self.bounds[connection + 1]))
+
+    def position_of(self, connection: int, frame: int) -> int | None:
+        """Where a frame's first row stands in a connection; None if it is not of it."""
+        at = self.rows_of(connection)
+        position = at.start + int(np.searchsorted(self.frame[at], frame))
+        if len(self.moved) and not (position < at.stop and self.frame[position] == frame):
+            position = at.start + int(np.argmax(self.frame[at] == frame))
+        return position if position < at.stop and int(self.frame[position]) == frame else None
 
     def endpoints(self, connection: int) -> tuple[Endpoint, Endpoint]:
         """(client, server)."""
@@ -151,6 +162,7 @@ def find_connections(packets: PacketTable, settings: Settings | None = None) -> 
     lower, groups = tuples.lower, group(tuples)
     del tuples
     groups = part_by_path(packets, groups, lower)
+    groups = openers_first(packets, groups, lower)
     begun = split_incarnations(packets, groups, lower)
     groups, successor = _in_order_of_frames(packets, *_parted(groups, begun))
     return _assemble(packets, groups, lower[groups.order], successor, settings or Settings())
@@ -237,27 +249,32 @@ def _assemble(
     flow = connection * 2 + side
     seq, isn, isn_seen = _relative_seq(raw, syns, flow, count)
     ack = _relative_ack(packets["ack"][order], flags, flow, isn)
-    length = packets["payload_len"][order].astype(np.int64)
-    end = seq + length
+    end = seq + packets["payload_len"][order]
     end += ((flags & SYN) != 0).view(np.uint8) + ((flags & FIN) != 0)
+    rows = Rows(connection, order, packets["time_ns"][order], flags, side, seq, end, ack)
+    right = put_right(rows, packets, settings)
+    if right is not None:
+        rows = rows.at(right)
+        flow = rows.connection * 2 + rows.side
     return ConnectionTable(
         packets=packets,
         bounds=groups.bounds,
-        row=order,
-        time_ns=packets["time_ns"][order],
-        frame=packets["frame"][order],
-        flags=flags,
-        length=length,
-        side=side,
-        seq=seq,
-        end=end,
-        ack=ack,
-        window=packets["window"][order].astype(np.int64),
+        row=rows.row,
+        time_ns=rows.time_ns,
+        frame=packets["frame"][rows.row],
+        flags=rows.flags,
+        length=packets["payload_len"][rows.row].astype(np.int64),
+        side=rows.side,
+        seq=rows.seq,
+        end=rows.end,
+        ack=rows.ack,
+        window=packets["window"][rows.row].astype(np.int64),
         opener=opener,
         successor=successor,
         isn=isn.reshape(count, 2),
         isn_seen=isn_seen.reshape(count, 2),
-        original=originals(Sent(packets, order, flow, seq, end, ack), settings),
+        original=originals(Sent(packets, rows.row, flow, rows.seq, rows.end, rows.ack), settings),
+        moved=behind_later(rows.row, rows.connection),
     )
 
 

@@ -84,8 +84,6 @@ class View:
         far as the capture shows; None if it shows nothing."""
         self.patience = self.delay + settings.jitter_ns
         """After this long without a trace of it, a segment that passed towards X did not take effect."""
-        self.promptly = self.delay + self.delay // 4 + settings.jitter_ns // (50 if self.beside_tap else 10)
-        """So soon passes what X's stack answers by itself, without an application or a timer."""
 
     def _round_trips(self) -> list[int]:
         """Delays from a segment that asks for an ACK to the first one of X that covers it.
@@ -125,6 +123,15 @@ class View:
     def beside_tap(self) -> bool:
         """X answers so fast that it must be the host the capture was made on: what passes the tap does arrive."""
         return self.round_trip is not None and self.round_trip < self.settings.beside_tap_ns
+
+    def within_a_round_trip(self, since: int, at: int, slack: int = 0) -> bool:
+        """What passed at `at` can have been X's prompt answer to what passed at `since`, or sent before that came: a
+        quarter of the quickest round trip, and `slack` ns, are allowed for the path's moods."""
+        return 4 * (at - since) <= 5 * self.delay + 4 * slack
+
+    def at_once(self, since: int, at: int) -> bool:
+        """X's stack may have answered by itself, without an application or a timer."""
+        return self.within_a_round_trip(since, at, self.settings.jitter_ns // (50 if self.beside_tap else 10))
 
     def slot(self, arrival: Segment) -> int:
         """Index of X's first own segment that can have been sent after `arrival` reached X."""

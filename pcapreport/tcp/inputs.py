@@ -121,7 +121,7 @@ class InputReader:
             self._withdraw("the RST in frame {} is numbered past all that it sent: a third party's, it seems", rst)
             return False
         before = [s for s in view.peer if s.at <= rst.at]
-        if not before or view.round_trip is None or before[-1].at + view.promptly >= rst.at:
+        if not before or view.round_trip is None or view.at_once(before[-1].at, rst.at):
             return True
         self._withdraw("the RST in frame {} answers nothing: a third party may have sent it in its name", rst)
         return False
@@ -346,12 +346,14 @@ class InputReader:
 
     def _low_acks(self, fin: Segment, since: int) -> Iterator[Segment]:
         """What it sent, having heard what passed at `since`, before it had the peer's FIN in order."""
-        seen = (s for s in self.view.own[: self.view.first_ack(fin.end)] if s.flags & (ACK | RST) == ACK)
-        return (s for s in seen if not s.unseen and s.at > since + self.view.delay)
+        before = self.view.own[: self.view.first_ack(fin.end)]
+        return (s for s in before if s.flags & (ACK | RST) == ACK and not s.unseen and s.at > since + self.view.delay)
 
     def _before_fin(self, ack: Segment, fins: Sequence[Segment]) -> bool:
         """The ACK of its FIN came first: it passed first, or the peer's FIN still had to wait for data before it."""
-        return ack.at < fins[0].at or any(self._low_acks(fins[0], ack.at + self.view.delay // 4))
+        view = self.view
+        waits = any(not view.within_a_round_trip(ack.at, s.at) for s in self._low_acks(fins[0], ack.at))
+        return ack.at < fins[0].at or waits
 
     def _held_up(self, fin: Segment, ack: Segment) -> bool:
         """The peer's FIN waited for data before it; that it did so until after the ACK is not excluded."""
@@ -365,7 +367,7 @@ class InputReader:
         held = max((s.end for s in view.own if s.end > s.seq and not s.unseen), default=None)
         if held is None:
             return False
-        reached = max(s.seq for s in view.own if not s.flags & RST)
+        reached = max((s.seq for s in view.own if not s.flags & RST), default=held)
         acked = max((s.ack for s in view.peer if s.flags & (ACK | RST) == ACK), default=0)
         return max(reached, acked) <= held
 
@@ -429,7 +431,7 @@ class InputReader:
         if ack.length or ack.flags & FIN or slot >= len(view.own):
             return False
         answer = view.own[slot]
-        at_once = answer.at < ack.at + view.promptly and not any(ack.at < s.at < answer.at for s in view.peer)
+        at_once = view.at_once(ack.at, answer.at) and not any(ack.at < s.at < answer.at for s in view.peer)
         return answer.flags & (RST | ACK) == RST and answer.seq == ack.ack and at_once
 
     def _fact_of_ack(self, segment: Segment) -> Fact:
@@ -467,7 +469,7 @@ class InputReader:
             later = (s for s in view.peer if s.flags & RST and s.at > last_alive.at and self._acceptable_rst(s))
             again = next(later, rst)
         taken = rst
-        if last_alive is not None and last_alive.at > rst.at + view.delay + view.delay // 4:
+        if last_alive is not None and not view.within_a_round_trip(rst.at, last_alive.at):
             taken = again
         earliest, latest = self._alive_until(rst), view.latest_arrival(again)
         return Fact(self._slot_of_rst(taken), RESET, Input.RECEIVE_RST, earliest, latest, taken.frame, SUPPOSED)

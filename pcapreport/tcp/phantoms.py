@@ -150,4 +150,4 @@ class _Unseen:
         if fin is None or fin.at >= witness.at:
             return known
         way = handshake_round_trip(self.theirs)
-        return fin.end if way is None or witness.at - fin.at >= way - way // 8 else fin.end - 1
+        return fin.end if way is None or 8 * (witness.at - fin.at) >= 7 * way else fin.end - 1
