@@ -19,6 +19,9 @@ from pcapreport.tcp.states import TABLE, Input, State
 PROVEN, SUPPOSED, ASSUMED = Certainty.PROVEN, Certainty.SUPPOSED, Certainty.ASSUMED
 
 
+_ORDER_OF_FINS = frozenset(("E9", "E10", "E11"))
+
+
 class Surroundings(NamedTuple):
     """What lies around a connection: what an endpoint's end may depend on."""
 
@@ -120,8 +123,8 @@ class _Machine:
         if earliest is not None and latest is not None and earliest > latest:
             earliest = latest
         certainty = fact.certainty
-        if rule.id == "E11" and before.certainty is SUPPOSED:
-            certainty = SUPPOSED  # the FIN is there; whether it was the second is what is supposed
+        if before.certainty is SUPPOSED and (rule.id == "E11" or before.rule in _ORDER_OF_FINS):
+            certainty = SUPPOSED  # the FINs are there; which of them was the first is what is supposed
         self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, certainty, fact.note))
         if rule.to is State.TIME_WAIT:
             entered = self.transitions[-1]
