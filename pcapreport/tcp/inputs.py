@@ -99,7 +99,8 @@ class InputReader:
         Where that ACK answers the peer's only FIN so far, or its last copy at once, ours had gone before that arrived.
         """
         own = self.view.own
-        index = next((i for i, s in enumerate(own[: fact.slot]) if s.seq >= fin.end and not s.flags & RST), None)
+        empty = (i for i, s in enumerate(own[: fact.slot]) if s.seq >= fin.end and not s.length and not s.flags & RST)
+        index = next(empty, None)
         if index is None:
             return fact
         shown = own[index]
