@@ -171,9 +171,10 @@ class InputReader:
 
     def _sent_rst(self, index: int, segment: Segment) -> Fact:
         view = self.view
-        first = next(i for i, s in enumerate(view.own) if s.flags & RST)  # what came after it may be out of order
-        before = view.own[first - 1] if first else None
-        earliest = None if before is None else before.at - view.delay
+        first = next(s for s in view.own if s.flags & RST)  # what came after it may be out of order
+        # Who aborts is gone before what it had queued leaves, all in one burst.
+        before = [s.at for s in view.own if s.at < first.at - view.settings.burst_ns]
+        earliest = before[-1] - view.delay if before else None
         sure = PROVEN if segment.flags & GENUINE else SUPPOSED
         fact = Fact(index, SENT, Input.SEND_RST, earliest, segment.at, segment.frame, sure)
         for other in view.peer:
