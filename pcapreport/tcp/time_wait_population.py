@@ -182,9 +182,7 @@ def _peaks(key: Numbers, since: Ints, until: Ints) -> tuple[list[int], list[Peak
         return [], []
     small = owner.astype(np.min_scalar_type(len(keys)))  # 16 bits are sorted many times faster than 64
     zero = int(since.min())
-    marked = np.concatenate(
-        [2 * (until - zero), 2 * (since - zero) + 1]
-    )  # an end comes before an entry at the same moment
+    marked = np.concatenate([2 * (until - zero), 2 * (since - zero) + 1])  # at one moment an end comes first
     order = np.argsort(marked)
     order = order[np.argsort(np.concatenate([small, small])[order], kind="stable")]
     marked = marked[order]
