@@ -180,13 +180,16 @@ def _peaks(key: Numbers, since: Ints, until: Ints) -> tuple[list[int], list[Peak
     keys, owner = np.unique(key, return_inverse=True)
     if not len(keys):
         return [], []
-    times, both = np.concatenate([until, since]), np.concatenate([owner, owner])
-    change = np.repeat([-1, 1], len(since))
-    order = np.argsort(times, kind="stable")  # an end comes before an entry at the same moment
-    order = order[np.argsort(both[order], kind="stable")]
-    held = np.cumsum(change[order])
-    starts = np.searchsorted(both[order], np.arange(len(keys)))
+    small = owner.astype(np.min_scalar_type(len(keys)))  # 16 bits are sorted many times faster than 64
+    zero = int(since.min())
+    marked = np.concatenate([2 * (until - zero), 2 * (since - zero) + 1])  # at one moment an end comes first
+    order = np.argsort(marked)
+    order = order[np.argsort(np.concatenate([small, small])[order], kind="stable")]
+    marked = marked[order]
+    held = np.cumsum(2 * (marked & 1) - 1)
+    counts = 2 * np.bincount(owner)
+    starts = np.cumsum(counts) - counts
     most = np.maximum.reduceat(held, starts)
-    reached = np.flatnonzero(held == most[both[order]])
-    at = times[order][reached[np.searchsorted(reached, starts)]]
+    reached = np.flatnonzero(held == np.repeat(most, counts))
+    at = (marked[reached[np.searchsorted(reached, starts)]] >> 1) + zero
     return keys.tolist(), [Peak(*pair) for pair in zip(most.tolist(), at.tolist(), strict=True)]
