@@ -17,14 +17,15 @@ from pcapreport.tcp.states import State
 
 def ledgers(evidence: Evidence) -> Iterator[Finding]:
     """What happened to each TIME-WAIT."""
-    for connection, history in enumerate(evidence.histories):
-        for side, end in enumerate((history.client, history.server)):
-            if end.time_wait is None:
+    for family in evidence.histories.families:
+        for side, end in enumerate((family.like.client, family.like.server)):
+            if end.time_wait is None or not (end.time_wait.restarts or end.time_wait.ended_by == "reuse"):
                 continue
-            if end.time_wait.restarts:
-                yield _restarts(evidence, connection, side, end.time_wait)
-            if end.time_wait.ended_by == "reuse":
-                yield _reuse(evidence, connection, side, end.time_wait)
+            for connection, ledger in zip(family.members.tolist(), family.time_wait(end.time_wait), strict=True):
+                if ledger.restarts:
+                    yield _restarts(evidence, connection, side, ledger)
+                if ledger.ended_by == "reuse":
+                    yield _reuse(evidence, connection, side, ledger)
 
 
 def _of_frames(rule: str, connection: int, side: Side, numbers: list[int], at: int | None, summary: str) -> Finding:
@@ -62,7 +63,7 @@ def collisions(evidence: Evidence) -> Iterator[Finding]:
     for connection, rows in _challenges(evidence):
         old = int(predecessor[connection])
         side = int(table.side[rows[1]])
-        history = evidence.histories[old] if old >= 0 else None
+        history = evidence.histories.like(old) if old >= 0 else None
         end = None
         if history is not None:
             end = history.client if _same_end(evidence, old, connection, side) else history.server

@@ -10,32 +10,27 @@ from pcapreport.tcp.candidates import Candidates
 from pcapreport.tcp.classify import classify_closing, classify_opening
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import Segment, View
+from pcapreport.tcp.families import Family, Histories
 from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.phantoms import with_unseen
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
-from pcapreport.tcp.shapes import reconstruct_alike
+from pcapreport.tcp.shapes import families_of
 
 
-def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings) -> list[ConnectionHistory]:
-    """The history of every connection, in order."""
-    rows = Candidates(table)
-    histories: list[ConnectionHistory | None] = [None] * len(table)
-
-    def alone(segments: Sequence[Segment], aftermath: Sequence[Segment], end: int) -> ConnectionHistory:
-        surroundings = _surroundings(end, aftermath)
-        return _connection_history([*segments, *_of_the_old(aftermath)], surroundings, settings)
-
-    for alike in rows.groups():
-        own, after = rows.shape(alike[0])
+def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings) -> Histories:
+    """The histories of all connections."""
+    candidates = Candidates(table)
+    families: list[Family] = []
+    for alike in candidates.groups():
+        own, after = candidates.shape(int(alike[0]))
 
         def of_shape(segments: Sequence[Segment], end: int, own: int = len(own)) -> ConnectionHistory:
-            return alone(segments[:own], segments[own:], end)
+            segments, aftermath = segments[:own], segments[own:]
+            surroundings = _surroundings(end, aftermath)
+            return _connection_history([*segments, *_of_the_old(aftermath)], surroundings, settings)
 
-        times, frames = rows.times_and_frames(alike)
-        found = reconstruct_alike(times, frames, own + after, capture_end, of_shape)
-        for connection, history in zip(alike, found, strict=True):
-            histories[connection] = history
-    return [history for history in histories if history is not None]
+        families.extend(families_of(alike, candidates.rows, own + after, capture_end, of_shape))
+    return Histories(families)
 
 
 def _connection_history(segments: list[Segment], surroundings: Surroundings, settings: Settings) -> ConnectionHistory:
