@@ -18,6 +18,7 @@ from pcapreport.tcp.shapes import canonical_numbers
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Ints32or64 = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 HEAD_ROWS = 12
 """Rows at the start of a connection that are always looked at: the handshake and the first data each way."""
@@ -46,25 +47,23 @@ class Candidates:
     def __init__(self, table: ConnectionTable) -> None:
         marks = _marks(table)
         table, reached = set_apart(table)
-        chosen = candidate_rows(table)
-        connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))[chosen]
-        at, old = _aftermath(table, chosen, connection)
-        owner = np.concatenate([connection, old])
-        order = np.argsort(owner, kind="stable")
-        row, owner = np.concatenate([chosen, at])[order], owner[order]
-        bounds = np.searchsorted(owner, np.arange(len(table) + 1))
+        row = candidate_rows(table)
+        owner = np.repeat(np.arange(len(table)), np.diff(table.bounds))[row]
+        at, old = _aftermath(table, row, owner, _bounds(owner, len(table)))
+        order = np.argsort(np.append(owner, old), kind="stable")
+        later = order >= len(row)
+        row, owner = np.append(row, at)[order], np.append(owner, old)[order]
+        rows = _columns(table, marks).take(row, axis=0)
+        if len(at):
+            rows = _with(rows, later, _of_the_next(table, reached, rows[later], owner[later]))
+        bounds = _bounds(owner, len(table))
         self.rows = Rows(bounds, _never_back(table.time_ns[row], owner, bounds), table.frame[row])
-        after = np.flatnonzero(order >= len(chosen))
-        side, numbers = _in_numbers_of(table, reached, row, owner, after)
-        marks = marks[row]
-        marks |= np.where(side, _SERVER, 0).astype(np.int32)
-        marks[after] |= _AFTER
-        self._same_rows = _numbered(np.stack([marks, *_narrow(numbers)], axis=1), bounds)
-        first = np.unique(self._same_rows, return_index=True)[1]
+        self._same_rows = _numbered(rows, bounds)
+        first = np.flatnonzero(np.diff(np.maximum.accumulate(self._same_rows), prepend=-1))
         sizes = np.diff(bounds)[first]
         self._bounds = np.append(0, np.cumsum(sizes))
         kept = np.repeat(bounds[first] - self._bounds[:-1], sizes) + np.arange(self._bounds[-1])
-        self._shape = _shape(np.repeat(np.arange(len(first)), sizes), marks[kept], numbers[:, kept])
+        self._shape = _shape(np.repeat(np.arange(len(first)), sizes), rows.take(kept, axis=0))
 
     def groups(self, key: Ints | None = None) -> list[Ints]:
         """Connections of one shape together, ascending; long ones each alone.
@@ -91,11 +90,11 @@ class Candidates:
         return segments[:own], segments[own:]
 
 
-def _marks(table: ConnectionTable) -> npt.NDArray[np.int32]:
+def _marks(table: ConnectionTable) -> npt.NDArray[np.uint16]:
     """Of each row the flags that count, and what else is asked of it but its numbers."""
-    marks = (table.flags & (CONTROL | Flag.ACK)).astype(np.int32)
-    marks[table.length > 0] |= _FILLED
-    marks[table.window > 0] |= _OPEN
+    marks = table.flags & np.uint16(CONTROL | Flag.ACK)
+    for mark, those in ((_SERVER, table.side), (_FILLED, table.length > 0), (_OPEN, table.window > 0)):
+        marks |= np.where(those, np.uint16(mark), np.uint16(0))
     marks[_reports_duplicate(table.packets, table.row)] |= D_SACK
     resets = judged_resets(table)
     marks[resets.forged] |= FORGED
@@ -103,14 +102,28 @@ def _marks(table: ConnectionTable) -> npt.NDArray[np.int32]:
     return marks
 
 
-def _narrow(numbers: Ints) -> npt.NDArray[np.int32] | Ints:
-    """The same numbers in half the room, where they fit."""
+def _columns(table: ConnectionTable, marks: npt.NDArray[np.uint16]) -> Ints32or64:
+    """(n, 4): marks, seq, end and ack of all rows, in the least room in which they fit."""
+    numbers: tuple[Ints, ...] = (table.seq, table.end, table.ack)
     limits = np.iinfo(np.int32)
-    fit = not numbers.size or limits.min <= numbers.min() and numbers.max() <= limits.max
-    return numbers.astype(np.int32) if fit else numbers
+    fit = all(not len(of) or limits.min <= of.min() and of.max() <= limits.max for of in numbers)
+    columns = np.empty((len(marks), 4), np.int32) if fit else np.empty((len(marks), 4), np.int64)
+    columns[:, 0] = marks
+    for at, of in enumerate(numbers, 1):
+        columns[:, at] = of
+    return columns
 
 
-def _numbered(rows: npt.NDArray[np.int32] | Ints, bounds: Ints) -> Ints:
+def _with(rows: Ints32or64, at: Bools, others: Ints) -> Ints32or64:
+    """`rows` with `others` in their place, in more room where need be."""
+    limits = np.iinfo(rows.dtype)
+    if others.min() < limits.min or others.max() > limits.max:
+        rows = rows.astype(np.int64)
+    rows[at] = others
+    return rows
+
+
+def _numbered(rows: Ints32or64, bounds: Ints) -> Ints:
     """A number for each stretch of rows, the same for equal ones, from 0 in order of appearance."""
     data, width = rows.tobytes(), rows.itemsize * rows.shape[1]
     number: dict[bytes, int] = {}
@@ -119,12 +132,13 @@ def _numbered(rows: npt.NDArray[np.int32] | Ints, bounds: Ints) -> Ints:
     return np.fromiter(found, np.int64, len(ends) - 1)
 
 
-def _shape(owner: Ints, marks: npt.NDArray[np.int32], numbers: Ints) -> Ints:
+def _shape(owner: Ints, rows: Ints32or64) -> Ints:
     """The rows of connections `owner` as `Segment` has them from `side` on, numbers by rank; then whether they are of
     the next connection."""
+    marks, *numbers = rows.T.astype(np.int64)
     side = (marks & _SERVER) != 0
     own, other = owner * 2 + side, owner * 2 + ~side
-    ranks = canonical_numbers(np.concatenate([own, own, other]), numbers.reshape(-1)).reshape(3, -1)
+    ranks = canonical_numbers(np.concatenate([own, own, other]), np.concatenate(numbers)).reshape(3, -1)
     flags = marks & (_SERVER - 1)
     return np.stack([side, flags, *ranks, (marks & _FILLED) != 0, (marks & _OPEN) != 0, (marks & _AFTER) != 0], axis=1)
 
@@ -150,11 +164,15 @@ def _never_back(time: Ints, owner: Ints, bounds: Ints) -> Ints:
     return time
 
 
-def _aftermath(table: ConnectionTable, chosen: Ints, connection: Ints) -> tuple[Ints, Ints]:
+def _bounds(owner: Ints, count: int) -> Ints:
+    """Where the rows of each of `count` owners begin and end, given whose each row is, ascending."""
+    return np.append(0, np.cumsum(np.bincount(owner, minlength=count)))
+
+
+def _aftermath(table: ConnectionTable, chosen: Ints, connection: Ints, bounds: Ints) -> tuple[Ints, Ints]:
     """(rows that opened the successors, up to their SYN-ACK; the connection before, whose aftermath they are)."""
     old = np.flatnonzero(table.successor >= 0)
     new = table.successor[old]
-    bounds = np.searchsorted(connection, np.arange(len(table) + 1))
     stop = bounds[1:].copy()
     answers = np.flatnonzero((table.flags[chosen] & (Flag.SYN | Flag.ACK)) == Flag.SYN | Flag.ACK)
     stop[connection[answers][::-1]] = answers[::-1] + 1
@@ -164,25 +182,17 @@ def _aftermath(table: ConnectionTable, chosen: Ints, connection: Ints) -> tuple[
     return chosen[np.repeat(bounds[new], counts) + within], owner
 
 
-def _in_numbers_of(
-    table: ConnectionTable, reached: Ints, rows: Ints, owner: Ints, after: Ints
-) -> tuple[npt.NDArray[np.uint8], Ints]:
-    """(side, (3, n): seq, end, ack) of `rows` as the connections `owner` count them; those at `after` belong to the
-    connections that followed on them. `reached`: see foreign.py."""
-    side, numbers = table.side[rows], np.stack([table.seq[rows], table.end[rows], table.ack[rows]])
-    if not len(after):
-        return side, numbers
-    old = owner[after]
-    new, own_side = table.successor[old], side[after]
-    side[after] = own_side ^ (_client(table, new) != _client(table, old)).any(axis=0)
-    flow = old * 2 + side[after]
-    shift = sequence.distances(table.isn[new, own_side], table.isn[old, side[after]])
-    back = sequence.distances(table.isn[new, 1 - own_side], table.isn[old, 1 - side[after]])
-    seq, end, ack = numbers[:, after]
-    acked = (table.flags[rows[after]] & Flag.ACK) != 0
-    of_old = _near(reached[flow], seq + shift)
-    numbers[:, after] = of_old, of_old + (end - seq), np.where(acked, _near(reached[flow ^ 1], ack + back), 0)
-    return side, numbers
+def _of_the_next(table: ConnectionTable, reached: Ints, rows: Ints32or64, old: Ints) -> Ints:
+    """`rows` of those that followed on connections `old`, in the sides and numbers of these (`reached`: foreign.py)."""
+    marks, seq, end, ack = rows.T.astype(np.int64)
+    new, own_side = table.successor[old], (marks & _SERVER != 0).astype(np.int64)
+    swapped = (_client(table, new) != _client(table, old)).any(axis=0)
+    side = own_side ^ swapped
+    shift = sequence.distances(table.isn[new, own_side], table.isn[old, side])
+    back = sequence.distances(table.isn[new, 1 - own_side], table.isn[old, 1 - side])
+    of_old = _near(reached[old * 2 + side], seq + shift)
+    acked = np.where(marks & Flag.ACK, _near(reached[old * 2 + 1 - side], ack + back), 0)
+    return np.stack([marks ^ np.where(swapped, _SERVER, 0) | _AFTER, of_old, of_old + (end - seq), acked], axis=1)
 
 
 def _near(here: Ints, numbers: Ints) -> Ints:

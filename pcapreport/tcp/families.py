@@ -30,11 +30,11 @@ class Rows(NamedTuple):
 
     def times(self, connections: Ints) -> Ints:
         """(rows, connections), for connections with the same number of rows."""
-        return self.time[self._at(connections)]
+        return self.time.take(self._at(connections))
 
     def frames(self, connections: Ints) -> Ints:
         """(rows, connections), for connections with the same number of rows."""
-        return self.frame[self._at(connections)]
+        return self.frame.take(self._at(connections))
 
     def _at(self, connections: Ints) -> Ints:
         if not len(connections):

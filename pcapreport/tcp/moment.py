@@ -26,12 +26,19 @@ class Sum(NamedTuple):
 
     def over(self, times: Times) -> Times:
         """Its value for each of m connections; `times`: (rows, m) ns."""
-        total = np.full(times.shape[1], self.constant, np.int64)
-        for row, weight in self.terms:
-            if weight == -1:
+        if not self.terms:
+            return np.full(times.shape[1], self.constant, np.int64)
+        (row, weight), *others = self.terms
+        total: Times = times[row] * weight
+        for row, weight in others:
+            if weight == 1:
+                total += times[row]
+            elif weight == -1:
                 total -= times[row]
             else:
-                total += times[row] if weight == 1 else weight * times[row]
+                total += weight * times[row]
+        if self.constant:
+            total += self.constant
         return total
 
 
@@ -125,10 +132,15 @@ class Moment(int):
 
 _BELOW, _SAME, _ABOVE = 1, 2, 4
 _ANY = _BELOW | _SAME | _ABOVE
+_FAR = 1 << 62
+"""No sum of times comes so far: an open end of a range."""
 
 
 def _added(left: Terms, right: Terms, sign: int) -> Terms:
     """`left` + `sign` * `right`."""
+    if len(left) == 1 and len(right) == 1 and left[0][0] != right[0][0]:
+        (row, weight), (other, more) = left[0], right[0]
+        return ((row, weight), (other, sign * more)) if row < other else ((other, sign * more), (row, weight))
     weights = dict(left)
     for row, weight in right:
         weights[row] = weights.get(row, 0) + sign * weight
@@ -137,70 +149,67 @@ def _added(left: Terms, right: Terms, sign: int) -> Terms:
 
 def passing(guards: Iterable[Guard], times: Times) -> npt.NDArray[np.bool_]:
     """Which of m connections pass all guards; `times`: (rows, m) ns."""
-    passed = np.ones(times.shape[1], bool)
-    ranges = _ranges(guards)
-    implied = set(_implied(ranges, times))
-    for terms, allowed in ranges.items():
-        if terms in implied:
-            continue
-        value = Sum(terms, 0).over(times)
-        if allowed.least is not None:
-            passed &= value >= allowed.least
-        if allowed.most is not None:
-            passed &= value <= allowed.most
-        for barred in allowed.barred:
-            passed &= value != barred
+    ranges, barred = _ranges(guards)
+    for terms in list(_implied(ranges, times)):
+        del ranges[terms]
+    order: dict[Terms, tuple[int, int]] = {terms: ends for terms, ends in ranges.items() if len(terms) == 2}
+    passed = _within(order, times)
+    left = np.flatnonzero(passed)  # most who fail do not have the order of events
+    times = times[:, left] if len(left) < len(passed) else times
+    fits = _within({terms: ends for terms, ends in ranges.items() if terms not in order}, times)
+    for difference in barred:
+        fits &= difference.over(times) != 0
+    passed[left] = fits
     return passed
 
 
-class _Range(NamedTuple):
-    """What all guards on the same sum of times leave it."""
+def _within(ranges: Mapping[Terms, tuple[int, int]], times: Times) -> npt.NDArray[np.bool_]:
+    """Of which of m connections all these sums of times are in their ranges."""
+    within = np.ones(times.shape[1], bool)
+    for terms, (least, most) in ranges.items():
+        value = Sum(terms, 0).over(times)
+        if least > -_FAR:
+            within &= value >= least
+        if most < _FAR:
+            within &= value <= most
+    return within
 
-    least: int | None
-    most: int | None
-    barred: frozenset[int]
 
-
-_BEFORE, _STRICTLY = _Range(None, 0, frozenset()), _Range(None, -1, frozenset())
-"""Of the difference of two rows' times: the first is the earlier one."""
-
-
-def _ranges(guards: Iterable[Guard]) -> dict[Terms, _Range]:
-    """Guards by the times they are about: many ask about the same two, and differ by constants or the sign alone."""
-    least: dict[Terms, int] = {}
-    most: dict[Terms, int] = {}
-    barred: dict[Terms, set[int]] = {}
+def _ranges(guards: Iterable[Guard]) -> tuple[dict[Terms, tuple[int, int]], list[Sum]]:
+    """(least and most of each sum of times that guards are about, sums that must not be 0): many guards ask about the
+    same two rows, and differ by constants or the sign alone."""
+    ranges: dict[Terms, tuple[int, int]] = {}
+    barred: list[Sum] = []
     for left, right, constant, signs in guards:
         terms, zero, below, above = _added(left, right, -1), -constant, _BELOW, _ABOVE
+        if signs & below and signs & above:
+            barred.append(Sum(terms, constant))
+            continue
         if terms[0][1] < 0:
             terms, zero, below, above = tuple((row, -weight) for row, weight in terms), constant, _ABOVE, _BELOW
-        at_zero = signs & _SAME != 0
-        if signs & below and signs & above:
-            barred.setdefault(terms, set()).add(zero)
-            continue
+        strictly = not signs & _SAME
+        least, most = ranges.get(terms, (-_FAR, _FAR))
         if not signs & below:
-            least[terms] = max(least.get(terms, zero), zero + (not at_zero))
+            least = max(least, zero + strictly)
         if not signs & above:
-            most[terms] = min(most.get(terms, zero), zero - (not at_zero))
-    return {
-        terms: _Range(least.get(terms), most.get(terms), frozenset(barred.get(terms, ())))
-        for terms in least.keys() | most.keys() | barred.keys()
-    }
+            most = min(most, zero - strictly)
+        ranges[terms] = least, most
+    return ranges, barred
 
 
-def _implied(ranges: Mapping[Terms, _Range], times: Times) -> Iterator[Terms]:
+def _implied(ranges: Mapping[Terms, tuple[int, int]], times: Times) -> Iterator[Terms]:
     """What need not be looked at since rows follow each other in time: their order, and of those that must not fall
     together all but the nearest."""
     stretch = np.cumsum(np.append(False, (times[1:] < times[:-1]).any(axis=1))).tolist()
     orders: list[tuple[int, int, Terms]] = []
-    for terms, allowed in ranges.items():
-        if allowed in (_BEFORE, _STRICTLY) and len(terms) == 2 and terms[0][1] == 1 and terms[1][1] == -1:
+    for terms, (least, most) in ranges.items():
+        if least == -_FAR and -1 <= most <= 0 and len(terms) == 2 and terms[0][1] == 1 and terms[1][1] == -1:
             first, last = terms[0][0], terms[1][0]
             if stretch[first] == stretch[last]:
                 orders.append((last, -first, terms))
     nearest = -1
     for _, minus_first, terms in sorted(orders):
-        if ranges[terms] == _BEFORE or -minus_first <= nearest:
+        if ranges[terms][1] == 0 or -minus_first <= nearest:
             yield terms
         else:
             nearest = -minus_first
