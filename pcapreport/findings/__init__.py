@@ -11,11 +11,14 @@ from __future__ import annotations
 from pcapreport.capture.model import Capture
 from pcapreport.findings import capture_quality, checksums, handshake, icmp, loss, teardown, time_wait, window
 from pcapreport.findings.capture_quality import CaptureQuality
+from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Detector, Evidence, Finding
 from pcapreport.findings.passes import Passes
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.families import Histories
+from pcapreport.tcp.host_profile import Hosts
+from pcapreport.tcp.time_wait_population import TimeWaitPopulation
 
 DETECTORS: tuple[Detector, ...] = (
     capture_quality.midstream,
@@ -30,6 +33,7 @@ DETECTORS: tuple[Detector, ...] = (
     loss.duplicate_acks,
     loss.lost_segments,
     loss.ack_lost_segments,
+    loss.missed_syns,
     window.zero_windows,
     window.zero_window_probes,
     window.keep_alives,
@@ -48,7 +52,10 @@ def find_all(capture: Capture, table: ConnectionTable, histories: Histories, set
     evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
     quality = CaptureQuality()
     quality.add(evidence)
-    return sorted([*quality.findings(capture), *find_in(evidence)], key=_order)
+    population = TimeWaitPopulation()
+    population.add(table, histories)
+    ports = running_out(population, population.hosts(), Hosts(capture.openings), settings, capture.first_ns or 0)
+    return sorted([*quality.findings(capture), *ports, *find_in(evidence)], key=_order)
 
 
 def find_in(evidence: Evidence) -> list[Finding]:

@@ -61,6 +61,9 @@ class CaptureQuality:
         self._kept = 0
         """Most bytes of a cut packet that the capture holds."""
         self._offloaded = _Frames()
+        self._moved = _Frames()
+        self._early = 0
+        """By how much the stamp of a row that was put behind another is below that one's, at most; ns."""
 
     def add(self, evidence: Evidence) -> None:
         """Take note of the rows of whole connections."""
@@ -72,6 +75,10 @@ class CaptureQuality:
         cut = np.flatnonzero((column(table, "notes") & RowNote.SNAPLEN_CUT) != 0)
         self._cut.add(evidence, cut)
         self._kept = max(self._kept, int(column(table, "cap_len")[cut].max(initial=0)))
+        moved = table.moved[original[table.moved] < 0]
+        self._moved.add(evidence, moved)
+        early = table.time_ns[moved - 1] - table.time_ns[moved]
+        self._early = max(self._early, int(early.max(initial=0)))
         states = checksum_states(evidence)
         if states is not None:
             self._offloaded.add(evidence, np.flatnonzero(states == Checksum.OFFLOAD))
@@ -79,7 +86,7 @@ class CaptureQuality:
     def findings(self, capture: Capture) -> list[Finding]:
         """What is to be said of the capture, once all of it was added."""
         of_file = (_damage(capture), _drops(capture), _clock(capture))
-        found = (*of_file, self._of_copies(), self._of_cut(), self._of_offload())
+        found = (*of_file, self._of_copies(), self._of_cut(), self._of_offload(), self._of_order())
         return sorted((one for one in found if one is not None), key=lambda one: (one.time_ns or 0, one.rule))
 
     def _of_copies(self) -> Finding | None:
@@ -126,6 +133,19 @@ class CaptureQuality:
             "They say nothing about damage."
         )
         return _about("checksum_offload", frames, self._offloaded.time_ns, summary)
+
+    def _of_order(self) -> Finding | None:
+        """Segments that stand before what they answer."""
+        frames = self._moved.sorted()
+        if not frames:
+            return None
+        stands, they_were = ("stands", "it was") if len(frames) == 1 else ("stand", "they were")
+        early = f", stamped up to {duration(self._early)} too early" if self._early else ""
+        summary = (
+            f"{count(len(frames), 'TCP segment')} of {self._segments:,} {stands} in the capture before what must have "
+            f"come first ({first_of(frames)}{early}); for this report {they_were} put behind it."
+        )
+        return _about("captured_out_of_order", frames, self._moved.time_ns, summary)
 
 
 def _about(rule: str, frames: Sequence[int], time_ns: int | None, summary: str) -> Finding:

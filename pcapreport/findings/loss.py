@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
+from pcapreport.findings.arrived import answers_to_missed_syns, arrived_before, arrived_only_then
 from pcapreport.findings.grouping import SIDES, Bools, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
+from pcapreport.findings.passes import FAR
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import The, count, duration, first_of, frames, side_name, times
 from pcapreport.settings import MILLISECOND
+
+Ints = npt.NDArray[np.int64]
 
 SHORTEST_TIMEOUT_NS = 200 * MILLISECOND
 """Linux's least retransmission timeout; others wait longer (RFC 6298: 1 s)."""
@@ -111,17 +116,29 @@ def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
     alternatives: tuple[Alternative, ...] = ()
     confidence = Confidence.HIGH
     if unseen.any():
-        lost = [int(frame) for frame in np.sort(evidence.table.frame[group.rows[unseen]])]
-        verb = "its" if len(lost) == 1 else "their"
-        summary += (
-            f" For {frames(lost)} {verb} first transmission did not pass this tap: lost before it, or not captured."
-        )
+        summary += _first_transmissions(evidence, group.rows[unseen])
         if (evidence.passes.gaps.by_time | evidence.passes.hidden)[group.rows].any():
             confidence = Confidence.MEDIUM
             alternatives = (Alternative("The network delivered the first transmission late.", Confidence.LOW),)
     return finding(
         evidence, rule, group.connection, SIDES[group.side], group.rows, summary, None, confidence, alternatives
     )
+
+
+def _first_transmissions(evidence: Evidence, rows: Ints) -> str:
+    """What became of the first transmission of these rows, which did not pass the tap."""
+    arrived, lost = arrived_before(evidence, rows), arrived_only_then(evidence, rows)
+    fates = (
+        (arrived, "did not pass this tap but arrived: the capture missed it"),
+        (lost, "did not pass this tap: lost before it, as the other side had these bytes only afterwards"),
+        (~arrived & ~lost, "did not pass this tap: lost before it, or not captured"),
+    )
+    told = ""
+    for chosen, fate in fates:
+        if chosen.any():
+            named = np.sort(evidence.table.frame[rows[chosen]]).tolist()
+            told += f" For {frames(named)} {'its' if len(named) == 1 else 'their'} first transmission {fate}."
+    return told
 
 
 def _delay(evidence: Evidence, group: Group) -> str:
@@ -195,13 +212,15 @@ def lost_segments(evidence: Evidence) -> Iterator[Finding]:
     """Gaps in what passed the tap that late delivery does not explain."""
     table, passes = evidence.table, evidence.passes
     fillers = np.flatnonzero(passes.gaps.resent)
+    fillers = fillers[~arrived_before(evidence, fillers)]
     repaired = np.zeros(len(table.row), bool)
     openers = passes.opener[fillers]
     repaired[openers[table.seq[openers] >= table.end[fillers]]] = True
-    arrived = (passes.missing > 0) & (passes.acked_at_end >= table.seq)
+    missing = (passes.missing > 0) & (passes.missing < FAR)
+    arrived = missing & (passes.acked_at_end >= table.seq)
     for group in groups(evidence, arrived):
         yield _lost(evidence, group, Side.CAPTURE)
-    for group in groups(evidence, (repaired | (passes.missing > 0)) & ~arrived):
+    for group in groups(evidence, (repaired | missing) & ~arrived):
         yield _lost(evidence, group, Side.NETWORK)
 
 
@@ -226,7 +245,7 @@ def ack_lost_segments(evidence: Evidence) -> Iterator[Finding]:
     """Acknowledgments of bytes that never passed the tap: proof that the capture is not complete."""
     table, passes = evidence.table, evidence.passes
     beyond = passes.acks & (passes.peer_sent_before != NONE) & (table.ack > passes.peer_sent_before)
-    beyond &= table.ack > passes.own_ack_before
+    beyond &= (table.ack > passes.own_ack_before) & (table.ack - passes.peer_sent_before < FAR)
     for row in np.flatnonzero(beyond).tolist():
         beyond[row] = not _comes_soon(evidence, row)
     for group in groups(evidence, beyond):
@@ -235,6 +254,19 @@ def ack_lost_segments(evidence: Evidence) -> Iterator[Finding]:
         summary = (
             f"{The(group.side)} acknowledged {count(excess, 'byte')} that this capture does not hold "
             f"({first_of(numbers)}): the capture missed segments of the {side_name(1 - group.side)}."
+        )
+        yield finding(evidence, "ack_lost_segment", group.connection, Side.CAPTURE, group.rows, summary)
+
+
+def missed_syns(evidence: Evidence) -> Iterator[Finding]:
+    """Answers to a SYN, or SYN-ACK, that the capture lacks: what was answered had arrived."""
+    table = evidence.table
+    for group in groups(evidence, answers_to_missed_syns(evidence)):
+        numbers = group.frames(evidence)
+        missed = "SYN" if (table.flags[group.rows] & Flag.SYN).any() else "SYN, ACK"
+        summary = (
+            f"{The(group.side)} answered a {missed} that this capture does not hold ({frames(numbers)}): the capture "
+            "missed it."
         )
         yield finding(evidence, "ack_lost_segment", group.connection, Side.CAPTURE, group.rows, summary)
 

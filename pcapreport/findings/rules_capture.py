@@ -61,6 +61,19 @@ CAPTURE_RULES: tuple[RuleDoc, ...] = (
         "Steps below a millisecond are not reported.",
     ),
     RuleDoc(
+        "captured_out_of_order",
+        "Captured in the wrong order",
+        NOTE,
+        "Segments stand in the capture before what they answer, as an ACK before the data it acknowledges; or the "
+        "stamps of the frames show that they were written in the wrong order.",
+        "Taken as it stands, an answer would be to something else, and data would seem to have been missed. The report "
+        "goes by the right order; frames keep their numbers and times, and delays across them are not reliable.",
+        "Several queues, interfaces or taps merged into one file, each with a clock or a delay of its own.",
+        "Capture through one queue or interface, or merge by time with clocks that agree.",
+        "Only how the two directions interleave is put right. What a network may have done, a changed order within one "
+        "direction, is left and reported as such unless the stamps of the frames say otherwise.",
+    ),
+    RuleDoc(
         "starts_midstream",
         "Began before the capture",
         NOTE,

@@ -159,7 +159,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "several paths of which one is captured.",
         "If the other side acknowledged the bytes, improve the capture. If they were sent again, look for loss "
         "between the sender and the tap.",
-        "A gap at the very end of the capture may close later.",
+        "A gap at the very end of the capture may close later. Bytes that were sent again although the first ones "
+        "arrived are told only by a D-SACK (RFC 2883), which not every system sends.",
         (),
         "tcp.analysis.lost_segment",
     ),
@@ -167,8 +168,8 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "ack_lost_segment",
         "Acknowledgment of bytes not in the capture",
         NOTE,
-        "A side acknowledged bytes that never passed this tap. They must have been sent, so the capture does not "
-        "hold them.",
+        "A side acknowledged bytes, or a SYN, that never passed this tap. They must have been sent, so the capture "
+        "does not hold them.",
         "It proves that the capture is incomplete; states and counts around this place are less certain.",
         "Packets dropped while capturing, a one-way mirror, several paths, or a capture filter that is too narrow.",
         "Capture again nearer to the host, with a larger buffer, and without a narrow filter.",

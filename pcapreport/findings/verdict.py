@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
 from pcapreport.capture.model import Capture
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, Side
@@ -36,6 +34,7 @@ GRAVEST_FIRST = (
     "reset",
     "zero_window",
     "time_wait_collision",
+    "ephemeral_ports_running_out",
     "half_open_connection",
     "handshake_incomplete",
     "half_closed",
@@ -179,10 +178,9 @@ def _segments(evidence: Evidence, finding: Finding) -> Iterator[str]:
     if finding.connection is None:
         return
     table, zero = evidence.table, evidence.capture.first_ns or 0
-    at = table.rows_of(finding.connection)
     for frame in finding.frames[:SEGMENTS_SHOWN]:
-        position = at.start + int(np.searchsorted(table.frame[at], frame))
-        if position >= at.stop or table.frame[position] != frame:
+        position = table.position_of(finding.connection, frame)
+        if position is None:
             continue  # it belongs to the next connection on these ports
         flags, length = int(table.flags[position]), int(table.length[position])
         numbers = [f"seq {table.seq[position]}"] + [f"ack {table.ack[position]}"] * bool(flags & Flag.ACK)

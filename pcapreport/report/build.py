@@ -17,7 +17,9 @@ from pcapreport.report.connection_records import Part, finding_record
 from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.times import Clock, iso_utc
-from pcapreport.settings import SECOND, Settings
+from pcapreport.report.vantage_words import VantageSummary
+from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, Settings
+from pcapreport.tcp.host_profile import SYSTEM_NAMES
 from pcapreport.tcp.states import rule_texts
 from pcapreport.version import __version__
 
@@ -27,6 +29,11 @@ METHOD = (
     " its cause passed the tap, and assumed where only a timer or a convention says so.",
     "Each state carries the interval of capture time in which it was entered; an open end means that the capture"
     " does not bound it.",
+    "Within its interval the likeliest moment is estimated from the round trip between the tap and that endpoint, the"
+    " quickest answer captured: half of it after a segment to the endpoint passed the tap, half of it before one of its"
+    " own did. The two ways need not take the same time; the interval is what the capture proves.",
+    "Where the capture was taken is told by how fast each side answers what passes the tap, and by the TTL with which"
+    " its segments arrive; a side that answers within 0.2 ms, the other taking far longer, is the host of the tap.",
     "What an endpoint received is judged by what it sent afterwards: a reset or a FIN that it went on to ignore moved"
     " nothing.",
     "Frames are counted over all records of the file, from 1, as Wireshark counts them; sequence numbers are relative"
@@ -81,6 +88,7 @@ class DocumentBuilder:
         self._case = Case(capture)
         self._rules: set[str] = set()
         self._retransmitted = 0
+        self._vantages = VantageSummary()
         self._store = ConnectionStore(on_disk=capture.spilled is not None)
         self._listed: list[_Kept] = []
         self._detailed: list[_Kept] = []
@@ -91,6 +99,7 @@ class DocumentBuilder:
         self._rules.update(finding.rule for finding in findings)
         self._store.begin_part()
         part = Part.of(evidence, self._clock, findings)
+        self._vantages.add(part.vantages, part.endpoints)
         places = [self._add(connection) for connection in part.connections()]
         most = self._options.details if self._options.only is None else 1
         for index in part.notable(most, self._options.only):
@@ -112,8 +121,9 @@ class DocumentBuilder:
             self._listed = _foremost(self._listed, most)
         return place
 
-    def finish(self, overall: Sequence[Finding]) -> Report:
-        """The document, given also the findings about the capture as a whole; nothing can be added afterwards."""
+    def finish(self, overall: Sequence[Finding], hosts: Sequence[model.Host]) -> Report:
+        """The document, given also the findings about the capture as a whole and what is said of hosts; nothing can be
+        added afterwards."""
         self._case.add_overall(overall)
         self._rules.update(finding.rule for finding in overall)
         tally, verdict, clock = self._case.tally, self._case.verdict(), self._clock
@@ -140,7 +150,9 @@ class DocumentBuilder:
                 time_waits=tally.time_waits,
                 retransmitted=self._retransmitted,
             ),
+            hosts=list(hosts),
             connections_shown_in_detail=len(self._detailed),
+            vantage=self._vantages.record(),
             method=[*METHOD, _two_msl_sentence(self._settings)],
             rules=_rules_used(self._rules),
         )
@@ -161,6 +173,14 @@ def _foremost(kept: list[_Kept], most: int | None) -> list[_Kept]:
 
 def _two_msl_sentence(settings: Settings) -> str:
     profile = settings.time_wait
+    if profile.guessed:
+        lengths = ", ".join(
+            f"{spoken} {TIME_WAIT_PROFILES[name].two_msl_ns / SECOND:g} s" for name, spoken in SYSTEM_NAMES.items()
+        )
+        return (
+            "How long TIME-WAIT lasts is taken from the system that each host's own SYN or SYN, ACK looks like"
+            f" ({lengths}), and for hosts that it does not tell from Linux; no segment shows how long it really lasts."
+        )
     return (
         f"TIME-WAIT is taken to last {profile.two_msl_ns / SECOND:g} s and up to {profile.slack_ns / SECOND:g} s more"
         f" ({profile.name}: {profile.source}); no segment shows how long it really lasts."

@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, cast
 
+import numpy as np
+
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.verdict import tell
@@ -16,11 +18,15 @@ from pcapreport.report import measures, model
 from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
+from pcapreport.report.time_wait_records import time_wait_record
 from pcapreport.report.times import Clock
+from pcapreport.report.vantage_words import vantage_record
 from pcapreport.settings import SECOND
-from pcapreport.tcp.connections import OPENER_TEXT, ConnectionTable, Endpoint, OpenerEvidence
+from pcapreport.tcp.connections import CLIENT, OPENER_TEXT, SERVER, ConnectionTable, Endpoint, OpenerEvidence
+from pcapreport.tcp.estimate import estimates
 from pcapreport.tcp.history import ConnectionHistory, EndpointHistory
 from pcapreport.tcp.states import State
+from pcapreport.tcp.vantage import Vantage, find_vantages
 
 
 def _by_connection(findings: Sequence[Finding], count: int) -> list[list[Finding]]:
@@ -82,9 +88,15 @@ class _Bounds(NamedTuple):
 
 def _bounds(table: ConnectionTable) -> _Bounds:
     first, last = table.bounds[:-1], table.bounds[1:] - 1
+    if len(table.moved):
+        both = (np.minimum, np.maximum)
+        ends = [by.reduceat(column, first) for column in (table.frame, table.time_ns) for by in both]
+    else:
+        ends = [column[at] for column in (table.frame, table.time_ns) for at in (first, last)]
+    begins, stops, since, until = (column.tolist() for column in ends)
     return _Bounds(
-        list(zip(table.frame[first].tolist(), table.frame[last].tolist(), strict=True)),
-        list(zip(table.time_ns[first].tolist(), table.time_ns[last].tolist(), strict=True)),
+        list(zip(begins, stops, strict=True)),
+        list(zip(since, until, strict=True)),
         table.paths,
         table.opener.tolist(),
     )
@@ -100,13 +112,15 @@ class Part:
     sums: measures.Totals
     bounds: _Bounds
     endpoints: Sequence[tuple[Endpoint, Endpoint]]
+    vantages: Sequence[Vantage]
 
     @classmethod
     def of(cls, evidence: Evidence, clock: Clock, findings: Sequence[Finding]) -> Part:
         """Ready to make each connection's record."""
         table = evidence.table
         found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
-        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints)
+        vantages = find_vantages(table, evidence.settings).each()
+        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints, vantages)
 
     def notable(self, most: int, only: int | None) -> list[int]:
         """The connections worth a look: the worst first, then the first ones; or that one."""
@@ -134,6 +148,7 @@ class Part:
         client, server = self.endpoints[index]
         first, last = self.bounds.frames[index]
         start, end = self.bounds.times[index]
+        vantage = self.vantages[index]
         return model.Connection(
             id=0,
             client=model.Endpoint(address=client.address, port=client.port),
@@ -143,7 +158,10 @@ class Part:
             packets=self.sums.packets[2 * index] + self.sums.packets[2 * index + 1],
             opening=history.opening,
             closing=history.closing,
-            endpoints=model.Endpoints(client=self._endpoint(history.client), server=self._endpoint(history.server)),
+            endpoints=model.Endpoints(
+                client=self._endpoint(history.client, vantage.round_trip[CLIENT]),
+                server=self._endpoint(history.server, vantage.round_trip[SERVER]),
+            ),
             findings=[finding_record(finding, self.clock) for finding in found],
             metrics=measures.metrics(table, index, self.sums, detailed),
             first_frame=first,
@@ -153,10 +171,11 @@ class Part:
             severity=worst(found),
             anchor=_anchor(client, server, self.sums.isn[index][0], first),
             encapsulation=self.bounds.encapsulation[index],
+            vantage=vantage_record(vantage, detailed),
             detail=self._detail(index, history) if detailed else None,
         )
 
-    def _endpoint(self, end: EndpointHistory) -> model.EndpointHistory:
+    def _endpoint(self, end: EndpointHistory, round_trip: int) -> model.EndpointHistory:
         clock = self.clock
         zero = clock.zero_ns
         ledger = end.time_wait
@@ -168,26 +187,16 @@ class Part:
                         None if item.earliest is None else (item.earliest - zero) / SECOND,
                         None if item.latest is None else (item.latest - zero) / SECOND,
                     ),
+                    estimate_s=None if moment is None else (moment - zero) / SECOND,
                     frame=item.frame,
                     rule=item.rule,
                     certainty=cast(model.Certainty, item.certainty),
                     note=item.note,
                 )
-                for item in end.transitions
+                for item, moment in zip(end.transitions, estimates(end.transitions, round_trip), strict=True)
             ],
             possible_final_states=_sorted_names(end.possible_final),
-            time_wait=None
-            if ledger is None
-            else model.TimeWait(
-                entered_s=clock.interval(ledger.entered),
-                restarts=[model.TimeWaitRestart(at_s=clock.seconds(r.at), frame=r.frame) for r in ledger.restarts],
-                expires_s=clock.interval(ledger.expires),
-                profile=ledger.profile,
-                two_msl_s=ledger.two_msl / SECOND,
-                ended_by=model.spelled(ledger.ended_by),
-                ended_s=clock.maybe(ledger.ended_at),
-                ended_frame=ledger.ended_frame,
-            ),
+            time_wait=None if ledger is None else time_wait_record(ledger, clock),
             withdrawn=[str(note) for note in end.withdrawn],
         )
 

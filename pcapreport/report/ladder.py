@@ -64,14 +64,14 @@ def history_lanes(rows: Rows, history: ConnectionHistory) -> Lanes:
 
 def _lane(end: EndpointHistory, frames: Ints) -> _Lane:
     lane = _Lane([], [])
-    position = 0
+    position, last = 0, int(frames.max())
     for item in end.transitions:
         if item.frame is not None:
-            at = int(np.searchsorted(frames, item.frame, "right")) - 1
-            if item.frame > frames[-1]:
+            if item.frame > last:
                 break
-            if at >= position and frames[at] == item.frame:
-                position = at
+            at = rows_with(frames, (item.frame,))
+            if len(at) and at[-1] >= position:
+                position = int(at[-1])
         elif item.certainty == "assumed" and item.earliest is not None and position:
             break
         lane.begins.append(position)

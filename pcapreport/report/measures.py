@@ -72,10 +72,13 @@ def _resent(table: ConnectionTable, connection: Ints, findings: Sequence[Finding
     frames = np.fromiter(chain.from_iterable(f.frames for f in named), np.int64)
     whose = np.repeat([f.connection for f in named], [len(f.frames) for f in named])
     step = 1 + int(max(table.frame.max(), frames.max(initial=0)))
-    keys = connection * step + table.frame  # ascending, as the rows are
+    keys, server = connection * step + table.frame, table.side == SERVER
+    if len(table.moved):
+        order = np.argsort(keys, kind="stable")
+        keys, server = keys[order], server[order]
     wanted = np.unique(whose * step + frames)
     start, stop = np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, "right")
-    from_server = np.append(0, np.cumsum(table.side == SERVER))
+    from_server = np.append(0, np.cumsum(server))
     by_server = from_server[stop] - from_server[start]
     counts = np.zeros(2 * len(table), np.int64)
     np.add.at(counts, wanted // step * 2 + CLIENT, stop - start - by_server)

@@ -115,6 +115,8 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     state: str
     entered_s: Interval
+    estimate_s: float | None = None
+    """The likeliest moment within the interval; null where the state was there before the capture."""
     frame: int | None
     """The frame that caused or shows it; null for a timer or a convention."""
     rule: str
@@ -122,11 +124,41 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
 
 
-class TimeWaitRestart(Record, frozen=True, kw_only=True):
+class TimeWaitRestart(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A segment that started 2MSL anew."""
 
     at_s: float
     frame: int
+    segment: str = ""
+    """FIN (sent again), data (sent again) or ACK; each of which was answered."""
+
+
+class LaterSyn(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A SYN on the same addresses and ports after the entry into TIME-WAIT, and what became of it."""
+
+    frame: int
+    at_s: float
+    verdict: Literal[
+        "accepted-by-sequence",
+        "accepted-by-timestamp",
+        "after-expiry",
+        "after-reset",
+        "accepted",
+        "challenged",
+        "refused",
+        "unanswered",
+        "replaced-by-owner",
+    ]
+    text: str
+    seq: int
+    """Raw, as all numbers here."""
+    next_seq: int
+    """What its sender would have sent next in the old connection."""
+    ts_val: int | None = None
+    last_ts_val: int | None = None
+    """The latest that its sender sent in the old connection; null without timestamps."""
+    answer_frame: int | None = None
+    reset_frame: int | None = None
 
 
 class TimeWait(Record, frozen=True, kw_only=True):
@@ -140,6 +172,8 @@ class TimeWait(Record, frozen=True, kw_only=True):
     ended_by: Literal["expiry", "reset", "reuse", "capture-end"]
     ended_s: float | None = None
     ended_frame: int | None = None
+    later_syns: list[LaterSyn] = []
+    """Those that met it, and the first one after it."""
 
 
 class EndpointHistory(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -290,6 +324,33 @@ class Metrics(Record, frozen=True, kw_only=True, omit_defaults=True):
     server_min_window: int | None = None
 
 
+class Vantage(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Where on the path of one connection the capture was taken. Null: not measurable here."""
+
+    place: Literal["client", "server", "middle", "unknown"]
+    client_round_trip_s: float | None = None
+    """From the tap to the client and back: its quickest answer."""
+    server_round_trip_s: float | None = None
+    client_samples: int = 0
+    """Answers of the client that it is the quickest of."""
+    server_samples: int = 0
+    client_ttl: int | None = None
+    """TTL or hop limit of its first segment, as captured."""
+    server_ttl: int | None = None
+    reason: str = ""
+    """In words, for connections with a detail."""
+
+
+class CaptureVantage(Record, frozen=True, kw_only=True):
+    """Where the capture was taken, as its connections tell."""
+
+    connections: dict[str, int]
+    """How many connections tell which place."""
+    host: str
+    """Address of the host that it was taken on; "" if that is not known."""
+    summary: str
+
+
 class Connection(Record, frozen=True, kw_only=True):
     """One incarnation of a 4-tuple."""
 
@@ -315,6 +376,7 @@ class Connection(Record, frozen=True, kw_only=True):
     anchor: str = ""
     """Stable id on the page, from content."""
     encapsulation: str = ""
+    vantage: Vantage | None = None
     detail: Detail | None = None
 
 
@@ -330,6 +392,40 @@ class Verdict(Record, frozen=True, kw_only=True):
     """Facts with frame numbers, in words."""
     cannot_know: list[str] = []
     """What this capture cannot tell."""
+
+
+class Crowd(Record, frozen=True, kw_only=True):
+    """What a client holds in TIME-WAIT towards one server address and port."""
+
+    address: str
+    port: int
+    peak: int
+    """The most at once: so many of its ports were taken."""
+    peak_s: float
+    """When that was reached first."""
+    first_port: int
+    """From here it opens connections: usual for its system, or beyond where it did so."""
+    last_port: int
+    share: float
+    """Peak / ports of this range."""
+
+
+class Host(Record, frozen=True, kw_only=True):
+    """A host that was in TIME-WAIT, and how often at once, as far as the capture shows."""
+
+    address: str
+    system: Literal["unknown", "linux", "windows", "macos", "bsd"]
+    """A guess from what its SYNs and SYN-ACKs look like."""
+    evidence: list[str]
+    """For that guess, or why there is none, in words."""
+    profile: str
+    two_msl_s: float
+    time_waits: int
+    """How often it entered TIME-WAIT."""
+    peak: int
+    peak_s: float
+    busiest: Crowd | None
+    """The server towards which it held most as a client; null where the other sides were the clients."""
 
 
 class Totals(Record, frozen=True, kw_only=True):
@@ -360,7 +456,10 @@ class Document(Record, frozen=True, kw_only=True):
     findings: list[Finding]
     verdict: Verdict
     totals: Totals
+    hosts: list[Host] = []
+    """Those that were in TIME-WAIT, the highest peaks first; at most a thousand."""
     connections_shown_in_detail: int = 0
+    vantage: CaptureVantage | None = None
     method: list[str] = []
     """How the results were reached, in sentences; limits included."""
     rules: dict[str, str] = {}

@@ -154,13 +154,16 @@ def _reports_duplicate(packets: PacketTable, rows: Ints) -> Bools:
 
 
 def _never_back(time: Ints, owner: Ints, bounds: Ints) -> Ints:
-    """Times that never step back within a connection: a clock that was set back must not undo an order of events."""
+    """Times that never step back within a connection: a clock that was set back must not undo an order of events.
+
+    Where they would, each is a nanosecond after the one before, so that the order can be told from them."""
     steps_back = np.flatnonzero((time[1:] < time[:-1]) & (owner[1:] == owner[:-1]))
     if len(steps_back):
         time = time.copy()
         for connection in np.unique(owner[steps_back]).tolist():
             rows = slice(bounds[connection], bounds[connection + 1])
-            time[rows] = np.maximum.accumulate(time[rows])
+            grain = np.arange(len(time[rows]))
+            time[rows] = np.maximum.accumulate(time[rows] - grain) + grain
     return time
 
 

@@ -24,6 +24,7 @@ from pcapreport.tcp.copies import Sent, originals
 from pcapreport.tcp.evidence import ACK, FIN, SYN
 from pcapreport.tcp.incarnations import split_incarnations
 from pcapreport.tcp.paths import part_by_path
+from pcapreport.tcp.tap_order import Rows, behind_later, openers_first, put_right
 from pcapreport.tcp.tuples import Grouping, group, tuples_of
 
 Ints = npt.NDArray[np.int64]
@@ -34,6 +35,10 @@ WELL_KNOWN_PORTS = 1024
 """Ports below are system ports (RFC 6335 section 6)."""
 REGISTERED_PORTS = 32768
 """Ports from here on are used as ephemeral ports by common systems (Linux: 32768-60999; IANA: from 49152)."""
+
+
+NEAR_ISN = 1 << 20
+"""A flow's segments captured before its SYN, in the wrong order, are within its first window."""
 
 
 class OpenerEvidence(IntEnum):
@@ -64,12 +69,13 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class ConnectionTable:
-    """All connections of a capture; the rows of one stand together, in capture order.
+    """All connections of a capture; the rows of one stand together, in capture order but for those `moved`.
 
     Arrays of n rows: `row` (index into the packet table), `time_ns`, `frame`, `flags`, `length` (payload bytes),
     `side` (CLIENT or SERVER: who sent it), `seq` and `end` (unwrapped, relative to the sender's ISN; `end` counts
     SYN and FIN), `ack` (relative to the other side's ISN; 0 without the ACK flag), `window` (unscaled),
     `original` (position of the row that this one is a copy of, or -1: see copies.py).
+    `moved`: positions of the rows that stand behind ones which the capture has after them (see tap_order.py).
     Arrays of c connections: `bounds` (c + 1: connection i is bounds[i]:bounds[i + 1]), `opener` (OpenerEvidence),
     `successor` (the next incarnation of the same 4-tuple, or -1), `isn` (c, 2: raw base of each side's numbers),
     `isn_seen` (c, 2: that side's SYN was captured).
@@ -92,6 +98,7 @@ class ConnectionTable:
     isn: npt.NDArray[np.uint32]
     isn_seen: npt.NDArray[np.bool_]
     original: Ints
+    moved: Ints
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -99,6 +106,14 @@ class ConnectionTable:
     def rows_of(self, connection: int) -> slice:
         """Where the rows of a connection stand."""
         return slice(int(self.bounds[connection]), int(self.bounds[connection + 1]))
+
+    def position_of(self, connection: int, frame: int) -> int | None:
+        """Where a frame's first row stands in a connection; None if it is not of it."""
+        at = self.rows_of(connection)
+        position = at.start + int(np.searchsorted(self.frame[at], frame))
+        if len(self.moved) and not (position < at.stop and self.frame[position] == frame):
+            position = at.start + int(np.argmax(self.frame[at] == frame))
+        return position if position < at.stop and int(self.frame[position]) == frame else None
 
     def endpoints(self, connection: int) -> tuple[Endpoint, Endpoint]:
         """(client, server)."""
@@ -147,6 +162,7 @@ def find_connections(packets: PacketTable, settings: Settings | None = None) -> 
     lower, groups = tuples.lower, group(tuples)
     del tuples
     groups = part_by_path(packets, groups, lower)
+    groups = openers_first(packets, groups, lower)
     begun = split_incarnations(packets, groups, lower)
     groups, successor = _in_order_of_frames(packets, *_parted(groups, begun))
     return _assemble(packets, groups, lower[groups.order], successor, settings or Settings())
@@ -181,12 +197,27 @@ def _first_of(key: Ints, count: int, rows: Ints | None = None) -> Ints:
     return first
 
 
+def _opening_syns(
+    raw: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], groups: Grouping, connection: Ints, lower: Bools
+) -> Ints:
+    """The rows of SYNs, without strays: in a connection that was captured from its middle a SYN behind other segments
+    of its sender whose numbers do not follow on it."""
+    syns = np.flatnonzero((flags & SYN) != 0)
+    late = np.flatnonzero(flags[groups.bounds[connection[syns]]] & SYN == 0)
+    if not len(late):
+        return syns
+    flow = connection * 2 + lower
+    begins = _first_of(flow, 2 * len(groups.bounds))[flow[syns[late]]]
+    step = raw[begins] - raw[syns[late]]
+    stray = (begins < syns[late]) & ((step == 0) | (step > NEAR_ISN))
+    return np.delete(syns, late[stray])
+
+
 def _find_openers(
-    packets: PacketTable, groups: Grouping, connection: Ints, flags: npt.NDArray[np.uint16], lower: Bools
+    packets: PacketTable, groups: Grouping, connection: Ints, flags: npt.NDArray[np.uint16], lower: Bools, syns: Ints
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Per connection: the side of its lower endpoint, and how that is known."""
     first, count = groups.bounds[:-1], len(groups.bounds) - 1
-    syns = np.flatnonzero((flags & SYN) != 0)
     acked = (flags[syns] & ACK) != 0
     sport, dport = (packets[name][groups.order[first]] for name in ("sport", "dport"))
     by_ports = (np.minimum(sport, dport) < REGISTERED_PORTS) & (sport != dport)
@@ -211,43 +242,49 @@ def _assemble(
     """The table of connections whose rows stand in these groups; `lower`: who sent each of them."""
     order, count = groups.order, len(successor)
     connection, flags = groups.of_each(), packets["flags"][order]
-    side_of_lower, opener = _find_openers(packets, groups, connection, flags, lower)
+    raw = packets["seq"][order]
+    syns = _opening_syns(raw, flags, groups, connection, lower)
+    side_of_lower, opener = _find_openers(packets, groups, connection, flags, lower, syns)
     side = side_of_lower[connection] ^ ~lower
     flow = connection * 2 + side
-    seq, isn, isn_seen = _relative_seq(packets["seq"][order], flags, flow, count)
+    seq, isn, isn_seen = _relative_seq(raw, syns, flow, count)
     ack = _relative_ack(packets["ack"][order], flags, flow, isn)
-    length = packets["payload_len"][order].astype(np.int64)
-    end = seq + length
+    end = seq + packets["payload_len"][order]
     end += ((flags & SYN) != 0).view(np.uint8) + ((flags & FIN) != 0)
+    rows = Rows(connection, order, packets["time_ns"][order], flags, side, seq, end, ack)
+    right = put_right(rows, packets, settings)
+    if right is not None:
+        rows = rows.at(right)
+        flow = rows.connection * 2 + rows.side
     return ConnectionTable(
         packets=packets,
         bounds=groups.bounds,
-        row=order,
-        time_ns=packets["time_ns"][order],
-        frame=packets["frame"][order],
-        flags=flags,
-        length=length,
-        side=side,
-        seq=seq,
-        end=end,
-        ack=ack,
-        window=packets["window"][order].astype(np.int64),
+        row=rows.row,
+        time_ns=rows.time_ns,
+        frame=packets["frame"][rows.row],
+        flags=rows.flags,
+        length=packets["payload_len"][rows.row].astype(np.int64),
+        side=rows.side,
+        seq=rows.seq,
+        end=rows.end,
+        ack=rows.ack,
+        window=packets["window"][rows.row].astype(np.int64),
         opener=opener,
         successor=successor,
         isn=isn.reshape(count, 2),
         isn_seen=isn_seen.reshape(count, 2),
-        original=originals(Sent(packets, order, flow, seq, end, ack), settings),
+        original=originals(Sent(packets, rows.row, flow, rows.seq, rows.end, rows.ack), settings),
+        moved=behind_later(rows.row, rows.connection),
     )
 
 
 def _relative_seq(
-    raw: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], flow: Ints, count: int
+    raw: npt.NDArray[np.uint32], syns: Ints, flow: Ints, count: int
 ) -> tuple[Ints, npt.NDArray[np.uint32], Bools]:
-    """(unwrapped numbers relative to each flow's ISN, raw ISN per flow, ISN seen per flow).
+    """(unwrapped numbers relative to each flow's ISN, raw ISN per flow, ISN seen per flow); `syns`: the rows of SYNs.
 
     Without a SYN the first number of the flow counts as 1, as Wireshark shows it.
     """
-    syns = np.flatnonzero((flags & SYN) != 0)
     anchor = _first_of(flow[syns], 2 * count, syns)
     seen = anchor >= 0
     anchor = np.where(seen, anchor, _first_of(flow, 2 * count))

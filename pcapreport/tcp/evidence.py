@@ -42,6 +42,8 @@ class Segment(NamedTuple):
     """Of an unseen segment: when it can have been sent first; None where nothing tells."""
     unseen: bool = False
     """The capture does not hold it, `frame` and `at` are those of the segment that proves it (see phantoms.py)."""
+    guessed: bool = False
+    """That it was a FIN, not an octet of data, is a guess."""
 
     @property
     def earliest(self) -> int | None:
@@ -122,6 +124,15 @@ class View:
         """X answers so fast that it must be the host the capture was made on: what passes the tap does arrive."""
         return self.round_trip is not None and self.round_trip < self.settings.beside_tap_ns
 
+    def within_a_round_trip(self, since: int, at: int, slack: int = 0) -> bool:
+        """What passed at `at` can have been X's prompt answer to what passed at `since`, or sent before that came: a
+        quarter of the quickest round trip, and `slack` ns, are allowed for the path's moods."""
+        return 4 * (at - since) <= 5 * self.delay + 4 * slack
+
+    def at_once(self, since: int, at: int) -> bool:
+        """X's stack may have answered by itself, without an application or a timer."""
+        return self.within_a_round_trip(since, at, self.settings.jitter_ns // (50 if self.beside_tap else 10))
+
     def slot(self, arrival: Segment) -> int:
         """Index of X's first own segment that can have been sent after `arrival` reached X."""
         return bisect_left(self.times, arrival.at if arrival.unseen else arrival.at + self.delay)
@@ -136,7 +147,7 @@ class View:
     def not_denied(self, arrivals: Sequence[Segment], number: int) -> list[Segment]:
         """Without those that X denies: an ACK below `number`, which they would have raised, came too late after."""
         low = [s.at for s in self.own if s.flags & ACK and not s.flags & RST and s.ack < number]
-        return [s for s in arrivals if not low or low[-1] < s.at + self.patience]
+        return [s for s in arrivals if not low or self.at_once(s.at, low[-1])]
 
     def unheard(self, since: int) -> bool:
         """The peer repeated data or its FIN after `since` and X never answered: what passed towards X seems not to

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.settings import Settings
@@ -12,32 +15,46 @@ from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import Segment, View
 from pcapreport.tcp.families import Family, Histories
 from pcapreport.tcp.history import ConnectionHistory
+from pcapreport.tcp.host_profile import NO_HOSTS, Hosts, time_wait_choices
 from pcapreport.tcp.phantoms import with_unseen
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
 from pcapreport.tcp.shapes import families_of
 
 
-def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings) -> Histories:
-    """The histories of all connections."""
+def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings, hosts: Hosts = NO_HOSTS) -> Histories:
+    """The histories of all connections. `hosts`: which systems they run, so how long they keep TIME-WAIT."""
     candidates = Candidates(table)
+    choices, profiles = time_wait_choices(hosts, table, settings)
+    of_profile = [replace(settings, time_wait=profile) for profile in profiles]
     families: list[Family] = []
-    for alike in candidates.groups():
-        own, after = candidates.shape(int(alike[0]))
+    for alike in candidates.groups(choices @ np.array([len(profiles), 1])):
+        first = int(alike[0])
+        own, after = candidates.shape(first)
+        of_client, of_server = (of_profile[choice] for choice in choices[first].tolist())
 
-        def of_shape(segments: Sequence[Segment], end: int, own: int = len(own)) -> ConnectionHistory:
-            segments, aftermath = segments[:own], segments[own:]
-            surroundings = _surroundings(end, aftermath)
-            return _connection_history([*segments, *_of_the_old(aftermath)], surroundings, settings)
+        def of_shape(
+            segments: Sequence[Segment],
+            end: int,
+            own: int = len(own),
+            of_ends: tuple[Settings, Settings] = (of_client, of_server),
+        ) -> ConnectionHistory:
+            aftermath = segments[own:]
+            return _connection_history(
+                [*segments[:own], *_of_the_old(aftermath)], _surroundings(end, aftermath), of_ends
+            )
 
         families.extend(families_of(alike, candidates.rows, own + after, capture_end, of_shape))
-    return Histories(families)
+    return Histories(table, families)
 
 
-def _connection_history(segments: list[Segment], surroundings: Surroundings, settings: Settings) -> ConnectionHistory:
-    everything = with_unseen(segments, settings)
+def _connection_history(
+    segments: list[Segment], surroundings: Surroundings, of_ends: tuple[Settings, Settings]
+) -> ConnectionHistory:
+    """`of_ends`: the settings for the client and the server."""
+    everything = with_unseen(segments, of_ends[CLIENT])
     end = surroundings.capture_end
-    client = reconstruct(View(CLIENT, everything, end, settings), surroundings)
-    server = reconstruct(View(SERVER, everything, end, settings), surroundings)
+    client = reconstruct(View(CLIENT, everything, end, of_ends[CLIENT]), surroundings)
+    server = reconstruct(View(SERVER, everything, end, of_ends[SERVER]), surroundings)
     opening = classify_opening(client, server, segments)
     return ConnectionHistory(client, server, opening, classify_closing(client, server, segments, opening))
 

@@ -134,7 +134,7 @@ class _Walker:
             return False  # the SYNs cross: a simultaneous open
         if self._taken_up(i):
             return True
-        return self.over or not self._old_goes_on(i)
+        return self.over or not self._old_goes_on(i) and not self._challenged_in_vain(i)
 
     def _answer_begins_new(self, i: int, mine: int | None, theirs: int | None) -> bool:
         """A SYN-ACK with a number of its own: a new incarnation only where no SYN asked for it."""
@@ -161,6 +161,17 @@ class _Walker:
         if last is None or following is None:
             return False
         return abs(sequence.distance(self.seq[following], self.seq[last] + self.length[last])) < NEAR
+
+    def _challenged_in_vain(self, i: int) -> bool:
+        """The other side answered this SYN with an ACK of the old numbers (RFC 5961 section 4), and who had sent it
+        neither reset that nor sent the SYN again: a third party's."""
+        side, last = self.side[i], self.last[self.side[i]]
+        challenge = self._next_plain[1 - side][i]
+        if last is None or challenge is None or not self.flags[challenge] & ACK:
+            return False
+        old = abs(sequence.distance(self.ack[challenge], self.seq[last] + self.length[last])) < NEAR
+        asks_on = any(self.side[j] == side and self.flags[j] & (SYN | RST) for j in range(i + 1, len(self.flags)))
+        return old and not asks_on
 
     @cached_property
     def _next_plain(self) -> tuple[list[int | None], list[int | None]]:

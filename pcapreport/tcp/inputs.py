@@ -89,33 +89,43 @@ class InputReader:
         if kind is Input.SEND_SYN_ACK and earliest is not None:
             frame = max((s for s in self.view.peer if s.is_syn and s.at <= segment.at), key=lambda s: s.at).frame
         sure = PROVEN
-        if kind is Input.SEND_FIN and (segment.unseen or not self._peer_still_open(segment)):
+        if segment.unseen or kind is Input.SEND_FIN and not self._peer_still_open(segment):
             sure = SUPPOSED
         return Fact(index, SENT, kind, earliest, segment.at, frame, sure)
 
     def _sent_before(self, fact: Fact, fin: Segment) -> Fact:
         """Moves a FIN whose first copy was not captured to where it shows: an ACK numbered behind it came before.
 
-        Where that ACK answers the peer's only FIN so far, ours had gone before the peer's arrived.
+        Where that ACK answers the peer's only FIN so far, or its last copy at once, ours had gone before that arrived.
         """
         own = self.view.own
-        index = next((i for i, s in enumerate(own[: fact.slot]) if s.seq >= fin.end and not s.flags & RST), None)
+        empty = (i for i, s in enumerate(own[: fact.slot]) if s.seq >= fin.end and not s.length and not s.flags & RST)
+        index = next(empty, None)
         if index is None:
             return fact
         shown = own[index]
         fins = [s for s in self.view.peer if s.flags & FIN and s.at <= shown.at]
-        order = SENT_UNSEEN if len(fins) == 1 and shown.flags & ACK and shown.ack >= fins[0].end else SENT
+        answers = bool(fins) and shown.flags & ACK and shown.ack >= fins[-1].end
+        again = shown.flags & D_SACK or bool(fins) and not self.view.at_once(fins[-1].at, shown.at)
+        at_once = len(fins) == 1 or not again
+        order = SENT_UNSEEN if answers and at_once else SENT
         note = "its first FIN was not captured; the number of a later ACK shows it"
         earliest = None if fact.earliest is None else min(fact.earliest, shown.at)
         return Fact(index, order, fact.input, earliest, shown.at, shown.frame, SUPPOSED, note)
 
     def _own_rst(self, rst: Segment) -> bool:
-        """Whether a RST in its name can be its own: one without ACK only ever answers a segment (RFC 9293 3.10.7.1)."""
+        """Whether a RST in its name can be its own: with ACK it stands behind all that it sent, which the other side
+        acknowledges no further; without it answers a segment, at once (RFC 9293 3.10.7.1)."""
         view = self.view
         if rst.flags & ACK:
-            return True
+            sent = max((s.end for s in view.own if not s.flags & RST), default=rst.seq)
+            acked = [s.ack for s in view.peer if s.flags & (ACK | RST) == ACK and s.at > rst.at]
+            if rst.seq <= sent or not acked or max(acked) > sent:
+                return True
+            self._withdraw("the RST in frame {} is numbered past all that it sent: a third party's, it seems", rst)
+            return False
         before = [s for s in view.peer if s.at <= rst.at]
-        if not before or view.round_trip is None or before[-1].at + view.patience >= rst.at:
+        if not before or view.round_trip is None or view.at_once(before[-1].at, rst.at):
             return True
         self._withdraw("the RST in frame {} answers nothing: a third party may have sent it in its name", rst)
         return False
@@ -161,7 +171,8 @@ class InputReader:
 
     def _sent_rst(self, index: int, segment: Segment) -> Fact:
         view = self.view
-        before = view.own[index - 1] if index else None
+        first = next(i for i, s in enumerate(view.own) if s.flags & RST)  # what came after it may be out of order
+        before = view.own[first - 1] if first else None
         earliest = None if before is None else before.at - view.delay
         sure = PROVEN if segment.flags & GENUINE else SUPPOSED
         fact = Fact(index, SENT, Input.SEND_RST, earliest, segment.at, segment.frame, sure)
@@ -182,7 +193,7 @@ class InputReader:
             at = view.own[shown].at
             possible = [s for s in copies if s.at <= at] or list(copies[:1])
             cause = [s for s in possible if s.at + view.delay <= at] or possible[:1]
-            guessed = any(s.unseen and s.flags & FIN for s in (view.own[shown], cause[-1]))
+            guessed = view.own[shown].guessed or cause[-1].guessed
             return Fact(
                 shown if slot is None else slot,
                 order,
@@ -312,18 +323,19 @@ class InputReader:
             if ack is not None:
                 yield ack
             return
-        acks_first = ack_of_mine is not None and ack_of_mine.at < fins[0].at
+        acks_first = ack_of_mine is not None and self._before_fin(ack_of_mine, fins)
         if my_fins and not acks_first and self._brings_ack(fins, my_fins, shown):
             yield self._arrival(Input.RECEIVE_FIN_AND_ACK_OF_FIN, fins, shown)
             return
         fin = self._arrival(Input.RECEIVE_FIN, fins, shown)
         repeated = ack_of_mine is not None and fins[0].at < ack_of_mine.at < fins[-1].at
+        repeated |= ack_of_mine is not None and not acks_first and self._held_up(fins[0], ack_of_mine)
         late = shown is not None and self._fin_instead_of_ack(view.own[shown], fins[0])
         if repeated or late or not self._own_fin_excluded or not self._nothing_queued(fins[0]):
             fin = fin._replace(certainty=SUPPOSED)
         if ack is not None and ack_of_mine is not None:
             # The peer's order decides between the two, whatever slot the clock suggests.
-            if ack_of_mine.at <= fins[0].at:
+            if acks_first or ack_of_mine.at == fins[0].at:
                 yield ack._replace(slot=min(ack.slot, fin.slot), order=EARLIER)
             else:
                 fin = fin._replace(order=EARLIER)
@@ -336,10 +348,32 @@ class InputReader:
         patience = self.view.opening_delay + self.view.settings.jitter_ns
         return bool(shown.flags & FIN) and shown.at > fin.at + patience
 
+    def _low_acks(self, fin: Segment, since: int) -> Iterator[Segment]:
+        """What it sent, having heard what passed at `since`, before it had the peer's FIN in order."""
+        before = self.view.own[: self.view.first_ack(fin.end)]
+        return (s for s in before if s.flags & (ACK | RST) == ACK and not s.unseen and s.at > since + self.view.delay)
+
+    def _before_fin(self, ack: Segment, fins: Sequence[Segment]) -> bool:
+        """The ACK of its FIN came first: it passed first, or the peer's FIN still had to wait for data before it."""
+        view = self.view
+        waits = any(not view.within_a_round_trip(ack.at, s.at) for s in self._low_acks(fins[0], ack.at))
+        return ack.at < fins[0].at or waits
+
+    def _held_up(self, fin: Segment, ack: Segment) -> bool:
+        """The peer's FIN waited for data before it; that it did so until after the ACK is not excluded."""
+        return ack.at > fin.at and any(self._low_acks(fin, fin.at))
+
     @property
     def _own_fin_excluded(self) -> bool:
-        """It cannot have sent a FIN before the capture began: its SYN is there, or it sent data or a FIN since."""
-        return any(s.end > s.seq for s in self.view.own)
+        """It cannot have sent a FIN that is not here: its SYN is, or data or a FIN sent since, and no number shows more
+        than the capture holds."""
+        view = self.view
+        held = max((s.end for s in view.own if s.end > s.seq and not s.unseen), default=None)
+        if held is None:
+            return False
+        reached = max((s.seq for s in view.own if not s.flags & RST), default=held)
+        acked = max((s.ack for s in view.peer if s.flags & (ACK | RST) == ACK), default=0)
+        return max(reached, acked) <= held
 
     def _nothing_queued(self, fin: Segment) -> bool:
         """It had not closed with data still to send when the peer's FIN arrived: it sent none afterwards, or had shown
@@ -347,8 +381,9 @@ class InputReader:
         later = [s for s in self.view.own if s.at >= fin.at]
         if not any(s.length for s in later):
             return True
+        closed = min((s.end for s in self.view.own if s.flags & FIN), default=None)
         idle = (s for s in later if not s.length and not s.flags & (SYN | FIN | RST) and s.ack >= fin.end)
-        return any(self._all_acked(s) for s in idle)
+        return any(self._all_acked(s) and (closed is None or s.seq < closed) for s in idle)
 
     def _taken_fins(self) -> tuple[list[Segment], int | None]:
         """(copies of the peer's FIN that may have been taken, index of the own segment that shows it).
@@ -401,7 +436,7 @@ class InputReader:
         if ack.length or ack.flags & FIN or slot >= len(view.own):
             return False
         answer = view.own[slot]
-        at_once = answer.at < ack.at + view.patience and not any(ack.at < s.at < answer.at for s in view.peer)
+        at_once = view.at_once(ack.at, answer.at) and not any(ack.at < s.at < answer.at for s in view.peer)
         return answer.flags & (RST | ACK) == RST and answer.seq == ack.ack and at_once
 
     def _fact_of_ack(self, segment: Segment) -> Fact:
@@ -439,7 +474,7 @@ class InputReader:
             later = (s for s in view.peer if s.flags & RST and s.at > last_alive.at and self._acceptable_rst(s))
             again = next(later, rst)
         taken = rst
-        if last_alive is not None and last_alive.at > rst.at + view.delay + view.delay // 4:
+        if last_alive is not None and not view.within_a_round_trip(rst.at, last_alive.at):
             taken = again
         earliest, latest = self._alive_until(rst), view.latest_arrival(again)
         return Fact(self._slot_of_rst(taken), RESET, Input.RECEIVE_RST, earliest, latest, taken.frame, SUPPOSED)

@@ -8,7 +8,7 @@ whose own times pass the same guards; no approximation is involved.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +98,11 @@ class Moment(int):
         return self._made(int(self) * factor, terms, self.constant * factor, self.guards)
 
     __rmul__ = __mul__
+
+    def _cannot(self, *_: object) -> NoReturn:
+        raise TypeError("a Moment would forget how it was made: compare multiples instead")
+
+    __floordiv__ = __truediv__ = __mod__ = __divmod__ = __neg__ = __abs__ = __round__ = _cannot
 
     def _compare(self, other: int, asked: int) -> bool:
         """Whether the sign of self - other is in `asked`; notes the guard."""

@@ -5,7 +5,8 @@ its FIN, and what acknowledged the other side's FIN together with it. Each stand
 it (its witness) and has a window of time instead of a moment: from `since` to `at`.
 
 That a number was acknowledged is certain; whether its last octet was data or a FIN is not. It is taken for a FIN where
-the numbers end with it and either it came alone or the receiver closed as well: histories built on it are supposed.
+the numbers end with it and it came alone, or where nothing of that side was captured and the receiver closed as well:
+histories built on it are supposed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from pcapreport.settings import Settings
-from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, handshake_round_trip, of_this_connection
+from pcapreport.tcp.evidence import ACK, FIN, FOREIGN, RST, SYN, Segment, handshake_round_trip, of_this_connection
 
 
 def with_unseen(segments: Sequence[Segment], settings: Settings) -> list[Segment]:
@@ -49,22 +50,26 @@ class _Unseen:
         """(segment, its witness), in the order sent."""
         if not self.heard or not (self.asked or self.sent):
             return []
-        found = [self._syn(), self._first(), self._ack_of_fin(), self._fin()]
+        found = [self._syn(), self._first(), self._ack_of_fin(), self._earlier_fin() or self._fin()]
         return [item for item in found if item is not None]
 
     def _made(self, witness: Segment, since: int | None, flags: int, seq: int, end: int, ack: int) -> Segment:
         length = end - seq - bool(flags & SYN) - bool(flags & FIN)
         at = witness.at - 2 + bool(flags & FIN)  # ns, so that what the witness brings comes after it
-        return Segment(at, witness.frame, self.side, flags | ACK, seq, end, ack, length, 1, since, unseen=True)
+        return Segment(at, witness.frame, self.side, flags, seq, end, ack, length, 1, since, True, bool(flags & FIN))
 
     def _syn(self) -> tuple[Segment, Segment] | None:
-        """Its SYN-ACK: the other side sent a SYN, and later an ACK for this side's."""
-        if any(s.flags & SYN for s in self.sent) or not self.asked or any(s.flags & ACK for s in self.asked):
+        """Its SYN-ACK, where the other side sent a SYN and later an ACK for this side's; or its SYN, where the other
+        side answered that with its own SYN as SYN-ACK (a simultaneous open)."""
+        if any(s.flags & SYN for s in self.sent) or not self.asked or not self.asked[0].is_syn:
             return None
-        witness = next((s for s in self.heard if s.ack >= 1), None)
+        crossed = next((s for s in self.asked if s.is_syn_ack), None)
+        witness = crossed or next((s for s in self.heard if s.ack >= 1), None)
         if witness is None:
             return None
-        return self._made(witness, self.asked[0].at, SYN, 0, 1, max(s.end for s in self.asked)), witness
+        if crossed is not None:
+            return self._made(witness, None, SYN, 0, 1, 0), witness
+        return self._made(witness, self.asked[0].at, SYN | ACK, 0, 1, max(s.end for s in self.asked)), witness
 
     def _first(self) -> tuple[Segment, Segment] | None:
         """Its first segment behind the handshake, where none was captured before the other side had got one."""
@@ -77,8 +82,8 @@ class _Unseen:
         if since is None:
             since = self.asked[0].at
         if witness.ack > 1 and (self._shown_fin is None or self._shown_fin[0] != witness.ack):
-            return self._made(witness, since, 0, 1, witness.ack, 1), witness
-        return self._made(witness, since, 0, 1, 1, 1), witness
+            return self._made(witness, since, ACK, 1, witness.ack, 1), witness
+        return self._made(witness, since, ACK, 1, 1, 1), witness
 
     def _shows_more(self, segment: Segment) -> bool:
         """It is only sent to one who has sent more than a SYN."""
@@ -106,14 +111,23 @@ class _Unseen:
             return None
         witness, before = signs[where][0], signs[where - 1][0]
         alone = last - max(self.held, *(number for _, number in signs[:where])) == 1
-        closed = any(s.flags & FIN and s.at <= witness.at for s in self.theirs)
+        closed = not self.sent and any(s.flags & FIN and s.at <= witness.at for s in self.theirs)
         return (last, witness, before) if alone or closed else None
+
+    def _earlier_fin(self) -> tuple[Segment, Segment] | None:
+        """Its FIN, where the other side acknowledged it before the copies that were captured passed."""
+        fin = next((s for s in self.sent if s.flags & FIN), None)
+        witness = None if fin is None else next((s for s in self.heard if s.ack >= fin.end), None)
+        if fin is None or witness is None or witness.at >= fin.at or witness.ack >= FOREIGN:
+            return None
+        made = self._made(witness, None, FIN | ACK, fin.end - 1, fin.end, min(fin.ack, self._knew(witness)))
+        return made._replace(guessed=False), witness
 
     def _fin(self) -> tuple[Segment, Segment] | None:
         if self._shown_fin is None:
             return None
         end, witness, before = self._shown_fin
-        return self._made(witness, before.at, FIN, end - 1, end, self._knew(witness)), witness
+        return self._made(witness, before.at, FIN | ACK, end - 1, end, self._knew(witness)), witness
 
     def _ack_of_fin(self) -> tuple[Segment, Segment] | None:
         """An ACK of the other side's FIN: its own FIN came later than a delayed ACK can have waited, or the other side
@@ -124,11 +138,11 @@ class _Unseen:
             return None
         fin, (end, witness, _) = fins[-1], self._shown_fin
         if witness.at - fin.at >= way + self.settings.jitter_ns // 2:
-            return self._made(witness, fin.at, 0, end - 1, end - 1, fin.end), witness
+            return self._made(witness, fin.at, ACK, end - 1, end - 1, fin.end), witness
         if self._knew(witness) >= fin.end:
             return None
         later = next((s for s in self.heard if s.at - fin.at >= way + self.settings.shortest_rto_ns), None)
-        return None if later is None else (self._made(later, fin.at, 0, end, end, fin.end), later)
+        return None if later is None else (self._made(later, fin.at, ACK, end, end, fin.end), later)
 
     def _knew(self, witness: Segment) -> int:
         """What it acknowledged with its FIN: the other side's FIN too, if that had the time to come and go."""
@@ -137,4 +151,4 @@ class _Unseen:
         if fin is None or fin.at >= witness.at:
             return known
         way = handshake_round_trip(self.theirs)
-        return fin.end if way is None or witness.at - fin.at >= way - way // 8 else fin.end - 1
+        return fin.end if way is None or 8 * (witness.at - fin.at) >= 7 * way else fin.end - 1

@@ -9,21 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pcapreport.tcp import timers
-from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, View
-from pcapreport.tcp.history import Certainty, EndpointHistory, Restart, TimeWait, Transition, Withdrawn
+from pcapreport.tcp import time_wait
+from pcapreport.tcp.evidence import RST, Segment, View
+from pcapreport.tcp.history import Certainty, EndpointHistory, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.inputs import Fact, InputReader
+from pcapreport.tcp.possible import possible_final
 from pcapreport.tcp.states import TABLE, Input, State
 
 PROVEN, SUPPOSED, ASSUMED = Certainty.PROVEN, Certainty.SUPPOSED, Certainty.ASSUMED
 
 
-_UNSEEN = {
-    "E9": frozenset((State.LAST_ACK, State.CLOSED)),
-    "E10": frozenset((State.CLOSING, State.TIME_WAIT)),
-    "E12": frozenset((State.CLOSED,)),
-}
-"""Where else a supposed entry may lead: a FIN that the capture missed makes the first closer the second."""
+_ORDER_OF_FINS = frozenset(("E9", "E10", "E11"))
 
 
 class Surroundings(NamedTuple):
@@ -127,41 +123,14 @@ class _Machine:
         if earliest is not None and latest is not None and earliest > latest:
             earliest = latest
         certainty = fact.certainty
-        if rule.id == "E11" and before.certainty is SUPPOSED:
-            certainty = SUPPOSED  # the FIN is there; whether it was the second is what is supposed
+        if before.certainty is SUPPOSED and (rule.id == "E11" or before.rule in _ORDER_OF_FINS):
+            certainty = SUPPOSED  # the FINs are there; which of them was the first is what is supposed
         self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, certainty, fact.note))
         if rule.to is State.TIME_WAIT:
-            self._open_time_wait(fact)
+            entered = self.transitions[-1]
+            self.time_wait = time_wait.opened(self.view, (entered.earliest, entered.latest), fact.slot)
         elif state is State.TIME_WAIT:
-            self._end_time_wait("reset", fact.earliest, fact.frame)
-
-    def _open_time_wait(self, fact: Fact) -> None:
-        view, entered = self.view, self.transitions[-1]
-        shown = view.own[fact.slot].at if fact.slot < len(view.own) else None
-        restarts = []
-        for segment in view.peer:
-            if shown is None or segment.unseen or segment.flags & (RST | SYN) or segment.at + view.delay <= shown:
-                continue
-            if segment.at <= entered.earliest if entered.earliest is not None else False:
-                continue
-            answer = view.slot(segment)
-            answered = answer < len(view.own) and view.own[answer].flags & (RST | ACK) == ACK
-            if segment.flags & FIN or answered:
-                restarts.append(Restart(segment.at, segment.frame))
-        self.time_wait = self._ledger((entered.earliest, entered.latest), tuple(restarts))
-
-    def _ledger(self, entered: tuple[int | None, int | None], restarts: tuple[Restart, ...]) -> TimeWait:
-        profile = self.view.settings.time_wait
-        start = entered
-        if restarts:
-            at = restarts[-1].at
-            start = (at, at + 2 * self.view.delay + self.view.settings.jitter_ns // 10)
-        expires = timers.expiry(start, profile)
-        return TimeWait(entered, restarts, expires, profile.name, profile.two_msl_ns, "capture-end", None, None)
-
-    def _end_time_wait(self, how: str, at: int | None, frame: int | None) -> None:
-        if self.time_wait is not None:
-            self.time_wait = self.time_wait._replace(ended_by=how, ended_at=at, ended_frame=frame)
+            self.time_wait = time_wait.ended(self.time_wait, "reset", fact.earliest, fact.frame)
 
     def finish(self) -> None:
         """What became of it after its last segment."""
@@ -170,9 +139,9 @@ class _Machine:
             self._new_incarnation(syn)
         if self.time_wait is not None and self.state is State.TIME_WAIT:
             earliest, latest = self.time_wait.expires
-            if latest is not None and latest <= self.around.capture_end:
+            if time_wait.is_over(self.time_wait, self.around.capture_end):
                 self._enter(Transition(State.CLOSED, earliest, latest, None, "E19", ASSUMED, "2MSL ran out"))
-                self._end_time_wait("expiry", latest, None)
+                self.time_wait = time_wait.ended(self.time_wait, "expiry", latest, None)
         self._tighten()
 
     def _new_incarnation(self, syn: Segment) -> None:
@@ -181,14 +150,13 @@ class _Machine:
         shown = syn if mine else self.around.next_accepted
         if shown is None:
             return
-        before, waiting = self.transitions[-1], self.state is State.TIME_WAIT
-        runs_out = self.time_wait.expires if waiting and self.time_wait is not None else (None, None)
-        if runs_out[1] is not None and runs_out[1] <= syn.at:
+        before, ledger = self.transitions[-1], self.time_wait if self.state is State.TIME_WAIT else None
+        if ledger is not None and time_wait.is_over(ledger, syn.at):
             return  # it was over before; see finish
-        if runs_out[0] is not None and runs_out[0] <= syn.at:
+        if ledger is not None and time_wait.may_be_over(ledger, syn.at):
             why = "2MSL ran out or the ports were reused"
-            self._enter(Transition(State.CLOSED, runs_out[0], shown.at, syn.frame, "E19", SUPPOSED, why))
-            self._end_time_wait("expiry", shown.at, syn.frame)
+            self._enter(Transition(State.CLOSED, ledger.expires[0], shown.at, syn.frame, "E19", SUPPOSED, why))
+            self.time_wait = time_wait.ended(ledger, "expiry", shown.at, syn.frame)
             return
         rule = TABLE.get((before.state, Input.NEW_INCARNATION))
         if rule is None:
@@ -196,8 +164,8 @@ class _Machine:
         last_sign = self.view.own[-1].at - self.view.delay if self.view.own else None
         earliest = _later(before.earliest, last_sign if mine else syn.at)
         self._enter(Transition(State.CLOSED, earliest, shown.at, syn.frame, rule.id, PROVEN, rule.why))
-        if waiting:
-            self._end_time_wait("reuse", shown.at, syn.frame)
+        if ledger is not None:
+            self.time_wait = time_wait.ended(ledger, "reuse", shown.at, syn.frame)
 
     def _tighten(self) -> None:
         """A state is entered no later than the next, and no earlier than the one before."""
@@ -213,11 +181,8 @@ class _Machine:
 
     def result(self) -> EndpointHistory:
         """The finished history."""
-        final = {self.state} if self.state is not None else set(State)
-        if len(self.transitions) > 1 and self.transitions[-1].certainty is SUPPOSED:
-            final.add(self.transitions[-2].state)
-            final |= _UNSEEN.get(self.transitions[-1].rule, frozenset())
-        return EndpointHistory(tuple(self.transitions), frozenset(final), self.time_wait, tuple(self.withdrawn))
+        final = possible_final(self.view, self.transitions)
+        return EndpointHistory(tuple(self.transitions), final, self.time_wait, tuple(self.withdrawn))
 
 
 def _later(a: int | None, b: int | None) -> int | None:

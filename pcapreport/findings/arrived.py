@@ -1,0 +1,82 @@
+"""Whether the network lost what did not pass this tap, or only the capture missed it.
+
+Bytes that were sent again although their first transmission never passed the tap: had the other side acknowledged them
+before, or reports it the repetition as a duplicate (D-SACK, RFC 2883), then the first one arrived and the capture
+missed it. Did it acknowledge them only then, the network lost the first one. Of a SYN, an answer to it is proof enough.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.capture.packet_table import Flag
+from pcapreport.findings.columns import column
+from pcapreport.findings.model import Evidence
+from pcapreport.findings.segmented import NONE
+from pcapreport.tcp import sequence
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+def arrived_before(evidence: Evidence, rows: Ints) -> Bools:
+    """Per row that was sent again: the other side shows that it had these bytes already."""
+    table, passes = evidence.table, evidence.passes
+    return np.asarray((passes.acked_before[rows] >= table.end[rows]) | _reported_twice(evidence, rows))
+
+
+def arrived_only_then(evidence: Evidence, rows: Ints) -> Bools:
+    """Per row that was sent again: the other side acknowledged these bytes, and not before."""
+    in_the_end: Bools = evidence.passes.acked_at_end[rows] >= evidence.table.end[rows]
+    return np.asarray(in_the_end & ~arrived_before(evidence, rows))
+
+
+def _reported_twice(evidence: Evidence, rows: Ints) -> Bools:
+    """A D-SACK behind the row is about its bytes, and no other repetition can be meant by it."""
+    table, passes = evidence.table, evidence.passes
+    found = np.zeros(len(rows), bool)
+    reports = np.flatnonzero(column(table, "sack") >= 0)
+    low, high = _first_block(evidence, reports)
+    duplicate = (high <= table.ack[reports]) & (high > low)
+    reports, low, high = reports[duplicate], low[duplicate], high[duplicate]
+    for at in np.flatnonzero(np.isin(passes.connection[rows], passes.connection[reports])).tolist():
+        row = int(rows[at])
+        mine = (passes.connection[reports] == passes.connection[row]) & (reports > row)
+        mine &= (table.side[reports] != table.side[row]) & (low < table.end[row]) & (high > table.seq[row])
+        if mine.any():
+            between = slice(row + 1, int(reports[mine][0]))
+            again = passes.live[between] & (table.side[between] == table.side[row])
+            again &= table.end[between] > table.seq[row]
+            found[at] = not np.any(again & (table.seq[between] < table.end[row]))
+    return found
+
+
+def _first_block(evidence: Evidence, reports: Ints) -> tuple[Ints, Ints]:
+    """The edges of the first SACK block of each row, relative as `ack` is."""
+    table = evidence.table
+    rows = table.row[reports]
+    blocks = table.packets.sack_blocks[table.packets["sack"][rows]][:, 0]
+    low, high = (sequence.distances(blocks[:, edge], table.packets["ack"][rows]) for edge in (0, 1))
+    return table.ack[reports] + low, table.ack[reports] + high
+
+
+def answers_to_missed_syns(evidence: Evidence) -> Bools:
+    """Rows that are the first to acknowledge a SYN of the other side which the capture lacks, though it ran by then.
+
+    It did where their sender's own SYN was captured, or where it had begun long before. Where nothing of the other
+    side was captured at all, it is the capture of one direction.
+    """
+    table, passes = evidence.table, evidence.passes
+    asked = passes.acks & (passes.own_ack_before == NONE) & (passes.peer_sent_before == NONE) & (table.ack >= 1)
+    asked &= (table.flags & Flag.RST) == 0
+    rows = np.flatnonzero(asked)
+    peer = 1 - table.side[rows]
+    sent = np.bincount(passes.connection * 2 + table.side, minlength=2 * len(table))
+    lacks = ~table.isn_seen[passes.connection[rows], peer] & (sent[passes.connection[rows] * 2 + peer] > 0)
+    third = table.isn_seen[passes.connection[rows], table.side[rows]] & (table.flags[rows] & Flag.SYN == 0)
+    third &= passes.sent_before[rows] != NONE
+    begun = table.time_ns[rows] - (evidence.capture.first_ns or 0) >= evidence.settings.unanswered_ns
+    chosen = np.zeros(len(table.row), bool)
+    chosen[rows[lacks & (third | begun & (table.flags[rows] & Flag.SYN != 0))]] = True
+    return chosen
