@@ -93,6 +93,8 @@ class Settings:
     """An endpoint that answers within this time is the capturing host itself (its kernel takes 20 to 100 us)."""
     shortest_rto_ns: int = 200 * MILLISECOND
     """No sender repeats for a timeout sooner (TCP_RTO_MIN on Linux; RFC 6298 section 2.4 asks for 1 s)."""
+    burst_ns: int = MILLISECOND
+    """What a host sends within this time it may have decided on at once (many segments of one write or close)."""
     copy_window_ns: int = 10 * MILLISECOND
     """Identical segments closer than this are copies of one (made by the network or by the capture): no sender
     repeats a segment that soon with all fields the same."""

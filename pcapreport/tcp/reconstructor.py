@@ -13,10 +13,14 @@ from pcapreport.tcp import time_wait
 from pcapreport.tcp.evidence import RST, Segment, View
 from pcapreport.tcp.history import Certainty, EndpointHistory, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.inputs import Fact, InputReader
+from pcapreport.tcp.midstream import first_known
 from pcapreport.tcp.possible import possible_final
 from pcapreport.tcp.states import TABLE, Input, State
 
 PROVEN, SUPPOSED, ASSUMED = Certainty.PROVEN, Certainty.SUPPOSED, Certainty.ASSUMED
+
+
+_ORDER_OF_FINS = frozenset(("E9", "E10", "E11"))
 
 
 class Surroundings(NamedTuple):
@@ -74,11 +78,8 @@ class _Machine:
             )
         elif any(s.is_syn for s in peer):
             self._answered_without_syn(next(s for s in peer if s.is_syn))
-        elif not all(s.flags & RST for s in everything):
-            seen = own[0].at if own else None
-            self._enter(
-                Transition(State.ESTABLISHED, None, seen, None, "E26", SUPPOSED, "the capture starts in mid-connection")
-            )
+        else:
+            self.transitions += first_known(self.view)
 
     def _answered_without_syn(self, syn: Segment) -> None:
         """The other side's SYN was seen, never a SYN of this side."""
@@ -94,6 +95,11 @@ class _Machine:
                 )
             )
             self._enter(Transition(State.ESTABLISHED, syn.at, own[0].at, own[0].frame, "E6", SUPPOSED))
+
+    def _order_of_fins_is_supposed(self, before: Transition, rule: str) -> bool:
+        """The FINs are there; which of them was the first is what is supposed."""
+        closed_before = self.transitions[0].rule == "E26" and self.transitions[0].state is not State.ESTABLISHED
+        return rule == "E11" or before.rule in _ORDER_OF_FINS or closed_before
 
     def _enter(self, transition: Transition) -> None:
         self.transitions.append(transition)
@@ -120,8 +126,8 @@ class _Machine:
         if earliest is not None and latest is not None and earliest > latest:
             earliest = latest
         certainty = fact.certainty
-        if rule.id == "E11" and before.certainty is SUPPOSED:
-            certainty = SUPPOSED  # the FIN is there; whether it was the second is what is supposed
+        if before.certainty is SUPPOSED and self._order_of_fins_is_supposed(before, rule.id):
+            certainty = SUPPOSED
         self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, certainty, fact.note))
         if rule.to is State.TIME_WAIT:
             entered = self.transitions[-1]
