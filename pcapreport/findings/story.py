@@ -12,7 +12,7 @@ from pcapreport.findings.model import Evidence, Finding, Severity
 from pcapreport.findings.wording import The, address, count, duration, frames, side_name
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
-from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, TimeWait
+from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Meeting, TimeWait
 from pcapreport.tcp.states import State
 
 TOLD = frozenset({"connection_refused", "syn_unanswered", "handshake_incomplete", "reset"})
@@ -127,7 +127,9 @@ def _time_wait(side: int, ledger: TimeWait, zero: int) -> str:
         return f"{begin} and left it at {until} s (2MSL {length}, profile {ledger.profile})."
     at = f" (frame {ledger.ended_frame})" if ledger.ended_frame else ""
     if ledger.ended_by == "reset":
-        return f"{begin}; a RST{at} ended it early, unless this host ignores resets in TIME-WAIT."
+        shown = any(syn.meeting is Meeting.AFTER_RESET for syn in ledger.later_syns)
+        unless = "" if shown else ", unless this host ignores resets in TIME-WAIT"
+        return f"{begin}; a RST{at} ended it early{unless}."
     if ledger.ended_by == "reuse":
         last = ledger.later_syns[-1] if ledger.later_syns else None
         why = f": its SYN was {time_wait_words.told(last)}" if last and last.frame == ledger.ended_frame else ""

@@ -184,7 +184,8 @@ class View:
             return arrival.at
         if self.round_trip is None:
             return None
-        return arrival.at + 2 * self.round_trip + self.settings.jitter_ns // 10
+        slack = 4 * self.settings.beside_tap_ns if self.beside_tap else self.settings.jitter_ns // 10
+        return arrival.at + 2 * self.round_trip + slack
 
 
 def handshake_round_trip(sent: Sequence[Segment]) -> int | None:
