@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .scoring import EndScore, Entry, Held, View
 
 _LATE = 1 << 63
+_PROMPT = 20_000_000
+"""ns in which an answer comes."""
 _AWAITS_ACK = ("SYN_RCVD", "FIN_WAIT_1", "CLOSING", "LAST_ACK")
 
 
@@ -79,3 +81,17 @@ def _lost_behind(
         if moves and known_at > last_sent:
             return "a segment was lost behind the tap"
     return ""
+
+
+def restarted_unseen(view: View, end: EndScore, since: int) -> bool:
+    """Whether something reached an end in TIME-WAIT of which the capture has neither it nor an answer."""
+    mine = [packet for packet in view.run.ledger if packet["conn"] == end.connection]
+    own = (packet for packet in mine if packet["dir"] == end.side and packet["id"] in view.packets)
+    answers = [packet["t_send"] for packet in own if "t_send" in packet]
+    for packet in mine:
+        if packet["dir"] == end.side or packet["id"] in view.packets:
+            continue
+        arrived = packet.get("t_deliver", (0,))[0]
+        if arrived > since and not any(arrived <= at <= arrived + _PROMPT for at in answers):
+            return True
+    return False

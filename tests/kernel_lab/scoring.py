@@ -19,7 +19,7 @@ import msgspec
 
 from pcapreport.pipeline import analyze
 
-from .hidden import hidden
+from .hidden import hidden, restarted_unseen
 from .recorded import NEAR, Recorded
 
 TOLERANCE = 1500
@@ -81,7 +81,7 @@ class Wait:
     """The kernel was in TIME-WAIT at some time."""
     entry_within: bool | None = None
     expiry_within: bool | None = None
-    """None unless the kernel's timer ended it."""
+    """None unless the kernel's timer ended it and the capture shows what set the timer."""
 
     @property
     def right(self) -> bool:
@@ -268,7 +268,6 @@ def _score_end(view: View, connection: int, side: str, held: Held, told: Told) -
     end.near = "mid" if own is None else "near" if own == side else "far"
     end.right = _tells(entries, first, core, claims)
     end.among = end.right or entries[core].state in told.possible | {claim.state for claim in claims[-1:]}
-    end.wait = _score_wait(entries, first, core, told)
     pairs = _aligned(entries, claims)
     for i, entry in enumerate(entries[first + 1 : core + 1], first + 1):
         _score_moment(end, entry, claims[pairs[i]] if i in pairs else None)
@@ -283,6 +282,7 @@ def _score_end(view: View, connection: int, side: str, held: Held, told: Told) -
         made_up = (j not in used or claims[j].state in _HANDSHAKE and used[j] < first for j in range(len(claims)))
         end.invented = [c.state for c, bad in zip(claims, made_up, strict=True) if bad and c.certainty != "assumed"]
     end.hidden = hidden(view, end, entries, held)
+    end.wait = _score_wait(view, end, entries, told)
     return end
 
 
@@ -306,14 +306,15 @@ def _meets(claimed: Interval, entry: Entry) -> bool:
     return not (high is not None and high + TOLERANCE < entry.low or low is not None and low - TOLERANCE > entry.high)
 
 
-def _score_wait(entries: Sequence[Entry], first: int, core: int, told: Told) -> Wait | None:
+def _score_wait(view: View, end: EndScore, entries: Sequence[Entry], told: Told) -> Wait | None:
     at = next((i for i, entry in enumerate(entries) if entry.state == "TIME_WAIT"), None)
     if at is None and told.entered is None:
         return None
-    wait = Wait(at is not None and first < at <= core, told.entered is not None, at is not None)
+    wait = Wait(at is not None and end.first < at <= end.core, told.entered is not None, at is not None)
     if at is not None and told.entered is not None and told.expires is not None:
         wait.entry_within = _meets(told.entered, entries[at])
-        if at + 1 < len(entries) and entries[at + 1].by_timer:
+        timed = at + 1 < len(entries) and entries[at + 1].by_timer
+        if timed and not end.hidden and not restarted_unseen(view, end, entries[at].low):
             wait.expiry_within = None not in told.expires and _meets(told.expires, entries[at + 1])
     return wait
 
