@@ -12,13 +12,17 @@ from pcapreport.capture import Capture, read_capture
 from pcapreport.capture.spill import Budget
 from pcapreport.findings import find_in
 from pcapreport.findings.capture_quality import CaptureQuality
+from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
 from pcapreport.report.build import DocumentBuilder, DocumentOptions, Report
+from pcapreport.report.host_records import host_records
 from pcapreport.report.model import Document
 from pcapreport.settings import DEFAULT_READING, Reading, Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
+from pcapreport.tcp.host_profile import Hosts
+from pcapreport.tcp.time_wait_population import TimeWaitPopulation
 from pcapreport.tcp.tuples import endpoint_hash
 
 Source = str | os.PathLike[str] | BinaryIO
@@ -50,15 +54,18 @@ def read_within(memory: int | None, source: Source, name: str | None, reading: R
 
 def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:
     """What is to be said of a capture, part by part where it was too large for memory."""
-    quality = CaptureQuality()
+    quality, hosts, population = CaptureQuality(), Hosts(capture.openings), TimeWaitPopulation()
     builder = DocumentBuilder(capture, settings, options)
     for packets in capture.tables():
         table = find_connections(packets, settings)
-        histories = reconstruct_all(table, capture.last_ns or 0, settings)
+        histories = reconstruct_all(table, capture.last_ns or 0, settings, hosts)
         evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
         quality.add(evidence)
+        population.add(table, histories)
         builder.add(evidence, find_in(evidence))
-    return builder.finish(quality.findings(capture))
+    waits = population.hosts()
+    overall = quality.findings(capture) + running_out(population, waits, hosts, settings, capture.first_ns or 0)
+    return builder.finish(overall, host_records(waits, hosts, settings, capture.first_ns or 0))
 
 
 @contextmanager

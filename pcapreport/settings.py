@@ -18,6 +18,8 @@ class TimeWaitProfile:
     two_msl_ns: int
     slack_ns: int
     source: str
+    guessed: bool = False
+    """Taken for want of a better one: where the host's own system is told by its SYN, that one's profile holds."""
 
 
 def _profiles() -> Mapping[str, TimeWaitProfile]:
@@ -39,15 +41,38 @@ def _profiles() -> Mapping[str, TimeWaitProfile]:
 TIME_WAIT_PROFILES = _profiles()
 
 
+ASSUMED_SYSTEM = "linux"
+"""Of hosts that nothing tells the system of: by far the most common one that closes connections first."""
+
+EPHEMERAL_PORTS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "linux": (32768, 60999),  # net.ipv4.ip_local_port_range
+        "windows": (
+            49152,
+            65535,
+        ),  # since Vista (netsh int ipv4 show dynamicport tcp), as IANA has it
+        "macos": (49152, 65535),  # net.inet.ip.portrange.first and .last
+        "bsd": (10000, 65535),  # FreeBSD: IPPORT_EPHEMERALFIRST and IPPORT_EPHEMERALLAST in sys/netinet/in.h
+    }
+)
+"""First and last port from which a system opens connections unless it is configured otherwise."""
+
+EPHEMERAL_PORTS_NEAR = 0.5
+"""A client that holds this share of its range in TIME-WAIT towards one server runs short: from half of it on, Linux has
+used up the ports of the parity that connect() tries first and searches among the others (__inet_hash_connect in
+net/ipv4/inet_hashtables.c); and its open connections, and what the capture does not show, hold ports as well."""
+
+
 def time_wait_profile(choice: str) -> TimeWaitProfile:
     """The profile named by --time-wait: a name of TIME_WAIT_PROFILES, "auto", or seconds.
 
-    "auto" takes Linux, by far the most common system that closes connections first; the page calls it a guess.
+    "auto" is the profile of each host's system where its SYN or SYN-ACK tells it (tcp/host_profile.py). What is
+    returned for it holds for the other hosts: Linux, by far the most common system; the page calls it a guess.
     Raises ValueError for anything else.
     """
     if choice == "auto":
-        linux = TIME_WAIT_PROFILES["linux"]
-        return TimeWaitProfile("linux (a guess)", linux.two_msl_ns, linux.slack_ns, linux.source)
+        linux = TIME_WAIT_PROFILES[ASSUMED_SYSTEM]
+        return TimeWaitProfile("linux (a guess)", linux.two_msl_ns, linux.slack_ns, linux.source, guessed=True)
     if choice in TIME_WAIT_PROFILES:
         return TIME_WAIT_PROFILES[choice]
     seconds = float(choice)
@@ -68,6 +93,8 @@ class Settings:
     """An endpoint that answers within this time is the capturing host itself (its kernel takes 20 to 100 us)."""
     shortest_rto_ns: int = 200 * MILLISECOND
     """No sender repeats for a timeout sooner (TCP_RTO_MIN on Linux; RFC 6298 section 2.4 asks for 1 s)."""
+    burst_ns: int = MILLISECOND
+    """What a host sends within this time it may have decided on at once (many segments of one write or close)."""
     copy_window_ns: int = 10 * MILLISECOND
     """Identical segments closer than this are copies of one (made by the network or by the capture): no sender
     repeats a segment that soon with all fields the same."""

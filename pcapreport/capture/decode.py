@@ -15,7 +15,7 @@ from collections import Counter
 
 import numpy as np
 
-from pcapreport.capture import checksums, decode_ip, decode_links
+from pcapreport.capture import checksums, decode_ip, decode_links, option_order
 from pcapreport.capture.container import RecordBlock
 from pcapreport.capture.decode_ip import IPV4, IPV6, TCP
 from pcapreport.capture.dissect import stranger
@@ -25,7 +25,7 @@ from pcapreport.capture.lanes import NO_LENGTH, VERSION_6, Descent, Lanes, Rows
 from pcapreport.capture.layers import Space
 from pcapreport.capture.links import LINKS
 from pcapreport.capture.options import read_options
-from pcapreport.capture.packet_table import COLUMNS, Array, PacketTable, RowNote
+from pcapreport.capture.packet_table import COLUMNS, Array, Flag, PacketTable, RowNote
 from pcapreport.capture.protocols import link_label
 
 _LAYERS = {**decode_links.HANDLERS, **decode_ip.HANDLERS}
@@ -82,6 +82,7 @@ class Decoder:
         columns |= {
             "encapsulation": descent.paths.outside(lanes.path, self._paths),
             "flags": header["flags"] & 0x1FF,
+            "option_order": _option_orders(self._gather, lanes, header["flags"], size),
             "payload_len": lanes.wire_end - lanes.at - size,
             "notes": _notes(lanes, header["flags"], options.malformed),
         }
@@ -108,6 +109,14 @@ def _network_columns(gather: Gather, lanes: Lanes, version: int) -> dict[str, Ar
     zeros = np.zeros(len(lanes), np.uint64)
     columns |= {"src_hi": zeros, "src_lo": header["src"], "dst_hi": zeros, "dst_lo": header["dst"]}
     return columns | {"ip_id": header["id"]}
+
+
+def _option_orders(gather: Gather, lanes: Lanes, flags: Array, size: Array) -> Array:
+    found = np.zeros(len(lanes), np.uint32)
+    rows = np.flatnonzero(flags & Flag.SYN)
+    start = lanes.at[rows]
+    found[rows] = option_order.orders(gather, start + TCP_HEADER, start + size[rows], lanes.end[rows])
+    return found
 
 
 def _notes(lanes: Lanes, flags: Array, malformed: Bools) -> Array:

@@ -32,6 +32,7 @@ from pcapreport.capture.layers import (
     outside,
 )
 from pcapreport.capture.model import Interface
+from pcapreport.capture.option_order import order_of
 from pcapreport.capture.options import SegmentOptions, read_segment_options
 from pcapreport.capture.packet_table import COLUMNS, PacketTable, RowNote
 from pcapreport.capture.protocols import ethertype_label, ip_label, link_label
@@ -56,6 +57,7 @@ class _Segment(NamedTuple):
     """dpkt.tcp.TCP."""
     payload_len: int
     options: SegmentOptions
+    option_order: int
     checksum: int
 
 
@@ -251,6 +253,7 @@ class Dissector:
             "ts_ecr": options.ts_ecr,
             "mptcp": options.mptcp,
             "fast_open": options.fast_open,
+            "option_order": segment.option_order,
             "notes": segment.trail.notes,
         }
 
@@ -371,8 +374,10 @@ def _tcp(trail: Trail, part: Part, checked: bool) -> _Segment | str:
         trail.notes |= int(RowNote.SNAPLEN_CUT)
     if header._off_flags & 0x0E00:
         trail.notes |= int(RowNote.RESERVED_FLAGS)
-    options = read_segment_options(part.data[TCP_HEADER:size], size - TCP_HEADER)
+    held = part.data[TCP_HEADER:size]
+    options = read_segment_options(held, size - TCP_HEADER)
+    order = order_of(held, size - TCP_HEADER) if header.flags & dpkt.tcp.TH_SYN else 0
     if options.malformed:
         trail.notes |= int(RowNote.MALFORMED_OPTIONS)
     checksum = checksums.check_one(trail.network, part) if checked else 0
-    return _Segment(trail, trail.network, header, max(0, part.length - size), options, checksum)
+    return _Segment(trail, trail.network, header, max(0, part.length - size), options, order, checksum)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.icmp import IcmpError
+from pcapreport.capture.openings import OPENING
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.spill import Parts
 
@@ -89,6 +90,8 @@ class Capture:
     """pcapng blocks that hold no packet and were skipped, by kind: "name resolution", "custom"."""
     icmp_errors: tuple[IcmpError, ...] = ()
     """What routers and hosts said of segments, in file order; no rows of the table."""
+    openings: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, OPENING))
+    """What each host's SYNs and SYN-ACKs look like, of type openings.OPENING."""
     offloading: npt.NDArray[np.void] | None = None
     """The senders whose network cards fill in the checksums, for verify_checksums; None: checksums not looked at."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +47,22 @@ class Option(IntFlag):
     USER_TIMEOUT = 0x0200
     EXPERIMENTAL = 0x0400
     OTHER = 0x0800
+
+
+class OptionMark(IntEnum):
+    """How column `option_order` spells an option; the order and the padding of a SYN's options tell systems apart."""
+
+    END = 1
+    NOP = 2
+    TWO_NOPS = 3
+    """Two in a row, as padding to a multiple of four."""
+    MSS = 4
+    WINDOW_SCALE = 5
+    SACK_PERMITTED = 6
+    TIMESTAMP = 7
+    FAST_OPEN = 8
+    MPTCP = 9
+    OTHER = 15
 
 
 class RowNote(IntFlag):
@@ -104,6 +120,9 @@ COLUMNS: Mapping[str, Column] = {
     "mss": Column("uint16", "bytes", "0: absent"),
     "window_scale": Column("int8", "shift count", "-1: absent; as sent, so possibly above 14"),
     "options": Column("uint16", "bits of Option", ""),
+    "option_order": Column(
+        "uint32", "hex digits, each an OptionMark, first option leftmost", "of a SYN's first eight; 0 elsewhere"
+    ),
     "ts_val": Column("uint32", "sender's clock ticks", "0 unless Option.TIMESTAMP"),
     "ts_ecr": Column("uint32", "echoed ticks", "0 unless Option.TIMESTAMP"),
     "sack": Column("int32", "row of PacketTable.sack_blocks", "-1: no SACK block"),

@@ -23,6 +23,7 @@ from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Buffer, Gather, forget, groups
 from pcapreport.capture.model import Capture
+from pcapreport.capture.openings import Openings
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
 from pcapreport.capture.source import Source, open_source
@@ -77,6 +78,7 @@ def _capture(opened: Source, container: str, found: Findings, table: _Table) -> 
         steps_back=np.concatenate([np.empty((0, 3), np.int64), *table.steps_back]),
         other_blocks=dict(found.other_blocks),
         icmp_errors=tuple(table.dissector.icmp_errors),
+        openings=table.openings.all(),
         offloading=table.senders.offloading() if table.senders else None,
     )
 
@@ -112,6 +114,7 @@ class _Table:
     parts: list[PacketTable] = field(default_factory=list)
     meter: Meter | None = None
     senders: Senders | None = None
+    openings: Openings = field(default_factory=Openings)
     spilled: Parts | None = None
     """Where the rows went when there were too many."""
     steps_back: list[np.ndarray] = field(default_factory=list)
@@ -160,6 +163,7 @@ class _Table:
             return
         self.steps_back.append(steps_back(table["frame"], table["time_ns"], self.latest_segment_ns))
         self.latest_segment_ns = int(table["time_ns"][-1])
+        self.openings.add(table)
         if self.senders:
             self.senders.add(table)
         if self.spilled:

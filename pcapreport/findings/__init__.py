@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from pcapreport.capture.model import Capture
 from pcapreport.findings import capture_quality, checksums, handshake, icmp, loss, teardown, time_wait, window
 from pcapreport.findings.capture_quality import CaptureQuality
+from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Detector, Evidence, Finding
 from pcapreport.findings.passes import Passes
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.history import ConnectionHistory
+from pcapreport.tcp.host_profile import Hosts
+from pcapreport.tcp.time_wait_population import TimeWaitPopulation
 
 DETECTORS: tuple[Detector, ...] = (
     capture_quality.midstream,
@@ -53,7 +56,10 @@ def find_all(
     evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
     quality = CaptureQuality()
     quality.add(evidence)
-    return sorted([*quality.findings(capture), *find_in(evidence)], key=_order)
+    population = TimeWaitPopulation()
+    population.add(table, histories)
+    ports = running_out(population, population.hosts(), Hosts(capture.openings), settings, capture.first_ns or 0)
+    return sorted([*quality.findings(capture), *ports, *find_in(evidence)], key=_order)
 
 
 def find_in(evidence: Evidence) -> list[Finding]:

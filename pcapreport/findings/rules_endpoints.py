@@ -169,6 +169,22 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         ("RFC 9293 section 3.6.1", "RFC 6191"),
     ),
     RuleDoc(
+        "ephemeral_ports_running_out",
+        "Client running out of ports",
+        WARNING,
+        "A client holds half or more of the ports from which it can open connections in TIME-WAIT towards one server "
+        "address and port.",
+        "New connections to that server take longer to open and then fail on the client itself (EADDRNOTAVAIL), "
+        "without a packet that would show it.",
+        "A connection for every request, closed by the client; a load test, a proxy or a worker without keep-alive.",
+        "Keep connections open and use them again, let the server close first, use more addresses, or widen the range "
+        "of ports (net.ipv4.ip_local_port_range); on Linux tcp_tw_reuse helps clients.",
+        "The range and the length of TIME-WAIT are those usual for the client's system, which is guessed from its SYN. "
+        "An address translator in front of the capture looks like one client. Open connections hold ports too and are "
+        "not counted here.",
+        ("RFC 6056 section 3.2", "RFC 9293 section 3.6.1"),
+    ),
+    RuleDoc(
         "half_open_connection",
         "New connection met an old one",
         WARNING,

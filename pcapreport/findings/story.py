@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from pcapreport.capture.packet_table import Flag
+from pcapreport.findings import time_wait_words
 from pcapreport.findings.model import Evidence, Finding, Severity
 from pcapreport.findings.wording import The, address, count, duration, frames, side_name
 from pcapreport.settings import SECOND
@@ -128,7 +129,9 @@ def _time_wait(side: int, ledger: TimeWait, zero: int) -> str:
     if ledger.ended_by == "reset":
         return f"{begin}; a RST{at} ended it early."
     if ledger.ended_by == "reuse":
-        return f"{begin}; a new connection on the same ports{at} ended it early."
+        last = ledger.later_syns[-1] if ledger.later_syns else None
+        why = f": its SYN was {time_wait_words.told(last)}" if last and last.frame == ledger.ended_frame else ""
+        return f"{begin}; a new connection on the same ports{at} ended it early{why}."
     return (
         f"{begin} and stays there until {until} s (2MSL {length}, profile {ledger.profile}); the capture ends before."
     )

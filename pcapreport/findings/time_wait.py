@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pcapreport.capture.packet_table import Flag
+from pcapreport.findings import time_wait_words
 from pcapreport.findings.grouping import SIDES, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.wording import The, duration, frames, side_name
@@ -35,9 +36,17 @@ def _of_frames(rule: str, connection: int, side: Side, numbers: list[int], at: i
 def _restarts(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
     restarts = ledger.restarts
     numbers, first = [item.frame for item in restarts], restarts[0]
+    kinds = {item.what for item in restarts}
+    other = side_name(1 - side)
+    whys = (
+        ("FIN", f"the {other} had not got the last ACK"),
+        ("data", f"the {other} sent old data again"),
+        ("ACK", f"an ACK of the {other} was answered by another, as Linux does"),
+    )
+    why = ", and ".join(text for what, text in whys if what in kinds) or f"the {other} had not got the last ACK"
     summary = (
         f"{frames(numbers).capitalize()} reached the {side_name(side)} in TIME-WAIT and started its wait of "
-        f"{duration(ledger.two_msl)} anew: the {side_name(1 - side)} had not got the last ACK."
+        f"{duration(ledger.two_msl)} anew: {why}."
     )
     return _of_frames("time_wait_restart", connection, SIDES[side], numbers, first.at, summary)
 
@@ -46,9 +55,11 @@ def _reuse(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> 
     entered = next((t for t in reversed(ledger.entered) if t is not None), None)
     after = f", {duration(ledger.ended_at - entered)} into it" if entered and ledger.ended_at else ""
     numbers = [ledger.ended_frame] if ledger.ended_frame else []
+    last = ledger.later_syns[-1] if ledger.later_syns else None
+    why = f" The SYN was {time_wait_words.told(last)}." if last and last.frame in numbers else ""
     summary = (
         f"A new connection on the same addresses and ports ended the {side_name(side)}'s TIME-WAIT of "
-        f"{duration(ledger.two_msl)} early{after} ({frames(numbers) if numbers else 'no frame shows it'})."
+        f"{duration(ledger.two_msl)} early{after} ({frames(numbers) if numbers else 'no frame shows it'}).{why}"
     )
     return _of_frames("time_wait_reuse", connection, SIDES[side], numbers, ledger.ended_at, summary)
 

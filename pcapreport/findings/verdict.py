@@ -34,6 +34,7 @@ GRAVEST_FIRST = (
     "reset",
     "zero_window",
     "time_wait_collision",
+    "ephemeral_ports_running_out",
     "half_open_connection",
     "handshake_incomplete",
     "half_closed",

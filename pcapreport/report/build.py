@@ -18,7 +18,8 @@ from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.report.vantage_words import VantageSummary
-from pcapreport.settings import SECOND, Settings
+from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, Settings
+from pcapreport.tcp.host_profile import SYSTEM_NAMES
 from pcapreport.tcp.states import rule_texts
 from pcapreport.version import __version__
 
@@ -120,8 +121,9 @@ class DocumentBuilder:
             self._listed = _foremost(self._listed, most)
         return place
 
-    def finish(self, overall: Sequence[Finding]) -> Report:
-        """The document, given also the findings about the capture as a whole; nothing can be added afterwards."""
+    def finish(self, overall: Sequence[Finding], hosts: Sequence[model.Host]) -> Report:
+        """The document, given also the findings about the capture as a whole and what is said of hosts; nothing can be
+        added afterwards."""
         self._case.add_overall(overall)
         self._rules.update(finding.rule for finding in overall)
         tally, verdict, clock = self._case.tally, self._case.verdict(), self._clock
@@ -148,6 +150,7 @@ class DocumentBuilder:
                 time_waits=tally.time_waits,
                 retransmitted=self._retransmitted,
             ),
+            hosts=list(hosts),
             connections_shown_in_detail=len(self._detailed),
             vantage=self._vantages.record(),
             method=[*METHOD, _two_msl_sentence(self._settings)],
@@ -170,6 +173,14 @@ def _foremost(kept: list[_Kept], most: int | None) -> list[_Kept]:
 
 def _two_msl_sentence(settings: Settings) -> str:
     profile = settings.time_wait
+    if profile.guessed:
+        lengths = ", ".join(
+            f"{spoken} {TIME_WAIT_PROFILES[name].two_msl_ns / SECOND:g} s" for name, spoken in SYSTEM_NAMES.items()
+        )
+        return (
+            "How long TIME-WAIT lasts is taken from the system that each host's own SYN or SYN, ACK looks like"
+            f" ({lengths}), and for hosts that it does not tell from Linux; no segment shows how long it really lasts."
+        )
     return (
         f"TIME-WAIT is taken to last {profile.two_msl_ns / SECOND:g} s and up to {profile.slack_ns / SECOND:g} s more"
         f" ({profile.name}: {profile.source}); no segment shows how long it really lasts."

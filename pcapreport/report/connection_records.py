@@ -18,6 +18,7 @@ from pcapreport.report import measures, model
 from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
+from pcapreport.report.time_wait_records import time_wait_record
 from pcapreport.report.times import Clock
 from pcapreport.report.vantage_words import vantage_record
 from pcapreport.settings import SECOND
@@ -187,18 +188,7 @@ class Part:
                 for item, moment in zip(end.transitions, estimates(end.transitions, round_trip), strict=True)
             ],
             possible_final_states=_sorted_names(end.possible_final),
-            time_wait=None
-            if ledger is None
-            else model.TimeWait(
-                entered_s=clock.interval(ledger.entered),
-                restarts=[model.TimeWaitRestart(at_s=clock.seconds(r.at), frame=r.frame) for r in ledger.restarts],
-                expires_s=clock.interval(ledger.expires),
-                profile=ledger.profile,
-                two_msl_s=ledger.two_msl / SECOND,
-                ended_by=model.spelled(ledger.ended_by),
-                ended_s=clock.maybe(ledger.ended_at),
-                ended_frame=ledger.ended_frame,
-            ),
+            time_wait=None if ledger is None else time_wait_record(ledger, clock),
             withdrawn=[str(note) for note in end.withdrawn],
         )
 

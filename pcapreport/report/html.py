@@ -144,6 +144,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         interval=wording.interval,
         number=wording.number,
         size=wording.size,
+        share=wording.share,
         spoken=wording.spoken,
         frames=wording.frame_list,
         frame_filter=wording.frame_filter,

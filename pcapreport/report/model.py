@@ -124,11 +124,41 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
 
 
-class TimeWaitRestart(Record, frozen=True, kw_only=True):
+class TimeWaitRestart(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A segment that started 2MSL anew."""
 
     at_s: float
     frame: int
+    segment: str = ""
+    """FIN (sent again), data (sent again) or ACK; each of which was answered."""
+
+
+class LaterSyn(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A SYN on the same addresses and ports after the entry into TIME-WAIT, and what became of it."""
+
+    frame: int
+    at_s: float
+    verdict: Literal[
+        "accepted-by-sequence",
+        "accepted-by-timestamp",
+        "after-expiry",
+        "after-reset",
+        "accepted",
+        "challenged",
+        "refused",
+        "unanswered",
+        "replaced-by-owner",
+    ]
+    text: str
+    seq: int
+    """Raw, as all numbers here."""
+    next_seq: int
+    """What its sender would have sent next in the old connection."""
+    ts_val: int | None = None
+    last_ts_val: int | None = None
+    """The latest that its sender sent in the old connection; null without timestamps."""
+    answer_frame: int | None = None
+    reset_frame: int | None = None
 
 
 class TimeWait(Record, frozen=True, kw_only=True):
@@ -142,6 +172,8 @@ class TimeWait(Record, frozen=True, kw_only=True):
     ended_by: Literal["expiry", "reset", "reuse", "capture-end"]
     ended_s: float | None = None
     ended_frame: int | None = None
+    later_syns: list[LaterSyn] = []
+    """Those that met it, and the first one after it."""
 
 
 class EndpointHistory(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -362,6 +394,40 @@ class Verdict(Record, frozen=True, kw_only=True):
     """What this capture cannot tell."""
 
 
+class Crowd(Record, frozen=True, kw_only=True):
+    """What a client holds in TIME-WAIT towards one server address and port."""
+
+    address: str
+    port: int
+    peak: int
+    """The most at once: so many of its ports were taken."""
+    peak_s: float
+    """When that was reached first."""
+    first_port: int
+    """From here it opens connections: usual for its system, or beyond where it did so."""
+    last_port: int
+    share: float
+    """Peak / ports of this range."""
+
+
+class Host(Record, frozen=True, kw_only=True):
+    """A host that was in TIME-WAIT, and how often at once, as far as the capture shows."""
+
+    address: str
+    system: Literal["unknown", "linux", "windows", "macos", "bsd"]
+    """A guess from what its SYNs and SYN-ACKs look like."""
+    evidence: list[str]
+    """For that guess, or why there is none, in words."""
+    profile: str
+    two_msl_s: float
+    time_waits: int
+    """How often it entered TIME-WAIT."""
+    peak: int
+    peak_s: float
+    busiest: Crowd | None
+    """The server towards which it held most as a client; null where the other sides were the clients."""
+
+
 class Totals(Record, frozen=True, kw_only=True):
     """Counts over all connections, whether or not the document at hand holds them all."""
 
@@ -390,6 +456,8 @@ class Document(Record, frozen=True, kw_only=True):
     findings: list[Finding]
     verdict: Verdict
     totals: Totals
+    hosts: list[Host] = []
+    """Those that were in TIME-WAIT, the highest peaks first; at most a thousand."""
     connections_shown_in_detail: int = 0
     vantage: CaptureVantage | None = None
     method: list[str] = []

@@ -92,6 +92,11 @@ def _significant(value: float, digits: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def share(part: float) -> str:
+    """A part of a whole in percent: 0.5 -> "50 %"; small ones are not told apart."""
+    return "less than 1 %" if 0 < part < 0.01 else f"{100 * part:.0f} %"
+
+
 def moment(seconds: float | None) -> str:
     """A time since the first packet, in seconds: six decimals, nine where nanoseconds were recorded."""
     if seconds is None:

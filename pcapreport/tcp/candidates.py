@@ -59,16 +59,16 @@ class Candidates:
         self._bounds = np.searchsorted(owner[order], np.arange(len(table) + 1))
         self._time = _never_back(table.time_ns[rows][order], owner[order], self._bounds)
 
-    def groups(self) -> list[list[int]]:
-        """Connections of one shape together; long ones each alone."""
-        bounds = self._bounds.tolist()
-        by_shape: dict[bytes, list[int]] = {}
+    def groups(self, kinds: Ints) -> list[list[int]]:
+        """Connections of one kind and shape together; long ones each alone. `kinds`: a number for each connection."""
+        bounds, kind = self._bounds.tolist(), kinds.tolist()
+        by_shape: dict[tuple[int, bytes], list[int]] = {}
         single: list[list[int]] = []
         for connection, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
             if stop - start > LONGEST_SHAPE:
                 single.append([connection])
             else:
-                by_shape.setdefault(self._shape[start:stop].tobytes(), []).append(connection)
+                by_shape.setdefault((kind[connection], self._shape[start:stop].tobytes()), []).append(connection)
         return single + list(by_shape.values())
 
     def times_and_frames(self, connections: Sequence[int]) -> tuple[Ints, Ints]:

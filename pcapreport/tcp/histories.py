@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.settings import Settings
@@ -11,38 +14,53 @@ from pcapreport.tcp.classify import classify_closing, classify_opening
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import Segment, View
 from pcapreport.tcp.history import ConnectionHistory
+from pcapreport.tcp.host_profile import NO_HOSTS, Hosts, time_wait_choices
+from pcapreport.tcp.later_syns import with_later_syns
 from pcapreport.tcp.phantoms import with_unseen
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
 from pcapreport.tcp.shapes import reconstruct_alike
 
 
-def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings) -> list[ConnectionHistory]:
-    """The history of every connection, in order."""
+def reconstruct_all(
+    table: ConnectionTable, capture_end: int, settings: Settings, hosts: Hosts = NO_HOSTS
+) -> list[ConnectionHistory]:
+    """The history of every connection, in order. `hosts`: which systems they run, so how long they keep TIME-WAIT."""
     rows = Candidates(table)
+    choices, profiles = time_wait_choices(hosts, table, settings)
+    of_profile = [replace(settings, time_wait=profile) for profile in profiles]
     histories: list[ConnectionHistory | None] = [None] * len(table)
 
-    def alone(segments: Sequence[Segment], aftermath: Sequence[Segment], end: int) -> ConnectionHistory:
-        surroundings = _surroundings(end, aftermath)
-        return _connection_history([*segments, *_of_the_old(aftermath)], surroundings, settings)
-
-    for alike in rows.groups():
+    for alike in rows.groups(choices @ np.array([len(profiles), 1])):
         own, after = rows.shape(alike[0])
+        of_client, of_server = (of_profile[choice] for choice in choices[alike[0]].tolist())
 
-        def of_shape(segments: Sequence[Segment], end: int, own: int = len(own)) -> ConnectionHistory:
-            return alone(segments[:own], segments[own:], end)
+        def of_shape(
+            segments: Sequence[Segment],
+            end: int,
+            own: int = len(own),
+            of_ends: tuple[Settings, Settings] = (of_client, of_server),
+        ) -> ConnectionHistory:
+            aftermath = segments[own:]
+            return _connection_history(
+                [*segments[:own], *_of_the_old(aftermath)], _surroundings(end, aftermath), of_ends
+            )
 
         times, frames = rows.times_and_frames(alike)
         found = reconstruct_alike(times, frames, own + after, capture_end, of_shape)
         for connection, history in zip(alike, found, strict=True):
-            histories[connection] = history
+            met = table.successor[connection] >= 0
+            histories[connection] = with_later_syns(table, connection, history) if met else history
     return [history for history in histories if history is not None]
 
 
-def _connection_history(segments: list[Segment], surroundings: Surroundings, settings: Settings) -> ConnectionHistory:
-    everything = with_unseen(segments, settings)
+def _connection_history(
+    segments: list[Segment], surroundings: Surroundings, of_ends: tuple[Settings, Settings]
+) -> ConnectionHistory:
+    """`of_ends`: the settings for the client and the server."""
+    everything = with_unseen(segments, of_ends[CLIENT])
     end = surroundings.capture_end
-    client = reconstruct(View(CLIENT, everything, end, settings), surroundings)
-    server = reconstruct(View(SERVER, everything, end, settings), surroundings)
+    client = reconstruct(View(CLIENT, everything, end, of_ends[CLIENT]), surroundings)
+    server = reconstruct(View(SERVER, everything, end, of_ends[SERVER]), surroundings)
     opening = classify_opening(client, server, segments)
     return ConnectionHistory(client, server, opening, classify_closing(client, server, segments, opening))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from pcapreport.tcp import sequence
 from pcapreport.tcp.states import State
 
 
@@ -36,6 +37,60 @@ class Restart(NamedTuple):
 
     at: int
     frame: int
+    what: str = ""
+    """FIN, data or ACK."""
+
+
+class Meeting(StrEnum):
+    """How a SYN and TIME-WAIT got along."""
+
+    HIGHER_SEQUENCE = "accepted-by-sequence"
+    NEWER_TIMESTAMP = "accepted-by-timestamp"
+    AFTER_EXPIRY = "after-expiry"
+    AFTER_RESET = "after-reset"
+    ACCEPTED = "accepted"
+    """Though neither its number nor its timestamp is newer: TIME-WAIT must have ended before."""
+    CHALLENGED = "challenged"
+    REFUSED = "refused"
+    UNANSWERED = "unanswered"
+    BY_OWNER = "replaced-by-owner"
+    """The host that waited opened the new connection itself."""
+
+
+class LaterSyn(NamedTuple):
+    """A SYN after the entry into TIME-WAIT; numbers raw."""
+
+    frame: int
+    at: int
+    """ns."""
+    meeting: Meeting
+    seq: int
+    next_seq: int
+    """What the SYN's sender would have sent next in the old connection."""
+    stamp: int | None
+    """TSval; None without timestamps."""
+    last_stamp: int | None
+    """The latest TSval that the SYN's sender sent in the old connection."""
+    may_be_over: bool
+    """TIME-WAIT can have run out by then."""
+    answer: int | None
+    """Frame of what answered."""
+    reset: int | None
+    """Frame of the RST that answered a challenge."""
+    again: int | None
+    """ns until the same host's next SYN."""
+
+    @property
+    def higher(self) -> bool:
+        """Its number is above all of the old connection's."""
+        return sequence.distance(self.seq, self.next_seq) > 0
+
+    @property
+    def newer(self) -> bool:
+        """Its timestamp is newer than the old connection's last."""
+        return self.stamp is not None and (
+            self.last_stamp is None or sequence.distance(self.stamp, self.last_stamp) > 0
+        )
 
 
 class TimeWait(NamedTuple):
@@ -50,6 +105,8 @@ class TimeWait(NamedTuple):
     """expiry, reset, reuse or capture-end."""
     ended_at: int | None
     ended_frame: int | None
+    later_syns: tuple[LaterSyn, ...] = ()
+    """What met it on the same addresses and ports, and the first that came after it."""
 
 
 class Withdrawn(NamedTuple):

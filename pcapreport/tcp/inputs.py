@@ -89,22 +89,26 @@ class InputReader:
         if kind is Input.SEND_SYN_ACK and earliest is not None:
             frame = max((s for s in self.view.peer if s.is_syn and s.at <= segment.at), key=lambda s: s.at).frame
         sure = PROVEN
-        if kind is Input.SEND_FIN and (segment.unseen or not self._peer_still_open(segment)):
+        if segment.unseen or kind is Input.SEND_FIN and not self._peer_still_open(segment):
             sure = SUPPOSED
         return Fact(index, SENT, kind, earliest, segment.at, frame, sure)
 
     def _sent_before(self, fact: Fact, fin: Segment) -> Fact:
         """Moves a FIN whose first copy was not captured to where it shows: an ACK numbered behind it came before.
 
-        Where that ACK answers the peer's only FIN so far, ours had gone before the peer's arrived.
+        Where that ACK answers the peer's only FIN so far, or its last copy at once, ours had gone before that arrived.
         """
         own = self.view.own
-        index = next((i for i, s in enumerate(own[: fact.slot]) if s.seq >= fin.end and not s.flags & RST), None)
+        empty = (i for i, s in enumerate(own[: fact.slot]) if s.seq >= fin.end and not s.length and not s.flags & RST)
+        index = next(empty, None)
         if index is None:
             return fact
         shown = own[index]
         fins = [s for s in self.view.peer if s.flags & FIN and s.at <= shown.at]
-        order = SENT_UNSEEN if len(fins) == 1 and shown.flags & ACK and shown.ack >= fins[0].end else SENT
+        answers = bool(fins) and shown.flags & ACK and shown.ack >= fins[-1].end
+        again = shown.flags & D_SACK or bool(fins) and not self.view.at_once(fins[-1].at, shown.at)
+        at_once = len(fins) == 1 or not again
+        order = SENT_UNSEEN if answers and at_once else SENT
         note = "its first FIN was not captured; the number of a later ACK shows it"
         earliest = None if fact.earliest is None else min(fact.earliest, shown.at)
         return Fact(index, order, fact.input, earliest, shown.at, shown.frame, SUPPOSED, note)
@@ -167,9 +171,10 @@ class InputReader:
 
     def _sent_rst(self, index: int, segment: Segment) -> Fact:
         view = self.view
-        first = next(i for i, s in enumerate(view.own) if s.flags & RST)  # what came after it may be out of order
-        before = view.own[first - 1] if first else None
-        earliest = None if before is None else before.at - view.delay
+        first = next(s for s in view.own if s.flags & RST)  # what came after it may be out of order
+        # Who aborts is gone before what it had queued leaves, all in one burst.
+        before = [s.at for s in view.own if s.at < first.at - view.settings.burst_ns]
+        earliest = before[-1] - view.delay if before else None
         sure = PROVEN if segment.flags & GENUINE else SUPPOSED
         fact = Fact(index, SENT, Input.SEND_RST, earliest, segment.at, segment.frame, sure)
         for other in view.peer:
@@ -377,8 +382,9 @@ class InputReader:
         later = [s for s in self.view.own if s.at >= fin.at]
         if not any(s.length for s in later):
             return True
+        closed = min((s.end for s in self.view.own if s.flags & FIN), default=None)
         idle = (s for s in later if not s.length and not s.flags & (SYN | FIN | RST) and s.ack >= fin.end)
-        return any(self._all_acked(s) for s in idle)
+        return any(self._all_acked(s) and (closed is None or s.seq < closed) for s in idle)
 
     def _taken_fins(self) -> tuple[list[Segment], int | None]:
         """(copies of the peer's FIN that may have been taken, index of the own segment that shows it).

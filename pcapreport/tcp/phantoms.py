@@ -5,7 +5,8 @@ its FIN, and what acknowledged the other side's FIN together with it. Each stand
 it (its witness) and has a window of time instead of a moment: from `since` to `at`.
 
 That a number was acknowledged is certain; whether its last octet was data or a FIN is not. It is taken for a FIN where
-the numbers end with it and either it came alone or the receiver closed as well: histories built on it are supposed.
+the numbers end with it and it came alone, or where nothing of that side was captured and the receiver closed as well:
+histories built on it are supposed.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class _Unseen:
             return None
         witness, before = signs[where][0], signs[where - 1][0]
         alone = last - max(self.held, *(number for _, number in signs[:where])) == 1
-        closed = any(s.flags & FIN and s.at <= witness.at for s in self.theirs)
+        closed = not self.sent and any(s.flags & FIN and s.at <= witness.at for s in self.theirs)
         return (last, witness, before) if alone or closed else None
 
     def _earlier_fin(self) -> tuple[Segment, Segment] | None:

@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pcapreport.tcp import timers
-from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, View
-from pcapreport.tcp.history import Certainty, EndpointHistory, Restart, TimeWait, Transition, Withdrawn
+from pcapreport.tcp import time_wait
+from pcapreport.tcp.evidence import RST, Segment, View
+from pcapreport.tcp.history import Certainty, EndpointHistory, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.inputs import Fact, InputReader
+from pcapreport.tcp.midstream import first_known
 from pcapreport.tcp.possible import possible_final
 from pcapreport.tcp.states import TABLE, Input, State
 
 PROVEN, SUPPOSED, ASSUMED = Certainty.PROVEN, Certainty.SUPPOSED, Certainty.ASSUMED
+
+
+_ORDER_OF_FINS = frozenset(("E9", "E10", "E11"))
 
 
 class Surroundings(NamedTuple):
@@ -74,11 +78,8 @@ class _Machine:
             )
         elif any(s.is_syn for s in peer):
             self._answered_without_syn(next(s for s in peer if s.is_syn))
-        elif not all(s.flags & RST for s in everything):
-            seen = own[0].at if own else None
-            self._enter(
-                Transition(State.ESTABLISHED, None, seen, None, "E26", SUPPOSED, "the capture starts in mid-connection")
-            )
+        else:
+            self.transitions += first_known(self.view)
 
     def _answered_without_syn(self, syn: Segment) -> None:
         """The other side's SYN was seen, never a SYN of this side."""
@@ -94,6 +95,11 @@ class _Machine:
                 )
             )
             self._enter(Transition(State.ESTABLISHED, syn.at, own[0].at, own[0].frame, "E6", SUPPOSED))
+
+    def _order_of_fins_is_supposed(self, before: Transition, rule: str) -> bool:
+        """The FINs are there; which of them was the first is what is supposed."""
+        closed_before = self.transitions[0].rule == "E26" and self.transitions[0].state is not State.ESTABLISHED
+        return rule == "E11" or before.rule in _ORDER_OF_FINS or closed_before
 
     def _enter(self, transition: Transition) -> None:
         self.transitions.append(transition)
@@ -120,41 +126,14 @@ class _Machine:
         if earliest is not None and latest is not None and earliest > latest:
             earliest = latest
         certainty = fact.certainty
-        if rule.id == "E11" and before.certainty is SUPPOSED:
-            certainty = SUPPOSED  # the FIN is there; whether it was the second is what is supposed
+        if before.certainty is SUPPOSED and self._order_of_fins_is_supposed(before, rule.id):
+            certainty = SUPPOSED
         self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, certainty, fact.note))
         if rule.to is State.TIME_WAIT:
-            self._open_time_wait(fact)
+            entered = self.transitions[-1]
+            self.time_wait = time_wait.opened(self.view, (entered.earliest, entered.latest), fact.slot)
         elif state is State.TIME_WAIT:
-            self._end_time_wait("reset", fact.earliest, fact.frame)
-
-    def _open_time_wait(self, fact: Fact) -> None:
-        view, entered = self.view, self.transitions[-1]
-        shown = view.own[fact.slot].at if fact.slot < len(view.own) else None
-        restarts = []
-        for segment in view.peer:
-            if shown is None or segment.unseen or segment.flags & (RST | SYN) or segment.at + view.delay <= shown:
-                continue
-            if segment.at <= entered.earliest if entered.earliest is not None else False:
-                continue
-            answer = view.slot(segment)
-            answered = answer < len(view.own) and view.own[answer].flags & (RST | ACK) == ACK
-            if segment.flags & FIN or answered:
-                restarts.append(Restart(segment.at, segment.frame))
-        self.time_wait = self._ledger((entered.earliest, entered.latest), tuple(restarts))
-
-    def _ledger(self, entered: tuple[int | None, int | None], restarts: tuple[Restart, ...]) -> TimeWait:
-        profile = self.view.settings.time_wait
-        start = entered
-        if restarts:
-            at = restarts[-1].at
-            start = (at, at + 2 * self.view.delay + self.view.settings.jitter_ns // 10)
-        expires = timers.expiry(start, profile)
-        return TimeWait(entered, restarts, expires, profile.name, profile.two_msl_ns, "capture-end", None, None)
-
-    def _end_time_wait(self, how: str, at: int | None, frame: int | None) -> None:
-        if self.time_wait is not None:
-            self.time_wait = self.time_wait._replace(ended_by=how, ended_at=at, ended_frame=frame)
+            self.time_wait = time_wait.ended(self.time_wait, "reset", fact.earliest, fact.frame)
 
     def finish(self) -> None:
         """What became of it after its last segment."""
@@ -163,9 +142,9 @@ class _Machine:
             self._new_incarnation(syn)
         if self.time_wait is not None and self.state is State.TIME_WAIT:
             earliest, latest = self.time_wait.expires
-            if latest is not None and latest <= self.around.capture_end:
+            if time_wait.is_over(self.time_wait, self.around.capture_end):
                 self._enter(Transition(State.CLOSED, earliest, latest, None, "E19", ASSUMED, "2MSL ran out"))
-                self._end_time_wait("expiry", latest, None)
+                self.time_wait = time_wait.ended(self.time_wait, "expiry", latest, None)
         self._tighten()
 
     def _new_incarnation(self, syn: Segment) -> None:
@@ -174,14 +153,13 @@ class _Machine:
         shown = syn if mine else self.around.next_accepted
         if shown is None:
             return
-        before, waiting = self.transitions[-1], self.state is State.TIME_WAIT
-        runs_out = self.time_wait.expires if waiting and self.time_wait is not None else (None, None)
-        if runs_out[1] is not None and runs_out[1] <= syn.at:
+        before, ledger = self.transitions[-1], self.time_wait if self.state is State.TIME_WAIT else None
+        if ledger is not None and time_wait.is_over(ledger, syn.at):
             return  # it was over before; see finish
-        if runs_out[0] is not None and runs_out[0] <= syn.at:
+        if ledger is not None and time_wait.may_be_over(ledger, syn.at):
             why = "2MSL ran out or the ports were reused"
-            self._enter(Transition(State.CLOSED, runs_out[0], shown.at, syn.frame, "E19", SUPPOSED, why))
-            self._end_time_wait("expiry", shown.at, syn.frame)
+            self._enter(Transition(State.CLOSED, ledger.expires[0], shown.at, syn.frame, "E19", SUPPOSED, why))
+            self.time_wait = time_wait.ended(ledger, "expiry", shown.at, syn.frame)
             return
         rule = TABLE.get((before.state, Input.NEW_INCARNATION))
         if rule is None:
@@ -189,8 +167,8 @@ class _Machine:
         last_sign = self.view.own[-1].at - self.view.delay if self.view.own else None
         earliest = _later(before.earliest, last_sign if mine else syn.at)
         self._enter(Transition(State.CLOSED, earliest, shown.at, syn.frame, rule.id, PROVEN, rule.why))
-        if waiting:
-            self._end_time_wait("reuse", shown.at, syn.frame)
+        if ledger is not None:
+            self.time_wait = time_wait.ended(ledger, "reuse", shown.at, syn.frame)
 
     def _tighten(self) -> None:
         """A state is entered no later than the next, and no earlier than the one before."""

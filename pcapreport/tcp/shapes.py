@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.tcp.evidence import FOREIGN, Segment
-from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Restart, TimeWait, Transition, Withdrawn
+from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.moment import Guard, Moment, Sum, Times, passing
 
 Ints = npt.NDArray[np.int64]
@@ -150,7 +150,10 @@ class _Stamp:
         entered = zip(self._time(ledger.entered[0]), self._time(ledger.entered[1]), strict=True)
         expires = zip(self._time(ledger.expires[0]), self._time(ledger.expires[1]), strict=True)
         restarts = [
-            [Restart(at or 0, frame or 0) for at, frame in zip(self._time(r.at), self._frame(r.frame), strict=True)]
+            [
+                r._replace(at=at or 0, frame=frame or 0)
+                for at, frame in zip(self._time(r.at), self._frame(r.frame), strict=True)
+            ]
             for r in ledger.restarts
         ]
         again = zip(*restarts, strict=True) if restarts else ((),) * self._count

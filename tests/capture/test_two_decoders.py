@@ -21,6 +21,7 @@ from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Gather
+from pcapreport.capture.option_order import order_of, orders
 from pcapreport.capture.options import read_options, read_segment_options
 from pcapreport.capture.packet_table import COLUMNS
 from pcapreport.errors import UnreadableCapture
@@ -73,6 +74,7 @@ options = st.one_of(
                 b"\x05\x0a\x00\x00\x00\x01\x00\x00\x00\x02",
                 b"\x05\x12" + bytes(range(16)),
                 b"\x02\x03\x05",
+                b"\x01\x01\x01",
                 b"\x22\x02",
                 b"\x1e\x03\x20",
                 b"\x1e\x04\x70\x00",
@@ -240,6 +242,7 @@ def test_both_option_readers_agree_however_the_options_are_cut(raw: bytes, captu
         return
     for name in ("mss", "window_scale", "options", "ts_val", "ts_ecr", "mptcp", "fast_open", "malformed"):
         assert getattr(many, name)[0] == getattr(one, name), name
+    assert orders(Gather(raw), start, stop, held)[0] == order_of(raw[:captured], len(raw))
     edges = many.sack_blocks[many.sack[0]].tolist() if many.sack[0] >= 0 else [[0, 0]] * 4
     assert edges == [*map(list, one.sack), *([[0, 0]] * (4 - len(one.sack)))]
 

@@ -31,9 +31,13 @@ def test_gives_exactly_what_it_lists(path: Path) -> None:
     assert found == scenario.expected
 
 
+TAKES_THOUSANDS = {"ephemeral_ports_running_out"}
+"""Of connections, so that no one can read it aloud: see tests/tcp/test_time_wait_population.py."""
+
+
 def test_every_rule_has_a_scenario() -> None:
     shown = {rule for path in SCENARIOS for rule, _, _ in load(path).expected}
-    assert shown == set(RULES)
+    assert shown | TAKES_THOUSANDS == set(RULES)
 
 
 def test_every_rule_named_in_the_code_has_a_page() -> None:

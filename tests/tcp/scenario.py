@@ -13,8 +13,9 @@
 
 A state line is: state, its cause (`frame N` or `no frame`), its certainty, and, where it matters, the interval in
 seconds (`?` for an open end). `client of connection 2:` heads the states of a later connection. Of the rest what is
-told is checked: `opening: NAME`, `closing: NAME`, `client's TIME-WAIT: restarted by frame 9 11, ended by expiry` (or
-`none`), `client withdraws: N`, `connections: N`. `fault: TEXT` says that the reconstructor is known to get it wrong.
+told is checked: `opening: NAME`, `closing: NAME`, `client's TIME-WAIT: restarted by FIN 9 ACK 11, ended by expiry`
+(or `none`), `client's later SYNs: frame 12 challenged, frame 15 after-reset`, `client withdraws: N`, `connections:
+N`. `fault: TEXT` says that the reconstructor is known to get it wrong.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SIDES = ("client", "server")
 
 HEAD = re.compile(r"(client|server)(?: of connection (\d+))?:")
 STATE = re.compile(r"[A-Z][A-Z0-9-]+ (no frame|frame \d+) (proven|supposed|assumed)( between \S+ and \S+)?")
-FACT = re.compile(r"(opening|closing|(?:client|server)'s TIME-WAIT|(?:client|server) withdraws):\s*(.*)")
+FACT = re.compile(r"(opening|closing|(?:client|server)'s (?:TIME-WAIT|later SYNs)|(?:client|server) withdraws):\s*(.*)")
 ABOUT_ALL = re.compile(r"(connections|fault):\s*(.*)")
 
 
@@ -112,6 +113,7 @@ def _told_facts(history: ConnectionHistory) -> dict[str, str]:
     facts = {"opening": history.opening, "closing": history.closing}
     for side, end in zip(SIDES, (history.client, history.server), strict=True):
         facts[f"{side}'s TIME-WAIT"] = _told_time_wait(end)
+        facts[f"{side}'s later SYNs"] = _told_later_syns(end)
         facts[f"{side} withdraws"] = str(len(end.withdrawn))
     return facts
 
@@ -119,9 +121,14 @@ def _told_facts(history: ConnectionHistory) -> dict[str, str]:
 def _told_time_wait(end: EndpointHistory) -> str:
     if end.time_wait is None:
         return "none"
-    restarts = " ".join(str(r.frame) for r in end.time_wait.restarts)
-    restarted = f"restarted by frame {restarts}, " if restarts else ""
+    restarts = " ".join(f"{r.what} {r.frame}" for r in end.time_wait.restarts)
+    restarted = f"restarted by {restarts}, " if restarts else ""
     return f"{restarted}ended by {end.time_wait.ended_by}"
+
+
+def _told_later_syns(end: EndpointHistory) -> str:
+    syns = end.time_wait.later_syns if end.time_wait else ()
+    return ", ".join(f"frame {syn.frame} {syn.meeting}" for syn in syns) or "none"
 
 
 def compare(expected: Expected, history: ConnectionHistory) -> list[tuple[str, str, str]]:

@@ -33,6 +33,7 @@ def moved(history: ConnectionHistory, by: int) -> ConnectionHistory:
             expires=(time(one.time_wait.expires[0]), time(one.time_wait.expires[1])),
             restarts=tuple(r._replace(at=r.at + by) for r in one.time_wait.restarts),
             ended_at=time(one.time_wait.ended_at),
+            later_syns=tuple(syn._replace(at=syn.at + by) for syn in one.time_wait.later_syns),
         )
         items = tuple(i._replace(earliest=time(i.earliest), latest=time(i.latest)) for i in one.transitions)
         return one._replace(transitions=items, time_wait=wait)

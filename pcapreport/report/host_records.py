@@ -1,0 +1,47 @@
+"""What the document says of hosts: their system, and their TIME-WAITs together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pcapreport.report import model
+from pcapreport.report.times import Clock
+from pcapreport.settings import SECOND, Settings
+from pcapreport.tcp.host_profile import Hosts
+from pcapreport.tcp.time_wait_population import Crowd, HostWaits
+
+MOST_HOSTS = 1_000
+
+
+def host_records(waits: Sequence[HostWaits], hosts: Hosts, settings: Settings, zero_ns: int) -> list[model.Host]:
+    """The hosts that were in TIME-WAIT, in the order given; `zero_ns`: time of the capture's first frame."""
+    clock = Clock(zero_ns)
+    return [_host(one, hosts, settings, clock) for one in waits[:MOST_HOSTS]]
+
+
+def _host(one: HostWaits, hosts: Hosts, settings: Settings, clock: Clock) -> model.Host:
+    profile, kept = hosts.profile(one.address), hosts.time_wait_of(one.address, settings)
+    return model.Host(
+        address=one.address,
+        system=model.spelled(profile.system),
+        evidence=list(profile.evidence),
+        profile=kept.name,
+        two_msl_s=kept.two_msl_ns / SECOND,
+        time_waits=one.total,
+        peak=one.peak.held,
+        peak_s=clock.seconds(one.peak.at),
+        busiest=None if one.busiest is None else _crowd(one.busiest, profile.system, clock),
+    )
+
+
+def _crowd(crowd: Crowd, system: str, clock: Clock) -> model.Crowd:
+    first, last = crowd.range_of(system)
+    return model.Crowd(
+        address=crowd.address,
+        port=crowd.port,
+        peak=crowd.peak.held,
+        peak_s=clock.seconds(crowd.peak.at),
+        first_port=first,
+        last_port=last,
+        share=round(crowd.peak.held / (last - first + 1), 6),
+    )

@@ -1,0 +1,230 @@
+"""Which system each host runs, guessed from its SYNs and SYN-ACKs alone, and how long it therefore keeps TIME-WAIT.
+
+Each TCP writes the options of its SYN in an order and with a padding of its own, and starts with a TTL and a window of
+its own. A host is named only where these agree and no opening of it speaks for another system; else it is "unknown".
+Sources: the kernels' own option writers (Linux net/ipv4/tcp_output.c, FreeBSD sys/netinet/tcp_output.c, OpenBSD
+sys/netinet/tcp_output.c, XNU bsd/netinet/tcp_output.c), the signatures that p0f 3 lists, and captures of known hosts.
+Load balancers and TCP proxies answer with a face of their own; it is theirs that is named, and rightly, since it is
+they who keep TIME-WAIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from ipaddress import ip_address
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.capture import option_order
+from pcapreport.capture.openings import OPENING
+from pcapreport.settings import TIME_WAIT_PROFILES, Settings, TimeWaitProfile
+from pcapreport.tcp import hashing
+from pcapreport.tcp.connections import CLIENT, ConnectionTable
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+SYSTEMS = ("unknown", "linux", "windows", "macos", "bsd")
+UNKNOWN, LINUX, WINDOWS, MACOS, BSD = range(5)
+
+SYSTEM_NAMES = {"linux": "Linux", "windows": "Windows", "macos": "macOS or another Apple system", "bsd": "a BSD"}
+
+MOST_HOPS = 30
+"""Longer paths are rare (and then the TTL may have begun elsewhere)."""
+INITIAL_TTLS = (64, 128, 255)
+
+_LINUX, _LINUX_PLAIN = 0x467, (0x43625, 0x43725)
+"""Linux: MSS, SACK permitted, Timestamps without padding between, as no other writes it; with one of the two alone
+MSS, NOP, NOP, that one, NOP, Window Scale, which needs its window too (OpenBSD writes the former)."""
+_WINDOWS, _WINDOWS_STAMPED = 0x42536, 0x42567
+_FREEBSD, _OPENBSD = 0x42567, 0x4362537
+_APPLE, _APPLE_FAST_OPEN = 0x4253761, 0x4253768
+
+_USUAL_SEGMENTS = (1460, 1440)
+"""MSS of an Ethernet over IPv4 and IPv6: the window still tells of it where a router lowered the MSS on the way."""
+
+_STAMP_BYTES = 12
+"""What the Timestamps option leaves less for data in each segment, padding included."""
+
+
+def initial_ttl(ttl: Ints) -> Ints:
+    """What each TTL began as; 0 where that is not clear."""
+    found = np.zeros(len(ttl), np.int64)
+    for first in INITIAL_TTLS:
+        found[(ttl <= first) & (ttl >= first - MOST_HOPS)] = first
+    return found
+
+
+def systems_of_openings(openings: npt.NDArray[np.void]) -> Ints:
+    """Per opening (of type OPENING) which of SYSTEMS it looks like."""
+    order, window, mss = (openings[name].astype(np.int64) for name in ("option_order", "window", "mss"))
+    scale, first = openings["window_scale"].astype(np.int64), initial_ttl(openings["ttl"].astype(np.int64))
+    whole = np.zeros(len(openings), bool)
+    for segment in (np.maximum(mss, 1), np.maximum(mss - _STAMP_BYTES, 1), *_USUAL_SEGMENTS):
+        whole |= (window > 0) & (window % segment == 0)
+    full, unix = window == 0xFFFF, first == 64
+    found = np.full(len(openings), UNKNOWN)
+    found[unix & (_begins_with(order, _LINUX) | np.isin(order, _LINUX_PLAIN) & whole & (mss > _STAMP_BYTES + 1))] = (
+        LINUX
+    )
+    found[(first == 128) & ((order == _WINDOWS) | (order == _WINDOWS_STAMPED))] = WINDOWS
+    found[unix & full & (scale >= 3) & ((order == _APPLE) | (order == _APPLE_FAST_OPEN))] = MACOS
+    found[unix & (full & (order == _FREEBSD) | (window == 16384) & (order == _OPENBSD))] = BSD
+    return found
+
+
+def _begins_with(order: Ints, start: int) -> Bools:
+    """The first hex digits of each are those of `start`."""
+    begins = np.zeros(len(order), bool)
+    for more in range(option_order.MOST):
+        begins |= order >> 4 * more == start
+    return begins
+
+
+class HostProfile(NamedTuple):
+    """What is said of one host."""
+
+    address: str
+    system: str
+    """One of SYSTEMS."""
+    evidence: tuple[str, ...]
+    """In words."""
+
+
+class Hosts:
+    """The hosts of a capture by what their openings look like."""
+
+    def __init__(self, openings: npt.NDArray[np.void]) -> None:
+        """`openings`: of type OPENING (capture/openings.py)."""
+        looks = systems_of_openings(openings)
+        hashes = _hashed(*(openings[name] for name in _ADDRESS))
+        order = np.argsort(hashes, kind="stable")
+        self._openings, self._looks = openings[order], looks[order]
+        self._keys, first = np.unique(hashes[order], return_index=True)
+        self._bounds = np.append(first, len(openings))
+        owner = np.repeat(np.arange(len(first)), np.diff(self._bounds))
+        counts = np.zeros((len(first), len(SYSTEMS)), np.int64)
+        np.add.at(counts, (owner, self._looks), self._openings["count"])
+        named = counts[:, 1:]
+        one = ((named > 0).sum(axis=1) == 1) & (named.sum(axis=1) >= counts[:, UNKNOWN])
+        self.systems: Ints = np.where(one, named.argmax(axis=1) + 1, UNKNOWN)
+        """Per host which of SYSTEMS."""
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def of_ends(self, table: ConnectionTable) -> Ints:
+        """(connections, 2): which of SYSTEMS the client and the server of each connection run."""
+        first = table.bounds[:-1]
+        row, from_server = table.row[first], table.side[first] != CLIENT
+        version = table.packets["ip_version"][row]
+        found = np.empty((len(table), 2), np.int64)
+        for side in (0, 1):
+            source = from_server == (side == 1)
+            high, low = (
+                np.where(source, table.packets[f"src_{part}"][row], table.packets[f"dst_{part}"][row])
+                for part in ("hi", "lo")
+            )
+            found[:, side] = self._systems(version, high, low)
+        return found
+
+    def _systems(self, *address: npt.NDArray[np.generic]) -> Ints:
+        if not len(self):
+            return np.full(len(address[0]), UNKNOWN)
+        hashes = _hashed(*address)
+        at = np.minimum(np.searchsorted(self._keys, hashes), len(self) - 1)
+        return np.where(self._keys[at] == hashes, self.systems[at], UNKNOWN)
+
+    def profile(self, address: str) -> HostProfile:
+        """What is said of this host, the evidence with it."""
+        at = self._by_address.get(address)
+        if at is None:
+            return HostProfile(address, "unknown", ("no SYN and no SYN, ACK of it was captured",))
+        rows = slice(int(self._bounds[at]), int(self._bounds[at + 1]))
+        system = int(self.systems[at])
+        return HostProfile(address, SYSTEMS[system], tuple(_words(self._openings[rows], self._looks[rows], system)))
+
+    def time_wait_of(self, address: str, settings: Settings) -> TimeWaitProfile:
+        """How long this host keeps TIME-WAIT: as was asked for, or as its system does."""
+        if not settings.time_wait.guessed:
+            return settings.time_wait
+        return TIME_WAIT_PROFILES.get(self.profile(address).system, settings.time_wait)
+
+    @cached_property
+    def _by_address(self) -> dict[str, int]:
+        hosts = self._openings[self._bounds[:-1]]
+        rows = zip(*(hosts[name].tolist() for name in _ADDRESS), strict=True)
+        return {str(ip_address(_bytes(*row))): at for at, row in enumerate(rows)}
+
+    def addresses(self, most: int) -> list[str]:
+        """Of the first so many hosts, those that opened or answered most often first."""
+        counts = np.add.reduceat(self._openings["count"], self._bounds[:-1]) if len(self) else np.empty(0, np.int64)
+        chosen = np.argsort(-counts, kind="stable")[:most]
+        hosts = self._openings[self._bounds[:-1][chosen]]
+        return [str(ip_address(_bytes(*row))) for row in zip(*(hosts[n].tolist() for n in _ADDRESS), strict=True)]
+
+
+_ADDRESS = ("ip_version", "src_hi", "src_lo")
+
+
+def _hashed(*address: npt.NDArray[np.generic]) -> npt.NDArray[np.uint64]:
+    """64 bits for IP version and address: two hosts that share them would be taken for one."""
+    return hashing.mixed([np.asarray(column, np.uint64) for column in address])
+
+
+def _bytes(version: int, high: int, low: int) -> bytes:
+    return low.to_bytes(4, "big") if version == 4 else (high << 64 | low).to_bytes(16, "big")
+
+
+def _words(openings: npt.NDArray[np.void], looks: Ints, system: int) -> list[str]:
+    """The evidence for the system, or why there is none."""
+    named = [SYSTEMS[look] for look in np.unique(looks[looks != UNKNOWN]).tolist()]
+    if system == UNKNOWN and len(named) > 1:
+        several = " and ".join(SYSTEM_NAMES[name] for name in named)
+        return [f"its openings look like those of {several}: more than one system behind one address"]
+    spoken = np.flatnonzero(looks == system)
+    usual = openings[spoken[np.argmax(openings["count"][spoken])]]
+    text = [_told(usual), _layout(int(usual["option_order"]))]
+    if system != UNKNOWN:
+        return [*text, f"this is how {SYSTEM_NAMES[SYSTEMS[system]]} opens connections"]
+    if named:
+        return [
+            *text,
+            f"which fits no system known here; only a few of its openings look like {SYSTEM_NAMES[named[0]]}",
+        ]
+    return [*text, "which fits no system known here"]
+
+
+def _told(opening: np.void) -> str:
+    what, ttl = "SYN, ACK" if opening["answer"] else "SYN", int(opening["ttl"])
+    first = int(initial_ttl(np.array([ttl]))[0])
+    began = "which does not tell what it began as" if not first else f"which began as {first}"
+    window, mss, scale = int(opening["window"]), int(opening["mss"]), int(opening["window_scale"])
+    parts = [f"its {what} came with TTL {ttl}, {began}", f"window {window:,}"]
+    if mss:
+        parts[-1] += f" ({window // mss} times the MSS)" if window and window % mss == 0 else ""
+        parts.append(f"MSS {mss:,}")
+    parts.append(f"window scale {scale}" if scale >= 0 else "no window scale")
+    return ", ".join(parts)
+
+
+def _layout(order: int) -> str:
+    return f"its options stand in the order {option_order.words(order)}" if order else "it carries no options"
+
+
+def time_wait_choices(
+    hosts: Hosts, table: ConnectionTable, settings: Settings
+) -> tuple[Ints, Sequence[TimeWaitProfile]]:
+    """((connections, 2): a number per end; the TIME-WAIT profiles so numbered).
+
+    With `--time-wait auto` the profile of each host's system, and the settings' own for those unknown.
+    """
+    if not settings.time_wait.guessed:
+        return np.zeros((len(table), 2), np.int64), (settings.time_wait,)
+    return hosts.of_ends(table), (settings.time_wait, *(TIME_WAIT_PROFILES[name] for name in SYSTEMS[1:]))
+
+
+NO_HOSTS = Hosts(np.empty(0, OPENING))
