@@ -41,8 +41,11 @@ def hidden(view: View, end: EndScore, entries: Sequence[Entry], held: Held) -> s
         begun, left = entries[i].high, entries[i + 1].low if i + 1 < len(entries) else _LATE
         if entries[i].state in ("FIN_WAIT_1", "LAST_ACK") and _unseen_close(view, entries[i], left, own, acked):
             return "it closed with data queued"
-        shown = any(begun <= packet.get("t_send", 0) <= left for packet in own)
-        if not entries[i].seen and not entries[i].transient and not shown:
+        if (
+            not entries[i].seen
+            and not entries[i].transient
+            and not _shown(end, entries[i].state, begun, left, captured)
+        ):
             return "a state left no trace"
     return _lost_behind(view, end, entries, captured, own)
 
@@ -53,6 +56,18 @@ def _opened_unseen(end: EndScore, captured: Sequence[tuple[int, dict[str, Any]]]
     opened = any(packet["dir"] == end.side and packet["tcp"]["flags"] == "S" for _, packet in captured)
     answered = any(packet["dir"] != end.side and packet["tcp"]["flags"] == "S." for _, packet in captured)
     return not opened and not answered
+
+
+def _shown(end: EndScore, state: str, begun: int, left: int, captured: Sequence[tuple[int, dict[str, Any]]]) -> bool:
+    """Whether something captured tells the state from the one before: what the end, or its peer, sent in it."""
+    peers = [packet for _, packet in captured if packet["dir"] != end.side]
+    if state == "FIN_WAIT_2":
+        heard = (packet for packet in peers if "F" not in packet["tcp"]["flags"] and "t_deliver" in packet)
+        return any(begun - _PROMPT <= packet["t_deliver"][0] <= left for packet in heard)
+    if state in ("CLOSE_WAIT", "CLOSING", "TIME_WAIT") and not peers:
+        return False
+    own = (packet for _, packet in captured if packet["dir"] == end.side and packet["origin"] != "injected")
+    return any(begun <= packet.get("t_send", 0) <= left for packet in own)
 
 
 def _unseen_close(view: View, entry: Entry, left: int, own: Sequence[dict[str, Any]], acked: set[int]) -> bool:

@@ -75,6 +75,7 @@ def _line(names: Sequence[str], tally: Tally) -> str:
 def failures(scores: Iterable[CaptureScore]) -> Iterator[str]:
     """A line for each end that is told wrong, falsely proven or misdated, whose TIME-WAIT is, or that was made up."""
     for score in scores:
+        pairs = score.by_connection()
         for end in score.ends:
             where = f"{score.run} {score.capture} connection {end.connection} {end.side}"
             states = [claim.state for claim in end.told]
@@ -88,7 +89,7 @@ def failures(scores: Iterable[CaptureScore]) -> Iterator[str]:
             for state, certainty, low, high in end.outside:
                 yield f"OUTSIDE {where}: {state} {certainty} [{_ms(low)}, {_ms(high)}] ms beside the truth"
             if end.wait is not None and not end.wait.right:
-                why = f" ({end.hidden})" if end.hidden else ""
+                why = next((f" ({one.hidden})" for one in pairs[end.connection] if one.hidden), "")
                 yield f"OWNER {where}: TIME-WAIT told {end.wait.told}, truth {end.truth}{why}"
             if end.wait is not None and end.wait.expiry_within is False:
                 yield f"EXPIRY {where}: the kernel's TIME-WAIT ended outside what is told"
