@@ -21,6 +21,7 @@ from pcapreport.report.model import Document
 from pcapreport.settings import DEFAULT_READING, Reading, Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
+from pcapreport.tcp.host_habits import HostHabits
 from pcapreport.tcp.host_profile import Hosts
 from pcapreport.tcp.time_wait_population import TimeWaitPopulation
 from pcapreport.tcp.tuples import endpoint_hash
@@ -54,18 +55,20 @@ def read_within(memory: int | None, source: Source, name: str | None, reading: R
 
 def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:
     """What is to be said of a capture, part by part where it was too large for memory."""
-    quality, hosts, population = CaptureQuality(), Hosts(capture.openings), TimeWaitPopulation()
+    quality, hosts = CaptureQuality(), Hosts(capture.openings)
+    habits, population = HostHabits(), TimeWaitPopulation()
     builder = DocumentBuilder(capture, settings, options)
     for packets in capture.tables():
         table = find_connections(packets, settings)
         histories = reconstruct_all(table, capture.last_ns or 0, settings, hosts)
         evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
         quality.add(evidence)
+        habits.add(table)
         population.add(table, histories)
         builder.add(evidence, find_in(evidence))
     waits = population.hosts()
     overall = quality.findings(capture) + running_out(population, waits, hosts, settings, capture.first_ns or 0)
-    return builder.finish(overall, host_records(waits, hosts, settings, capture.first_ns or 0))
+    return builder.finish(overall, host_records(waits, hosts, habits, settings, capture.first_ns or 0))
 
 
 @contextmanager

@@ -23,6 +23,21 @@ FEWEST_MERGED = 1 << 15
 _ALIKE = [name for name in OPENING.names or () if name != "count"]
 
 
+def opens(flags: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    """Which of these are the flags of a SYN or a SYN-ACK, with no FIN or RST."""
+    control = flags & (Flag.SYN | Flag.FIN | Flag.RST)
+    found: npt.NDArray[np.bool_] = control == Flag.SYN
+    return found
+
+
+def openings_of(table: PacketTable, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
+    """Of these rows, each a SYN or SYN-ACK; each counts once."""
+    found = np.ones(len(rows), OPENING)
+    for name in _ALIKE:
+        found[name] = (table["flags"][rows] & Flag.ACK) != 0 if name == "answer" else table[name][rows]
+    return found
+
+
 class Openings:
     """Different openings, counted."""
 
@@ -33,13 +48,10 @@ class Openings:
 
     def add(self, table: PacketTable) -> None:
         """Take note of the SYNs and SYN-ACKs of a table."""
-        flags = table["flags"] & (Flag.SYN | Flag.FIN | Flag.RST | Flag.ACK)
-        rows = np.flatnonzero((flags == Flag.SYN) | (flags == Flag.SYN | Flag.ACK))
+        rows = np.flatnonzero(opens(table["flags"]))
         if not len(rows):
             return
-        found = np.ones(len(rows), OPENING)
-        for name in _ALIKE:
-            found[name] = (flags[rows] & Flag.ACK) != 0 if name == "answer" else table[name][rows]
+        found = openings_of(table, rows)
         self._waiting.append(found)
         self._count += len(found)
         if self._count > max(len(self._known), FEWEST_MERGED):

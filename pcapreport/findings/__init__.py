@@ -8,8 +8,6 @@ the capture as a whole shows is summed over its parts (`capture_quality.py`, `ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pcapreport.capture.model import Capture
 from pcapreport.findings import capture_quality, checksums, handshake, icmp, loss, teardown, time_wait, window
 from pcapreport.findings.capture_quality import CaptureQuality
@@ -18,7 +16,7 @@ from pcapreport.findings.model import Detector, Evidence, Finding
 from pcapreport.findings.passes import Passes
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
-from pcapreport.tcp.history import ConnectionHistory
+from pcapreport.tcp.families import Histories
 from pcapreport.tcp.host_profile import Hosts
 from pcapreport.tcp.time_wait_population import TimeWaitPopulation
 
@@ -49,9 +47,7 @@ DETECTORS: tuple[Detector, ...] = (
 """In the order of the page: is it all there, how it opened, what was lost, who waited, how it ended."""
 
 
-def find_all(
-    capture: Capture, table: ConnectionTable, histories: Sequence[ConnectionHistory], settings: Settings
-) -> list[Finding]:
+def find_all(capture: Capture, table: ConnectionTable, histories: Histories, settings: Settings) -> list[Finding]:
     """All findings about a capture in one part: about it as a whole first, then by connection and time."""
     evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
     quality = CaptureQuality()

@@ -197,9 +197,8 @@ def _clock(capture: Capture) -> Finding | None:
 def midstream(evidence: Evidence) -> Iterator[Finding]:
     """Connections that were open before the capture began."""
     summary = "The connection was open before the capture began: how it was opened is not known."
-    for connection, history in enumerate(evidence.histories):
-        if history.opening == "midstream":
-            yield _from_the_start(evidence, "starts_midstream", connection, summary)
+    for connection in evidence.histories.opened("midstream"):
+        yield _from_the_start(evidence, "starts_midstream", connection, summary)
 
 
 def one_sided(evidence: Evidence) -> Iterator[Finding]:

@@ -17,13 +17,9 @@ BOTH = Flag.SYN | Flag.ACK
 
 def openings(evidence: Evidence) -> Iterator[Finding]:
     """Connections that were refused, not answered or not completed."""
-    for connection, history in enumerate(evidence.histories):
-        if history.opening == "refused":
-            yield from _refused(evidence, connection)
-        elif history.opening == "unanswered":
-            yield from _unanswered(evidence, connection)
-        elif history.opening == "incomplete":
-            yield from _incomplete(evidence, connection)
+    for opening, told in (("refused", _refused), ("unanswered", _unanswered), ("incomplete", _incomplete)):
+        for connection in evidence.histories.opened(opening):
+            yield from told(evidence, connection)
 
 
 def _rows(evidence: Evidence, connection: int, side: int, mask: int, value: int) -> Ints:

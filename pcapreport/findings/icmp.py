@@ -226,7 +226,7 @@ def _what(evidence: Evidence, complaint: _Complaint, rule: str) -> str:
 def _outcome(evidence: Evidence, complaint: _Complaint, known: _Known) -> tuple[str, Severity]:
     """How the connection fared behind the first error."""
     connection, side = complaint.connection, complaint.side
-    if evidence.histories[connection].opening in _NEVER_OPEN:
+    if evidence.histories.like(connection).opening in _NEVER_OPEN:
         explains = _rule(complaint.errors[0]) in (UNREACHABLE, EXCEEDED)
         return "the connection did not open", Severity.ERROR if explains else Severity.WARNING
     own, other = connection * 2 + side, connection * 2 + 1 - side

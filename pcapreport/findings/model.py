@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ from pcapreport.capture.model import Capture
 from pcapreport.findings.passes import Passes
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
-from pcapreport.tcp.history import ConnectionHistory
+from pcapreport.tcp.families import Histories
 
 
 class Severity(StrEnum):
@@ -69,7 +69,7 @@ class Evidence:
 
     capture: Capture
     table: ConnectionTable
-    histories: Sequence[ConnectionHistory]
+    histories: Histories
     passes: Passes
     settings: Settings
 

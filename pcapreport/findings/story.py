@@ -53,7 +53,7 @@ def _steps(connection: int, evidence: Evidence) -> list[int]:
     table = evidence.table
     start, stop = int(table.bounds[connection]), int(table.bounds[connection + 1])
     flags, side = table.flags[start : min(stop, start + 16)].tolist(), table.side[start : start + 16].tolist()
-    ending = Flag.RST if evidence.histories[connection].opening in ("refused", "incomplete") else Flag(0)
+    ending = Flag.RST if evidence.histories.like(connection).opening in ("refused", "incomplete") else Flag(0)
     chosen: list[int] = []
     kinds: set[tuple[int, int]] = set()
     for at, (bits, who) in enumerate(zip(flags, side, strict=False)):
@@ -127,7 +127,7 @@ def _time_wait(side: int, ledger: TimeWait, zero: int) -> str:
         return f"{begin} and left it at {until} s (2MSL {length}, profile {ledger.profile})."
     at = f" (frame {ledger.ended_frame})" if ledger.ended_frame else ""
     if ledger.ended_by == "reset":
-        return f"{begin}; a RST{at} ended it early."
+        return f"{begin}; a RST{at} ended it early, unless this host ignores resets in TIME-WAIT (RFC 1337)."
     if ledger.ended_by == "reuse":
         last = ledger.later_syns[-1] if ledger.later_syns else None
         why = f": its SYN was {time_wait_words.told(last)}" if last and last.frame == ledger.ended_frame else ""

@@ -57,13 +57,14 @@ class Tally:
         """Count whole connections and the findings about them."""
         self.connections += len(evidence.table)
         self.clients_guessed += int((evidence.table.opener >= OpenerEvidence.PORTS).sum())
-        for history in evidence.histories:
-            self.openings[history.opening] += 1
-            self.closings[history.closing] += 1
-            for end in (history.client, history.server):
+        for family in evidence.histories.families:
+            like, count = family.like, len(family.members)
+            self.openings[like.opening] += count
+            self.closings[like.closing] += count
+            for end in (like.client, like.server):
                 if end.time_wait is not None:
-                    self.time_waits += 1
-                    self.time_waits_open += end.time_wait.ended_by == "capture-end"
+                    self.time_waits += count
+                    self.time_waits_open += count * (end.time_wait.ended_by == "capture-end")
                     self.profile_guessed |= "guess" in end.time_wait.profile
         self.add_findings(findings)
 

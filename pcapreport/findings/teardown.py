@@ -24,7 +24,7 @@ def resets(evidence: Evidence) -> Iterator[Finding]:
     table, passes = evidence.table, evidence.passes
     chosen = ((table.flags & Flag.RST) != 0) & (passes.original < 0) & ~_to_old_numbers(evidence)
     for group in groups(evidence, chosen):
-        history = evidence.histories[group.connection]
+        history = evidence.histories.like(group.connection)
         if history.opening in NEVER_OPEN:
             continue
         if ABORTING.get(history.closing) == group.side:
@@ -44,7 +44,7 @@ def _to_old_numbers(evidence: Evidence) -> Bools:
 
 
 def _end(evidence: Evidence, connection: int, side: int) -> EndpointHistory:
-    history = evidence.histories[connection]
+    history = evidence.histories.like(connection)
     return history.client if side == CLIENT else history.server
 
 
@@ -173,7 +173,7 @@ def _harmless(evidence: Evidence, group: Group) -> Finding:
     numbers = group.frames(evidence)
     state = _before_closed(_end(evidence, group.connection, group.side))
     answered = f", in answer to frame {int(table.frame[prompt])}" if prompt >= 0 else ""
-    history = evidence.histories[group.connection]
+    history = evidence.histories.like(group.connection)
     if history.closing in ABORTING:
         why = "the connection had been reset already"
     elif state in (State.TIME_WAIT, State.LAST_ACK, State.CLOSED, State.CLOSING):
@@ -204,7 +204,7 @@ def unanswered_fins(evidence: Evidence) -> Iterator[Finding]:
     end = evidence.capture.last_ns or 0
     open_fin = fin & (passes.acked_at_end < table.end) & (passes.acked_at_end > 0)
     for group in groups(evidence, open_fin):
-        history = evidence.histories[group.connection]
+        history = evidence.histories.like(group.connection)
         waited = end - int(table.time_ns[group.rows[-1]])
         if waited < evidence.settings.unanswered_ns or history.closing in ABORTING:
             continue
@@ -248,10 +248,10 @@ def half_closed(evidence: Evidence) -> Iterator[Finding]:
     answered = set()
     for group in groups(evidence, late):
         answered.add(group.connection)
-        if evidence.histories[group.connection].closing in ("client-first", "server-first", "half-closed"):
+        if evidence.histories.like(group.connection).closing in ("client-first", "server-first", "half-closed"):
             yield _went_on(evidence, group, int(first[group.connection]))
     for connection in np.flatnonzero(has).tolist():
-        if evidence.histories[connection].closing == "half-closed" and connection not in answered:
+        if evidence.histories.like(connection).closing == "half-closed" and connection not in answered:
             yield from _never_closed(evidence, connection, int(first[connection]))
 
 

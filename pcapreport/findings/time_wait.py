@@ -12,20 +12,27 @@ from pcapreport.findings.grouping import SIDES, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.wording import The, duration, frames, side_name
 from pcapreport.tcp.connections import CLIENT
-from pcapreport.tcp.history import TimeWait
+from pcapreport.tcp.history import ConnectionHistory, TimeWait
 from pcapreport.tcp.states import State
 
 
 def ledgers(evidence: Evidence) -> Iterator[Finding]:
     """What happened to each TIME-WAIT."""
-    for connection, history in enumerate(evidence.histories):
-        for side, end in enumerate((history.client, history.server)):
-            if end.time_wait is None:
-                continue
-            if end.time_wait.restarts:
-                yield _restarts(evidence, connection, side, end.time_wait)
-            if end.time_wait.ended_by == "reuse":
-                yield _reuse(evidence, connection, side, end.time_wait)
+    for family in evidence.histories.families:
+        ends = (family.like.client.time_wait, family.like.server.time_wait)
+        if any(ledger is not None and (ledger.restarts or ledger.ended_by == "reuse") for ledger in ends):
+            for connection, history in evidence.histories.of(family):
+                yield from _of_connection(evidence, connection, history)
+
+
+def _of_connection(evidence: Evidence, connection: int, history: ConnectionHistory) -> Iterator[Finding]:
+    for side, end in enumerate((history.client, history.server)):
+        if end.time_wait is None:
+            continue
+        if end.time_wait.restarts:
+            yield _restarts(evidence, connection, side, end.time_wait)
+        if end.time_wait.ended_by == "reuse":
+            yield _reuse(evidence, connection, side, end.time_wait)
 
 
 def _of_frames(rule: str, connection: int, side: Side, numbers: list[int], at: int | None, summary: str) -> Finding:
@@ -73,7 +80,7 @@ def collisions(evidence: Evidence) -> Iterator[Finding]:
     for connection, rows in _challenges(evidence):
         old = int(predecessor[connection])
         side = int(table.side[rows[1]])
-        history = evidence.histories[old] if old >= 0 else None
+        history = evidence.histories.like(old) if old >= 0 else None
         end = None
         if history is not None:
             end = history.client if _same_end(evidence, old, connection, side) else history.server

@@ -100,12 +100,12 @@ class DocumentBuilder:
         self._store.begin_part()
         part = Part.of(evidence, self._clock, findings)
         self._vantages.add(part.vantages, part.endpoints)
-        places = [self._add(part.connection(index, False)) for index in range(len(evidence.table))]
+        places = [self._add(connection) for connection in part.connections()]
         most = self._options.details if self._options.only is None else 1
         for index in part.notable(most, self._options.only):
             rank = part.rank(index)
             if len(self._detailed) < most or rank < self._detailed[-1].rank:
-                self._detailed.append(_Kept(rank, places[index], part.connection(index, True)))
+                self._detailed.append(_Kept(rank, places[index], part.detailed(index)))
                 self._detailed = _foremost(self._detailed, most)
 
     def _add(self, connection: model.Connection) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -24,7 +24,7 @@ from pcapreport.report.vantage_words import vantage_record
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, OPENER_TEXT, SERVER, ConnectionTable, Endpoint, OpenerEvidence
 from pcapreport.tcp.estimate import estimates
-from pcapreport.tcp.history import EndpointHistory
+from pcapreport.tcp.history import ConnectionHistory, EndpointHistory
 from pcapreport.tcp.states import State
 from pcapreport.tcp.vantage import Vantage, find_vantages
 
@@ -134,9 +134,17 @@ class Part:
         worst_severity = max((RANK[f.severity] + 1 for f in found), default=0)
         return -worst_severity, -sum(len(f.frames) for f in found), self.bounds.frames[index][0], index
 
-    def connection(self, index: int, detailed: bool) -> model.Connection:
-        """One connection, with its detail where asked for, without a number."""
-        table, history, found = self.evidence.table, self.evidence.histories[index], self.found[index]
+    def connections(self) -> Iterator[model.Connection]:
+        """All connections in order, without details and numbers."""
+        for index, history in enumerate(self.evidence.histories):
+            yield self._connection(index, history, False)
+
+    def detailed(self, index: int) -> model.Connection:
+        """One connection with its detail, without a number."""
+        return self._connection(index, self.evidence.histories[index], True)
+
+    def _connection(self, index: int, history: ConnectionHistory, detailed: bool) -> model.Connection:
+        table, found = self.evidence.table, self.found[index]
         client, server = self.endpoints[index]
         first, last = self.bounds.frames[index]
         start, end = self.bounds.times[index]
@@ -164,7 +172,7 @@ class Part:
             anchor=_anchor(client, server, self.sums.isn[index][0], first),
             encapsulation=self.bounds.encapsulation[index],
             vantage=vantage_record(vantage, detailed),
-            detail=self._detail(index) if detailed else None,
+            detail=self._detail(index, history) if detailed else None,
         )
 
     def _endpoint(self, end: EndpointHistory, round_trip: int) -> model.EndpointHistory:
@@ -192,9 +200,8 @@ class Part:
             withdrawn=[str(note) for note in end.withdrawn],
         )
 
-    def _detail(self, index: int) -> model.Detail:
+    def _detail(self, index: int, history: ConnectionHistory) -> model.Detail:
         evidence, found = self.evidence, self.found[index]
-        history = evidence.histories[index]
         rows = told(evidence.table, index)
         lanes = history_lanes(rows, history)
         ladder, omitted = build_ladder(rows, lanes, history, found, self.clock, evidence.capture.last_ns or 0)

@@ -7,24 +7,27 @@ from collections.abc import Sequence
 from pcapreport.report import model
 from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND, Settings
+from pcapreport.tcp.host_habits import HostHabits
 from pcapreport.tcp.host_profile import Hosts
 from pcapreport.tcp.time_wait_population import Crowd, HostWaits
 
 MOST_HOSTS = 1_000
 
 
-def host_records(waits: Sequence[HostWaits], hosts: Hosts, settings: Settings, zero_ns: int) -> list[model.Host]:
+def host_records(
+    waits: Sequence[HostWaits], hosts: Hosts, habits: HostHabits, settings: Settings, zero_ns: int
+) -> list[model.Host]:
     """The hosts that were in TIME-WAIT, in the order given; `zero_ns`: time of the capture's first frame."""
     clock = Clock(zero_ns)
-    return [_host(one, hosts, settings, clock) for one in waits[:MOST_HOSTS]]
+    return [_host(one, hosts, habits, settings, clock) for one in waits[:MOST_HOSTS]]
 
 
-def _host(one: HostWaits, hosts: Hosts, settings: Settings, clock: Clock) -> model.Host:
+def _host(one: HostWaits, hosts: Hosts, habits: HostHabits, settings: Settings, clock: Clock) -> model.Host:
     profile, kept = hosts.profile(one.address), hosts.time_wait_of(one.address, settings)
     return model.Host(
         address=one.address,
         system=model.spelled(profile.system),
-        evidence=list(profile.evidence),
+        evidence=[*profile.evidence, *habits.told(one.address)],
         profile=kept.name,
         two_msl_s=kept.two_msl_ns / SECOND,
         time_waits=one.total,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,14 @@ from pcapreport.capture.packet_table import Flag, PacketTable
 from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
 from pcapreport.tcp.evidence import D_SACK, FOREIGN, FORGED, GENUINE, Segment
+from pcapreport.tcp.families import Rows
+from pcapreport.tcp.foreign import ELSEWHERE, set_apart
 from pcapreport.tcp.forgery import judged_resets
 from pcapreport.tcp.shapes import canonical_numbers
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Ints32or64 = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 HEAD_ROWS = 12
 """Rows at the start of a connection that are always looked at: the handshake and the first data each way."""
@@ -29,63 +33,117 @@ LONGEST_SHAPE = 160
 """Rows of a connection up to which others are looked for that share its shape."""
 
 
+_SERVER, _FILLED, _OPEN, _AFTER = (1 << bit for bit in range(12, 16))
+"""Marks beside those of evidence.py: sent by the server, with payload, with a window, of the next connection."""
+
+
 class Candidates:
-    """The rows of all connections that can change a state, numbers by rank.
+    """The rows of all connections that can change a state, and who of them share their shape.
 
     To the rows of a connection whose ports were used again are added those that opened the next one, up to its
     SYN-ACK, in the first one's numbers and sides: they tell how the first one ended.
     """
 
     def __init__(self, table: ConnectionTable) -> None:
-        chosen = candidate_rows(table)
-        connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))[chosen]
-        at, owner = _aftermath(table, chosen, connection)
-        rows = np.concatenate([chosen, at])
-        owner = np.concatenate([connection, owner])
-        after = np.repeat([0, 1], [len(chosen), len(at)])
-        side, seq, end, ack = _in_numbers_of(table, rows, owner)
-        order = np.argsort(owner, kind="stable")
-        flags = table.flags[rows].astype(np.int64) & (CONTROL | Flag.ACK)
-        flags |= np.where(_reports_duplicate(table.packets, table.row[rows]), D_SACK, 0)
-        resets = judged_resets(table)
-        flags |= np.where(np.isin(rows, resets.forged), FORGED, 0)
-        flags |= np.where(np.isin(rows, resets.genuine), GENUINE, 0)
-        own, other = owner * 2 + side, owner * 2 + 1 - side
-        numbers = canonical_numbers(np.concatenate([own, own, other]), np.concatenate([seq, end, ack]))
-        filled = (table.length[rows] > 0).astype(np.int64), (table.window[rows] > 0).astype(np.int64)
-        shape = np.stack([side, flags, *numbers.reshape(3, -1), *filled, after], axis=1)
-        self._shape = shape[order]
-        self._frame = table.frame[rows][order]
-        self._bounds = np.searchsorted(owner[order], np.arange(len(table) + 1))
-        self._time = _never_back(table.time_ns[rows][order], owner[order], self._bounds)
+        marks = _marks(table)
+        table, reached = set_apart(table)
+        row = candidate_rows(table)
+        owner = np.repeat(np.arange(len(table)), np.diff(table.bounds))[row]
+        at, old = _aftermath(table, row, owner, _bounds(owner, len(table)))
+        order = np.argsort(np.append(owner, old), kind="stable")
+        later = order >= len(row)
+        row, owner = np.append(row, at)[order], np.append(owner, old)[order]
+        rows = _columns(table, marks).take(row, axis=0)
+        if len(at):
+            rows = _with(rows, later, _of_the_next(table, reached, rows[later], owner[later]))
+        bounds = _bounds(owner, len(table))
+        self.rows = Rows(bounds, _never_back(table.time_ns[row], owner, bounds), table.frame[row])
+        self._same_rows = _numbered(rows, bounds)
+        first = np.flatnonzero(np.diff(np.maximum.accumulate(self._same_rows), prepend=-1))
+        sizes = np.diff(bounds)[first]
+        self._bounds = np.append(0, np.cumsum(sizes))
+        kept = np.repeat(bounds[first] - self._bounds[:-1], sizes) + np.arange(self._bounds[-1])
+        self._shape = _shape(np.repeat(np.arange(len(first)), sizes), rows.take(kept, axis=0))
 
-    def groups(self, kinds: Ints) -> list[list[int]]:
-        """Connections of one kind and shape together; long ones each alone. `kinds`: a number for each connection."""
-        bounds, kind = self._bounds.tolist(), kinds.tolist()
-        by_shape: dict[tuple[int, bytes], list[int]] = {}
-        single: list[list[int]] = []
-        for connection, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
-            if stop - start > LONGEST_SHAPE:
-                single.append([connection])
-            else:
-                by_shape.setdefault((kind[connection], self._shape[start:stop].tobytes()), []).append(connection)
-        return single + list(by_shape.values())
+    def groups(self, key: Ints | None = None) -> list[Ints]:
+        """Connections of one shape together, ascending; long ones each alone.
 
-    def times_and_frames(self, connections: Sequence[int]) -> tuple[Ints, Ints]:
-        """Two arrays (rows, connections) for connections of one shape."""
-        starts = self._bounds[connections]
-        rows = starts[None, :] + np.arange(self._bounds[connections[0] + 1] - starts[0])[:, None]
-        return self._time[rows], self._frame[rows]
+        `key`: (connections,) numbers from 0; the connections of one group have the same.
+        """
+        kind = _numbered(self._shape, self._bounds)[self._same_rows]
+        long = np.flatnonzero(np.diff(self.rows.bounds) > LONGEST_SHAPE)
+        kind[long] = len(kind) + np.arange(len(long))
+        if key is not None:
+            kind = kind * (int(key.max(initial=0)) + 1) + key
+        order = np.argsort(kind, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(kind[order])) + 1) if len(order) else []
 
     def shape(self, connection: int) -> tuple[list[Segment], list[Segment]]:
-        """(a connection's own segments, those that opened the next one); times and frames are to be filled in."""
-        rows = self._shape[self._bounds[connection] : self._bounds[connection + 1]].tolist()
+        """(a connection's own segments, those that opened the next one), their numbers by rank.
+
+        Times and frames are to be filled in.
+        """
+        like = self._same_rows[connection]
+        rows = self._shape[self._bounds[like] : self._bounds[like + 1]].tolist()
         segments = [Segment(0, 0, *values) for *values, _ in rows]
         own = sum(not row[-1] for row in rows)
         return segments[:own], segments[own:]
 
 
-def _reports_duplicate(packets: PacketTable, rows: Ints) -> npt.NDArray[np.bool_]:
+def _marks(table: ConnectionTable) -> npt.NDArray[np.uint16]:
+    """Of each row the flags that count, and what else is asked of it but its numbers."""
+    marks = table.flags & np.uint16(CONTROL | Flag.ACK)
+    for mark, those in ((_SERVER, table.side), (_FILLED, table.length > 0), (_OPEN, table.window > 0)):
+        marks |= np.where(those, np.uint16(mark), np.uint16(0))
+    marks[_reports_duplicate(table.packets, table.row)] |= D_SACK
+    resets = judged_resets(table)
+    marks[resets.forged] |= FORGED
+    marks[resets.genuine] |= GENUINE
+    return marks
+
+
+def _columns(table: ConnectionTable, marks: npt.NDArray[np.uint16]) -> Ints32or64:
+    """(n, 4): marks, seq, end and ack of all rows, in the least room in which they fit."""
+    numbers: tuple[Ints, ...] = (table.seq, table.end, table.ack)
+    limits = np.iinfo(np.int32)
+    fit = all(not len(of) or limits.min <= of.min() and of.max() <= limits.max for of in numbers)
+    columns = np.empty((len(marks), 4), np.int32) if fit else np.empty((len(marks), 4), np.int64)
+    columns[:, 0] = marks
+    for at, of in enumerate(numbers, 1):
+        columns[:, at] = of
+    return columns
+
+
+def _with(rows: Ints32or64, at: Bools, others: Ints) -> Ints32or64:
+    """`rows` with `others` in their place, in more room where need be."""
+    limits = np.iinfo(rows.dtype)
+    if others.min() < limits.min or others.max() > limits.max:
+        rows = rows.astype(np.int64)
+    rows[at] = others
+    return rows
+
+
+def _numbered(rows: Ints32or64, bounds: Ints) -> Ints:
+    """A number for each stretch of rows, the same for equal ones, from 0 in order of appearance."""
+    data, width = rows.tobytes(), rows.itemsize * rows.shape[1]
+    number: dict[bytes, int] = {}
+    ends = (bounds * width).tolist()
+    found = (number.setdefault(data[a:b], len(number)) for a, b in zip(ends, ends[1:], strict=False))
+    return np.fromiter(found, np.int64, len(ends) - 1)
+
+
+def _shape(owner: Ints, rows: Ints32or64) -> Ints:
+    """The rows of connections `owner` as `Segment` has them from `side` on, numbers by rank; then whether they are of
+    the next connection."""
+    marks, *numbers = rows.T.astype(np.int64)
+    side = (marks & _SERVER) != 0
+    own, other = owner * 2 + side, owner * 2 + ~side
+    ranks = canonical_numbers(np.concatenate([own, own, other]), np.concatenate(numbers)).reshape(3, -1)
+    flags = marks & (_SERVER - 1)
+    return np.stack([side, flags, *ranks, (marks & _FILLED) != 0, (marks & _OPEN) != 0, (marks & _AFTER) != 0], axis=1)
+
+
+def _reports_duplicate(packets: PacketTable, rows: Ints) -> Bools:
     """Which of these rows of the packet table carry a D-SACK: a first block at or below what they acknowledge."""
     reports = np.zeros(len(rows), bool)
     with_sack = np.flatnonzero(packets["sack"][rows] >= 0)
@@ -109,11 +167,15 @@ def _never_back(time: Ints, owner: Ints, bounds: Ints) -> Ints:
     return time
 
 
-def _aftermath(table: ConnectionTable, chosen: Ints, connection: Ints) -> tuple[Ints, Ints]:
+def _bounds(owner: Ints, count: int) -> Ints:
+    """Where the rows of each of `count` owners begin and end, given whose each row is, ascending."""
+    return np.append(0, np.cumsum(np.bincount(owner, minlength=count)))
+
+
+def _aftermath(table: ConnectionTable, chosen: Ints, connection: Ints, bounds: Ints) -> tuple[Ints, Ints]:
     """(rows that opened the successors, up to their SYN-ACK; the connection before, whose aftermath they are)."""
     old = np.flatnonzero(table.successor >= 0)
     new = table.successor[old]
-    bounds = np.searchsorted(connection, np.arange(len(table) + 1))
     stop = bounds[1:].copy()
     answers = np.flatnonzero((table.flags[chosen] & (Flag.SYN | Flag.ACK)) == Flag.SYN | Flag.ACK)
     stop[connection[answers][::-1]] = answers[::-1] + 1
@@ -123,22 +185,23 @@ def _aftermath(table: ConnectionTable, chosen: Ints, connection: Ints) -> tuple[
     return chosen[np.repeat(bounds[new], counts) + within], owner
 
 
-def _in_numbers_of(table: ConnectionTable, rows: Ints, owner: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    """(side, seq, end, ack) of `rows` as the connections `owner` count them, whichever connection they belong to."""
-    side, seq, end, ack = table.side[rows].astype(np.int64), table.seq[rows], table.end[rows], table.ack[rows]
-    connection = np.searchsorted(table.bounds, rows, side="right") - 1
-    foreign = np.flatnonzero(connection != owner)
-    new, old = connection[foreign], owner[foreign]
-    own_side = side[foreign]
-    side[foreign] = own_side ^ (_client(table, new) != _client(table, old)).any(axis=0)
-    shift = sequence.distances(table.isn[new, own_side], table.isn[old, side[foreign]])
-    back = sequence.distances(table.isn[new, 1 - own_side], table.isn[old, 1 - side[foreign]])
-    length = end[foreign] - seq[foreign]
-    seq[foreign] = sequence.centred(seq[foreign] + shift)
-    end[foreign] = seq[foreign] + length
-    acked = (table.flags[rows[foreign]] & Flag.ACK) != 0
-    ack[foreign] = np.where(acked, sequence.centred(ack[foreign] + back), 0)
-    return side, seq, end, ack
+def _of_the_next(table: ConnectionTable, reached: Ints, rows: Ints32or64, old: Ints) -> Ints:
+    """`rows` of those that followed on connections `old`, in the sides and numbers of these (`reached`: foreign.py)."""
+    marks, seq, end, ack = rows.T.astype(np.int64)
+    new, own_side = table.successor[old], (marks & _SERVER != 0).astype(np.int64)
+    swapped = (_client(table, new) != _client(table, old)).any(axis=0)
+    side = own_side ^ swapped
+    shift = sequence.distances(table.isn[new, own_side], table.isn[old, side])
+    back = sequence.distances(table.isn[new, 1 - own_side], table.isn[old, 1 - side])
+    of_old = _near(reached[old * 2 + side], seq + shift)
+    acked = np.where(marks & Flag.ACK, _near(reached[old * 2 + 1 - side], ack + back), 0)
+    return np.stack([marks ^ np.where(swapped, _SERVER, 0) | _AFTER, of_old, of_old + (end - seq), acked], axis=1)
+
+
+def _near(here: Ints, numbers: Ints) -> Ints:
+    """The representatives (modulo 2^32) next to where a flow stands; ELSEWHERE if no window reaches from there."""
+    step = sequence.centred(numbers - here)
+    return here + step + np.where(np.abs(step) < FOREIGN, 0, np.where(step < 0, -ELSEWHERE, ELSEWHERE))
 
 
 def _client(table: ConnectionTable, connections: Ints) -> npt.NDArray[np.uint64]:
@@ -155,53 +218,76 @@ def candidate_rows(table: ConnectionTable) -> npt.NDArray[np.int64]:
     All SYN, FIN and RST and their neighbours, the first and last rows of each connection, and the first segments of
     each side that acknowledge the other's FIN; no copies. Bulk data in between moves nothing (RFC 9293 3.10.7.4).
     """
-    total = len(table.row)
-    if not total:
-        return np.empty(0, np.int64)
     counts = np.diff(table.bounds)
-    start = np.repeat(table.bounds[:-1], counts)
-    stop = np.repeat(table.bounds[1:], counts)
-    at = np.arange(total)
-    control = (table.flags & CONTROL) != 0
+    keep = table.original < 0
+    long = counts > HEAD_ROWS + TAIL_ROWS
+    if long.any():
+        at = np.flatnonzero(np.repeat(long, counts))
+        bounds = np.append(0, np.cumsum(counts[long]))
+        keep[at] &= _notable(_Bulk(bounds, table.side[at], table.flags[at], table.end[at], table.ack[at]))
+    return np.flatnonzero(keep)
+
+
+class _Bulk(NamedTuple):
+    """The rows of the connections that have more than are looked at in any case; columns as in the table."""
+
+    bounds: Ints
+    side: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint16]
+    end: Ints
+    ack: Ints
+
+    @property
+    def connection(self) -> Ints:
+        """Whose each row is."""
+        return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
+
+
+def _notable(rows: _Bulk) -> Bools:
+    """Which of the rows `candidate_rows` chooses, copies among them."""
+    counts = np.diff(rows.bounds)
+    start = np.repeat(rows.bounds[:-1], counts)
+    stop = np.repeat(rows.bounds[1:], counts)
+    at = np.arange(len(start))
+    control = (rows.flags & CONTROL) != 0
     keep = control | (at - start < HEAD_ROWS) | (stop - at <= TAIL_ROWS)
-    marks = np.zeros(total + 1, np.int64)
+    marks = np.zeros(len(at) + 1, np.int64)
     where = np.flatnonzero(control)
     before, after = AROUND_CONTROL
     np.add.at(marks, np.maximum(where - before, start[where]), 1)
     np.add.at(marks, np.minimum(where + after + 1, stop[where]), -1)
     keep |= np.cumsum(marks[:-1]) > 0
-    keep |= _first_acks_of_fin(table)
-    keep[_furthest(table)] = True
-    return np.flatnonzero(keep & (table.original < 0))
+    keep |= _first_acks_of_fin(rows)
+    keep[_furthest(rows)] = True
+    return np.asarray(keep)
 
 
-def _furthest(table: ConnectionTable) -> Ints:
+def _furthest(rows: _Bulk) -> Ints:
     """The row with which each flow first came to its last number sent and to its last one acknowledged, and the row
     before that of the latter: whether all that was acknowledged was captured, and how the last of it came."""
-    connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
+    connection = rows.connection
     found = []
     for side in (0, 1):
-        own = (table.side == side) & (table.flags & Flag.RST == 0)
-        for number in (table.end, table.ack):
-            reached = np.where(own & (number < FOREIGN), number, -FOREIGN)
-            most = np.maximum.reduceat(reached, table.bounds[:-1])
-            rows = np.flatnonzero(own & (reached == most[connection]))
-            found.append(rows[np.diff(connection[rows], prepend=-1) != 0])
+        own = (rows.side == side) & (rows.flags & Flag.RST == 0)
+        for number in (rows.end, rows.ack):
+            reached = np.where(own & (number < ELSEWHERE // 2), number, -ELSEWHERE)
+            most = np.maximum.reduceat(reached, rows.bounds[:-1])
+            first = np.flatnonzero(own & (reached == most[connection]))
+            found.append(first[np.diff(connection[first], prepend=-1) != 0])
         before = np.flatnonzero(own)
         at = np.searchsorted(before, found[-1]) - 1
         found.append(before[at[at >= 0]])
     return np.concatenate(found)
 
 
-def _first_acks_of_fin(table: ConnectionTable, how_many: int = 3) -> npt.NDArray[np.bool_]:
+def _first_acks_of_fin(rows: _Bulk, how_many: int = 3) -> Bools:
     """The first few rows of each flow that acknowledge the other side's FIN."""
-    chosen = np.zeros(len(table.row), bool)
-    connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
-    flow = connection * 2 + table.side
-    fin_end = np.full(2 * len(table), np.iinfo(np.int64).max)
-    fins = np.flatnonzero((table.flags & Flag.FIN) != 0)
-    fin_end[flow[fins]] = table.end[fins]
-    acks = np.flatnonzero((table.flags & Flag.ACK != 0) & (table.ack >= fin_end[flow ^ 1]))
+    chosen = np.zeros(len(rows.side), bool)
+    flow = rows.connection * 2 + rows.side
+    fin_end = np.full(2 * len(rows.bounds), np.iinfo(np.int64).max)
+    fins = np.flatnonzero((rows.flags & Flag.FIN) != 0)
+    fin_end[flow[fins]] = rows.end[fins]
+    acks = np.flatnonzero((rows.flags & Flag.ACK != 0) & (rows.ack >= fin_end[flow ^ 1]))
     by_flow = acks[np.argsort(flow[acks], kind="stable")]
     if not len(by_flow):
         return chosen

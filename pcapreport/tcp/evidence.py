@@ -146,7 +146,7 @@ class View:
 
     def not_denied(self, arrivals: Sequence[Segment], number: int) -> list[Segment]:
         """Without those that X denies: an ACK below `number`, which they would have raised, came too late after."""
-        low = [s.at for s in self.own if s.flags & ACK and not s.flags & RST and s.ack < number]
+        low = [s.at for s in self.own if s.flags & (ACK | RST) == ACK and s.ack < number and not s.unseen]
         return [s for s in arrivals if not low or self.at_once(s.at, low[-1])]
 
     def unheard(self, since: int) -> bool:

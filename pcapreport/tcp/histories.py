@@ -13,26 +13,24 @@ from pcapreport.tcp.candidates import Candidates
 from pcapreport.tcp.classify import classify_closing, classify_opening
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import Segment, View
+from pcapreport.tcp.families import Family, Histories
 from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.host_profile import NO_HOSTS, Hosts, time_wait_choices
-from pcapreport.tcp.later_syns import with_later_syns
 from pcapreport.tcp.phantoms import with_unseen
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
-from pcapreport.tcp.shapes import reconstruct_alike
+from pcapreport.tcp.shapes import families_of
 
 
-def reconstruct_all(
-    table: ConnectionTable, capture_end: int, settings: Settings, hosts: Hosts = NO_HOSTS
-) -> list[ConnectionHistory]:
-    """The history of every connection, in order. `hosts`: which systems they run, so how long they keep TIME-WAIT."""
-    rows = Candidates(table)
+def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings, hosts: Hosts = NO_HOSTS) -> Histories:
+    """The histories of all connections. `hosts`: which systems they run, so how long they keep TIME-WAIT."""
+    candidates = Candidates(table)
     choices, profiles = time_wait_choices(hosts, table, settings)
     of_profile = [replace(settings, time_wait=profile) for profile in profiles]
-    histories: list[ConnectionHistory | None] = [None] * len(table)
-
-    for alike in rows.groups(choices @ np.array([len(profiles), 1])):
-        own, after = rows.shape(alike[0])
-        of_client, of_server = (of_profile[choice] for choice in choices[alike[0]].tolist())
+    families: list[Family] = []
+    for alike in candidates.groups(choices @ np.array([len(profiles), 1])):
+        first = int(alike[0])
+        own, after = candidates.shape(first)
+        of_client, of_server = (of_profile[choice] for choice in choices[first].tolist())
 
         def of_shape(
             segments: Sequence[Segment],
@@ -45,12 +43,8 @@ def reconstruct_all(
                 [*segments[:own], *_of_the_old(aftermath)], _surroundings(end, aftermath), of_ends
             )
 
-        times, frames = rows.times_and_frames(alike)
-        found = reconstruct_alike(times, frames, own + after, capture_end, of_shape)
-        for connection, history in zip(alike, found, strict=True):
-            met = table.successor[connection] >= 0
-            histories[connection] = with_later_syns(table, connection, history) if met else history
-    return [history for history in histories if history is not None]
+        families.extend(families_of(alike, candidates.rows, own + after, capture_end, of_shape))
+    return Histories(table, families)
 
 
 def _connection_history(

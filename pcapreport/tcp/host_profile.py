@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture import option_order
-from pcapreport.capture.openings import OPENING
+from pcapreport.capture.openings import OPENING, openings_of, opens
 from pcapreport.settings import TIME_WAIT_PROFILES, Settings, TimeWaitProfile
 from pcapreport.tcp import hashing
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
@@ -184,7 +184,10 @@ def _words(openings: npt.NDArray[np.void], looks: Ints, system: int) -> list[str
     named = [SYSTEMS[look] for look in np.unique(looks[looks != UNKNOWN]).tolist()]
     if system == UNKNOWN and len(named) > 1:
         several = " and ".join(SYSTEM_NAMES[name] for name in named)
-        return [f"its openings look like those of {several}: more than one system behind one address"]
+        return [
+            f"its openings look like those of {several}: more than one system behind one address, so that each of its "
+            "connections is judged by its own"
+        ]
     spoken = np.flatnonzero(looks == system)
     usual = openings[spoken[np.argmax(openings["count"][spoken])]]
     text = [_told(usual), _layout(int(usual["option_order"]))]
@@ -215,16 +218,30 @@ def _layout(order: int) -> str:
     return f"its options stand in the order {option_order.words(order)}" if order else "it carries no options"
 
 
+def systems_of_ends(table: ConnectionTable) -> Ints:
+    """(connections, 2): which of SYSTEMS each end of each connection looks like by its own first SYN or SYN-ACK that
+    looks like any; so several systems behind one address are told apart."""
+    found = np.full((len(table), 2), UNKNOWN)
+    rows = np.flatnonzero(opens(table.flags))[::-1]
+    looks = systems_of_openings(openings_of(table.packets, table.row[rows]))
+    rows, looks = rows[looks != UNKNOWN], looks[looks != UNKNOWN]
+    found[np.searchsorted(table.bounds, rows, side="right") - 1, table.side[rows]] = looks
+    return found
+
+
 def time_wait_choices(
     hosts: Hosts, table: ConnectionTable, settings: Settings
 ) -> tuple[Ints, Sequence[TimeWaitProfile]]:
     """((connections, 2): a number per end; the TIME-WAIT profiles so numbered).
 
-    With `--time-wait auto` the profile of each host's system, and the settings' own for those unknown.
+    With `--time-wait auto` the profile of the system that this very connection was opened or answered by; where that
+    does not tell it, of the host's; and the settings' own for those unknown.
     """
     if not settings.time_wait.guessed:
         return np.zeros((len(table), 2), np.int64), (settings.time_wait,)
-    return hosts.of_ends(table), (settings.time_wait, *(TIME_WAIT_PROFILES[name] for name in SYSTEMS[1:]))
+    own = systems_of_ends(table)
+    systems = np.where(own != UNKNOWN, own, hosts.of_ends(table))
+    return systems, (settings.time_wait, *(TIME_WAIT_PROFILES[name] for name in SYSTEMS[1:]))
 
 
 NO_HOSTS = Hosts(np.empty(0, OPENING))

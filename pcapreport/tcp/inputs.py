@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 from pcapreport.tcp.evidence import ACK, D_SACK, FIN, GENUINE, RST, SYN, Segment, View
@@ -114,15 +115,17 @@ class InputReader:
         return Fact(index, order, fact.input, earliest, shown.at, shown.frame, SUPPOSED, note)
 
     def _own_rst(self, rst: Segment) -> bool:
-        """Whether a RST in its name can be its own: with ACK it stands behind all that it sent, which the other side
-        acknowledges no further; without it answers a segment, at once (RFC 9293 3.10.7.1)."""
+        """Whether a RST in its name can be its own: with ACK it stands behind all that it sent, neither past what the
+        other side ever acknowledges nor below what it had acknowledged; without it answers a segment, at once (RFC
+        9293 3.10.7.1)."""
         view = self.view
         if rst.flags & ACK:
             sent = max((s.end for s in view.own if not s.flags & RST), default=rst.seq)
-            acked = [s.ack for s in view.peer if s.flags & (ACK | RST) == ACK and s.at > rst.at]
-            if rst.seq <= sent or not acked or max(acked) > sent:
+            acks = [s for s in view.peer if s.flags & (ACK | RST) == ACK]
+            past = rst.seq > sent and any(s.at > rst.at for s in acks) and all(s.ack <= sent for s in acks)
+            if not past and not any(s.ack > rst.seq and s.at < rst.at for s in acks):
                 return True
-            self._withdraw("the RST in frame {} is numbered past all that it sent: a third party's, it seems", rst)
+            self._withdraw("the RST in frame {} is not numbered as what it sent: a third party's, it seems", rst)
             return False
         before = [s for s in view.peer if s.at <= rst.at]
         if not before or view.round_trip is None or view.at_once(before[-1].at, rst.at):
@@ -167,7 +170,8 @@ class InputReader:
         """The other side had acknowledged, with room to send more, all that went before `own`."""
         known = bisect_right(self._peer_times, own.at - self.view.delay)
         before = next((s for s in reversed(self.view.peer[:known]) if s.flags & ACK), None)
-        return before is not None and before.ack >= own.seq and before.window > 0
+        in_order = own.seq >= self._sent_until[bisect_left(self.view.times, own.at)]
+        return before is not None and before.ack >= own.seq and before.window > 0 and in_order
 
     def _sent_rst(self, index: int, segment: Segment) -> Fact:
         view = self.view
@@ -175,7 +179,8 @@ class InputReader:
         # Who aborts is gone before what it had queued leaves, all in one burst.
         before = [s.at for s in view.own if s.at < first.at - view.settings.burst_ns]
         earliest = before[-1] - view.delay if before else None
-        sure = PROVEN if segment.flags & GENUINE else SUPPOSED
+        behind_all = segment.seq >= self._sent_until[index] or not segment.flags & ACK
+        sure = PROVEN if segment.flags & GENUINE and behind_all else SUPPOSED
         fact = Fact(index, SENT, Input.SEND_RST, earliest, segment.at, segment.frame, sure)
         for other in view.peer:
             if other.flags & RST and other.at < segment.at + view.patience and other.at + view.delay > segment.at:
@@ -530,6 +535,11 @@ class InputReader:
             synchronized |= not own.is_syn and not own.flags & RST
             out.append((highest, synchronized))
         return out
+
+    @cached_property
+    def _sent_until(self) -> list[int]:
+        """Before each own segment, and after the last: the end of what it had sent."""
+        return [0, *accumulate((s.end if not s.flags & RST else 0 for s in self.view.own), max)]
 
     @cached_property
     def _peer_times(self) -> list[int]:

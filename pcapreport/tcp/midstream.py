@@ -12,7 +12,8 @@ SUPPOSED = Certainty.SUPPOSED
 
 
 def first_known(view: View) -> Iterator[Transition]:
-    """The endpoint's state at the first sight of it, where no SYN was captured, and what the first segment made of it."""
+    """The endpoint's state at the first sight of it, where no SYN was captured, and what that first segment made of
+    it."""
     own, peer = view.own, view.peer
     if own and all(s.flags & RST for s in own):
         yield Transition(State.CLOSED, None, own[0].at, own[0].frame, "E21", SUPPOSED)

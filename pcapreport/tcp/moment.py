@@ -7,50 +7,65 @@ whose own times pass the same guards; no approximation is involved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 Times = npt.NDArray[np.int64]
+Terms = tuple[tuple[int, int], ...]
+"""(row, weight), by row, no weight 0."""
 
 
 class Sum(NamedTuple):
-    """constant + sum of weight * time of row; `terms` are (row, weight), sorted by row."""
+    """constant + sum of weight * time of row."""
 
-    terms: tuple[tuple[int, int], ...]
+    terms: Terms
     constant: int
 
     def over(self, times: Times) -> Times:
         """Its value for each of m connections; `times`: (rows, m) ns."""
-        total = np.full(times.shape[1], self.constant, np.int64)
-        for row, weight in self.terms:
-            total += weight * times[row] if weight != 1 else times[row]
+        if not self.terms:
+            return np.full(times.shape[1], self.constant, np.int64)
+        (row, weight), *others = self.terms
+        total: Times = times[row] * weight
+        for row, weight in others:
+            if weight == 1:
+                total += times[row]
+            elif weight == -1:
+                total -= times[row]
+            else:
+                total += weight * times[row]
+        if self.constant:
+            total += self.constant
         return total
 
 
 class Guard(NamedTuple):
-    """The sign that a difference of two times had: -1, 0 or 1, or one of two where the comparison asked no more."""
+    """How a comparison of two times came out: `left` - `right` + `constant` is below, at or above 0 (bits of `signs`),
+    or one of two of these where the comparison asked no more."""
 
-    difference: Sum
-    signs: frozenset[int]
+    left: Terms
+    right: Terms
+    constant: int
+    signs: int
 
 
 class Moment(int):
     """An int made of rows' times; see the module."""
 
-    terms: Mapping[int, int]
+    terms: Terms
     constant: int
     guards: set[Guard]
 
     @classmethod
     def of_row(cls, row: int, time: int, guards: set[Guard]) -> Moment:
         """The time of one row; comparisons are noted in `guards`."""
-        return cls._made(time, {row: 1}, 0, guards)
+        return cls._made(time, ((row, 1),), 0, guards)
 
     @classmethod
-    def _made(cls, value: int, terms: Mapping[int, int], constant: int, guards: set[Guard]) -> Moment:
+    def _made(cls, value: int, terms: Terms, constant: int, guards: set[Guard]) -> Moment:
         self = cls(value)
         self.terms, self.constant, self.guards = terms, constant, guards
         return self
@@ -58,18 +73,14 @@ class Moment(int):
     @property
     def sum(self) -> Sum:
         """How it was made."""
-        return Sum(tuple(sorted((row, weight) for row, weight in self.terms.items() if weight)), self.constant)
+        return Sum(self.terms, self.constant)
 
     def _plus(self, other: int, sign: int) -> Moment:
-        terms = dict(self.terms)
-        constant = self.constant
+        value = int(self) + sign * int(other)
         if isinstance(other, Moment):
-            for row, weight in other.terms.items():
-                terms[row] = terms.get(row, 0) + sign * weight
-            constant += sign * other.constant
-        else:
-            constant += sign * other
-        return self._made(int(self) + sign * int(other), terms, constant, self.guards)
+            constant = self.constant + sign * other.constant
+            return self._made(value, _added(self.terms, other.terms, sign), constant, self.guards)
+        return self._made(value, self.terms, self.constant + sign * other, self.guards)
 
     def __add__(self, other: int) -> Moment:
         return self._plus(other, 1)
@@ -83,7 +94,7 @@ class Moment(int):
         return (self * -1)._plus(other, 1)
 
     def __mul__(self, factor: int) -> Moment:
-        terms = {row: weight * factor for row, weight in self.terms.items()}
+        terms = tuple((row, weight * factor) for row, weight in self.terms) if factor else ()
         return self._made(int(self) * factor, terms, self.constant * factor, self.guards)
 
     __rmul__ = __mul__
@@ -93,25 +104,27 @@ class Moment(int):
 
     __floordiv__ = __truediv__ = __mod__ = __divmod__ = __neg__ = __abs__ = __round__ = _cannot
 
-    def _compare(self, other: int, asked: frozenset[int]) -> bool:
+    def _compare(self, other: int, asked: int) -> bool:
         """Whether the sign of self - other is in `asked`; notes the guard."""
-        difference = self._plus(other, -1)
-        holds = (int(difference) > 0) - (int(difference) < 0) in asked
-        if difference.terms and any(difference.terms.values()):
-            self.guards.add(Guard(difference.sum, asked if holds else _SIGNS - asked))
+        mine, other_value = int(self), int(other)
+        sign = _ABOVE if mine > other_value else _BELOW if mine < other_value else _SAME
+        holds = sign & asked != 0
+        terms, constant = (other.terms, other.constant) if isinstance(other, Moment) else ((), other)
+        if terms != self.terms:
+            self.guards.add(Guard(self.terms, terms, self.constant - constant, asked if holds else _ANY - asked))
         return holds
 
     def __lt__(self, other: int) -> bool:
         return self._compare(other, _BELOW)
 
     def __le__(self, other: int) -> bool:
-        return self._compare(other, _SIGNS - _ABOVE)
+        return self._compare(other, _BELOW | _SAME)
 
     def __gt__(self, other: int) -> bool:
         return self._compare(other, _ABOVE)
 
     def __ge__(self, other: int) -> bool:
-        return self._compare(other, _SIGNS - _BELOW)
+        return self._compare(other, _ABOVE | _SAME)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, int) and self._compare(other, _SAME)
@@ -122,17 +135,86 @@ class Moment(int):
     __hash__ = int.__hash__
 
 
-_BELOW, _SAME, _ABOVE = frozenset((-1,)), frozenset((0,)), frozenset((1,))
-_SIGNS = _BELOW | _SAME | _ABOVE
+_BELOW, _SAME, _ABOVE = 1, 2, 4
+_ANY = _BELOW | _SAME | _ABOVE
+_FAR = 1 << 62
+"""No sum of times comes so far: an open end of a range."""
 
 
-def passing(guards: set[Guard], times: Times) -> npt.NDArray[np.bool_]:
+def _added(left: Terms, right: Terms, sign: int) -> Terms:
+    """`left` + `sign` * `right`."""
+    if len(left) == 1 and len(right) == 1 and left[0][0] != right[0][0]:
+        (row, weight), (other, more) = left[0], right[0]
+        return ((row, weight), (other, sign * more)) if row < other else ((other, sign * more), (row, weight))
+    weights = dict(left)
+    for row, weight in right:
+        weights[row] = weights.get(row, 0) + sign * weight
+    return tuple(sorted((row, weight) for row, weight in weights.items() if weight))
+
+
+def passing(guards: Iterable[Guard], times: Times) -> npt.NDArray[np.bool_]:
     """Which of m connections pass all guards; `times`: (rows, m) ns."""
-    passed = np.ones(times.shape[1], bool)
-    for guard in guards:
-        value = guard.difference.over(times)
-        fits = np.zeros(times.shape[1], bool)
-        for sign in guard.signs:
-            fits |= (value < 0) if sign < 0 else (value > 0) if sign > 0 else (value == 0)
-        passed &= fits
+    ranges, barred = _ranges(guards)
+    for terms in list(_implied(ranges, times)):
+        del ranges[terms]
+    order: dict[Terms, tuple[int, int]] = {terms: ends for terms, ends in ranges.items() if len(terms) == 2}
+    passed = _within(order, times)
+    left = np.flatnonzero(passed)  # most who fail do not have the order of events
+    times = times[:, left] if len(left) < len(passed) else times
+    fits = _within({terms: ends for terms, ends in ranges.items() if terms not in order}, times)
+    for difference in barred:
+        fits &= difference.over(times) != 0
+    passed[left] = fits
     return passed
+
+
+def _within(ranges: Mapping[Terms, tuple[int, int]], times: Times) -> npt.NDArray[np.bool_]:
+    """Of which of m connections all these sums of times are in their ranges."""
+    within = np.ones(times.shape[1], bool)
+    for terms, (least, most) in ranges.items():
+        value = Sum(terms, 0).over(times)
+        if least > -_FAR:
+            within &= value >= least
+        if most < _FAR:
+            within &= value <= most
+    return within
+
+
+def _ranges(guards: Iterable[Guard]) -> tuple[dict[Terms, tuple[int, int]], list[Sum]]:
+    """(least and most of each sum of times that guards are about, sums that must not be 0): many guards ask about the
+    same two rows, and differ by constants or the sign alone."""
+    ranges: dict[Terms, tuple[int, int]] = {}
+    barred: list[Sum] = []
+    for left, right, constant, signs in guards:
+        terms, zero, below, above = _added(left, right, -1), -constant, _BELOW, _ABOVE
+        if signs & below and signs & above:
+            barred.append(Sum(terms, constant))
+            continue
+        if terms[0][1] < 0:
+            terms, zero, below, above = tuple((row, -weight) for row, weight in terms), constant, _ABOVE, _BELOW
+        strictly = not signs & _SAME
+        least, most = ranges.get(terms, (-_FAR, _FAR))
+        if not signs & below:
+            least = max(least, zero + strictly)
+        if not signs & above:
+            most = min(most, zero - strictly)
+        ranges[terms] = least, most
+    return ranges, barred
+
+
+def _implied(ranges: Mapping[Terms, tuple[int, int]], times: Times) -> Iterator[Terms]:
+    """What need not be looked at since rows follow each other in time: their order, and of those that must not fall
+    together all but the nearest."""
+    stretch = np.cumsum(np.append(False, (times[1:] < times[:-1]).any(axis=1))).tolist()
+    orders: list[tuple[int, int, Terms]] = []
+    for terms, (least, most) in ranges.items():
+        if least == -_FAR and -1 <= most <= 0 and len(terms) == 2 and terms[0][1] == 1 and terms[1][1] == -1:
+            first, last = terms[0][0], terms[1][0]
+            if stretch[first] == stretch[last]:
+                orders.append((last, -first, terms))
+    nearest = -1
+    for _, minus_first, terms in sorted(orders):
+        if ranges[terms][1] == 0 or -minus_first <= nearest:
+            yield terms
+        else:
+            nearest = -minus_first

@@ -150,5 +150,6 @@ class _Unseen:
         fin = next((s for s in self.theirs if s.flags & FIN), None)
         if fin is None or fin.at >= witness.at:
             return known
-        way = handshake_round_trip(self.theirs)
+        opener = any(s.is_syn for s in self.theirs)  # who accepts may have thought before its first segment
+        way = handshake_round_trip(self.theirs) if opener else None
         return fin.end if way is None or 8 * (witness.at - fin.at) >= 7 * way else fin.end - 1

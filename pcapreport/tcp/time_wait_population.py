@@ -17,7 +17,8 @@ import numpy.typing as npt
 from pcapreport.settings import ASSUMED_SYSTEM, EPHEMERAL_PORTS
 from pcapreport.tcp import hashing
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
-from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, TimeWait
+from pcapreport.tcp.families import Family, Histories
+from pcapreport.tcp.history import EndpointHistory, TimeWait
 from pcapreport.tcp.states import State
 
 Ints = npt.NDArray[np.int64]
@@ -74,18 +75,18 @@ class TimeWaitPopulation:
         self._names: dict[int, tuple[str, int]] = {}
         """Address and port by the hash of a host (port 0) or of a host and a server."""
 
-    def add(self, table: ConnectionTable, histories: Sequence[ConnectionHistory]) -> None:
+    def add(self, table: ConnectionTable, histories: Histories) -> None:
         """Take note of the TIME-WAITs of whole connections."""
         found = [
-            (connection, side, *span)
-            for connection, history in enumerate(histories)
-            for side, end in enumerate((history.client, history.server))
-            if end.time_wait is not None and (span := _span(end, end.time_wait)) is not None
+            _spans(family, side, end, end.time_wait)
+            for family in histories.families
+            for side, end in enumerate((family.like.client, family.like.server))
+            if end.time_wait is not None
         ]
         if not found:
             return
-        connection, side, since, until, frame = np.array(found, np.int64).T
-        waits = np.empty(len(found), WAIT)
+        connection, side, since, until, frame = np.concatenate(found, axis=1)
+        waits = np.empty(len(connection), WAIT)
         waits["since"], waits["until"], waits["frame"] = since, until, frame
         host, server = _ends(table, connection, side)
         waits["host"] = hashing.mixed(host[:3])
@@ -149,17 +150,20 @@ class TimeWaitPopulation:
         return -peaks[number].held, peaks[number].at, self._names[keys[number]]
 
 
-def _span(end: EndpointHistory, ledger: TimeWait) -> tuple[int, int, int] | None:
-    """(since, until, frame with which it began or 0); None where the capture bounds it on neither side."""
+def _spans(family: Family, side: int, end: EndpointHistory, ledger: TimeWait) -> Ints:
+    """(5, members): connection, side, since, until, frame with which it began or 0. None where the capture bounds it
+    on neither side. `end`, `ledger`: of what the family has in common."""
     earliest, latest = ledger.entered
     since = earliest if latest is None else latest
     nominal = ledger.expires[1] if ledger.expires[0] is None else ledger.expires[0]
     early = ledger.ended_by in ("reset", "reuse") and ledger.ended_at is not None
     until = ledger.ended_at if early else nominal
     if since is None or until is None:
-        return None
+        return np.empty((5, 0), np.int64)
     begun = next((item.frame for item in reversed(end.transitions) if item.state is State.TIME_WAIT), None)
-    return since, max(until, since + 1), begun or 0
+    first, last = family.times(since), family.times(until)
+    frames = np.zeros(len(first), np.int64) if begun is None else family.frames(begun)
+    return np.stack([family.members, np.full(len(first), side), first, np.maximum(last, first + 1), frames])
 
 
 def _ends(table: ConnectionTable, connection: Ints, side: Ints) -> tuple[list[Numbers], list[Numbers]]:
@@ -180,13 +184,16 @@ def _peaks(key: Numbers, since: Ints, until: Ints) -> tuple[list[int], list[Peak
     keys, owner = np.unique(key, return_inverse=True)
     if not len(keys):
         return [], []
-    times, both = np.concatenate([until, since]), np.concatenate([owner, owner])
-    change = np.repeat([-1, 1], len(since))
-    order = np.argsort(times, kind="stable")  # an end comes before an entry at the same moment
-    order = order[np.argsort(both[order], kind="stable")]
-    held = np.cumsum(change[order])
-    starts = np.searchsorted(both[order], np.arange(len(keys)))
+    small = owner.astype(np.min_scalar_type(len(keys)))  # 16 bits are sorted many times faster than 64
+    zero = int(since.min())
+    marked = np.concatenate([2 * (until - zero), 2 * (since - zero) + 1])  # at one moment an end comes first
+    order = np.argsort(marked)
+    order = order[np.argsort(np.concatenate([small, small])[order], kind="stable")]
+    marked = marked[order]
+    held = np.cumsum(2 * (marked & 1) - 1)
+    counts = 2 * np.bincount(owner)
+    starts = np.cumsum(counts) - counts
     most = np.maximum.reduceat(held, starts)
-    reached = np.flatnonzero(held == most[both[order]])
-    at = times[order][reached[np.searchsorted(reached, starts)]]
+    reached = np.flatnonzero(held == np.repeat(most, counts))
+    at = (marked[reached[np.searchsorted(reached, starts)]] >> 1) + zero
     return keys.tolist(), [Peak(*pair) for pair in zip(most.tolist(), at.tolist(), strict=True)]

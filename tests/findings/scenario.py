@@ -160,7 +160,7 @@ class Scenario:
         settings = settings or Settings()
         capture = self.capture()
         connections = find_connections(capture.table)
-        histories = list(reconstruct_all(connections, capture.last_ns or 0, settings))
+        histories = reconstruct_all(connections, capture.last_ns or 0, settings)
         return Evidence(capture, connections, histories, Passes.of(connections, settings), settings)
 
     def findings(self) -> list[Finding]:

@@ -32,7 +32,7 @@ def evidence_of(path: Path) -> tuple[Evidence, list[Finding]]:
     """All that is known of a capture."""
     capture, chosen = read_capture(path), Settings()
     table = find_connections(capture.table)
-    histories = list(reconstruct_all(table, capture.last_ns or 0, chosen))
+    histories = reconstruct_all(table, capture.last_ns or 0, chosen)
     evidence = Evidence(capture, table, histories, Passes.of(table, chosen), chosen)
     return evidence, list(find_in(evidence))
 

@@ -67,7 +67,7 @@ class Scenario:
 
 def histories_of(capture: Capture, settings: Settings | None = None) -> list[ConnectionHistory]:
     """The histories of a capture, by the public way."""
-    return reconstruct_all(find_connections(capture.table), capture.last_ns or 0, settings or Settings())
+    return list(reconstruct_all(find_connections(capture.table), capture.last_ns or 0, settings or Settings()))
 
 
 def parse(text: str, name: str = "made") -> Scenario:

@@ -25,7 +25,7 @@ def reconstructed(table: ConnectionTable, end: int, all_rows: bool) -> list[Conn
     with pytest.MonkeyPatch.context() as patch:
         if all_rows:
             patch.setattr(candidates, "candidate_rows", lambda table: np.flatnonzero(table.original < 0))
-        return histories.reconstruct_all(table, end, Settings())
+        return list(histories.reconstruct_all(table, end, Settings()))
 
 
 def differences(candidate: EndpointHistory, full: EndpointHistory) -> list[str]:

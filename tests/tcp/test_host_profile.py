@@ -12,7 +12,11 @@ from pcapreport.capture.openings import OPENING
 from pcapreport.pipeline import analyze
 from pcapreport.report.model import Document, TimeWait
 from pcapreport.settings import Settings, time_wait_profile
-from pcapreport.tcp.host_profile import Hosts
+from pcapreport.tcp.connections import find_connections
+from pcapreport.tcp.host_profile import Hosts, time_wait_choices
+
+from .test_time_wait_population import closing
+from .wire import packets_of
 
 SHARED = Path(__file__).parents[2] / ".." / "shared"
 RUNS, CAPTURES = SHARED / "kernel_truth" / "runs", SHARED / "captures" / "files"
@@ -83,6 +87,19 @@ def test_two_systems_behind_one_address_name_neither() -> None:
     profile = hosts(LINUX, WINDOWS).profile("10.0.0.1")
     assert profile.system == "unknown"
     assert "Linux and Windows" in profile.evidence[0]
+
+
+def test_of_two_systems_behind_one_address_each_connection_is_judged_by_its_own_syn() -> None:
+    openings = [LINUX, WINDOWS, {"ttl": 64, "mss": 1460, "window": 5000, "window_scale": -1}]
+    closes = [closing(n * 100, 4000 + n) for n in range(3)]
+    packets = packets_of([wire for one in closes for wire in one])
+    for port, opening in zip((4000, 4001, 4002), openings, strict=True):
+        syn = np.flatnonzero(packets["sport"] == port)[0]
+        for name, value in opening.items():
+            packets[name][syn] = value
+    both = hosts(LINUX, WINDOWS, address=0xC0000201)
+    systems, profiles = time_wait_choices(both, find_connections(packets), Settings())
+    assert [profiles[choice].name for choice in systems[:, 0]] == ["linux", "windows", "linux (a guess)"]
 
 
 def test_few_openings_among_many_strange_ones_name_no_system() -> None:

@@ -14,6 +14,7 @@ from pcapreport.settings import Settings
 from pcapreport.tcp import candidates, histories, shapes
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable, find_connections
 from pcapreport.tcp.evidence import FOREIGN, View
+from pcapreport.tcp.foreign import ELSEWHERE
 from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.reconstructor import Surroundings
 from pcapreport.tcp.shapes import canonical_numbers
@@ -30,7 +31,7 @@ def reconstructed(table: ConnectionTable, end: int, stamped: bool) -> list[Conne
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "LEAST_ALIKE", 1 if stamped else HUGE)
         patch.setattr(shapes, "LEAST_CAUGHT", 0)
-        return histories.reconstruct_all(table, end, Settings())
+        return list(histories.reconstruct_all(table, end, Settings()))
 
 
 def the_same(table: ConnectionTable, end: int) -> None:
@@ -126,8 +127,8 @@ def test_ranks_of_ranks_are_themselves(values: list[tuple[int, int]]) -> None:
     assert canonical_numbers(space, rank).tolist() == rank.tolist()
 
 
-def test_numbers_of_another_incarnation_stay_as_far_away() -> None:
-    rank = canonical_numbers(np.zeros(3, np.int64), np.array([1, FOREIGN + 5, -FOREIGN - 5]))
+def test_numbers_of_another_incarnation_stay_far_away() -> None:
+    rank = canonical_numbers(np.zeros(3, np.int64), np.array([1, ELSEWHERE + 5, -ELSEWHERE - 5]))
     assert rank[0] == 1 and rank[1] >= FOREIGN and rank[2] <= -FOREIGN
 
 

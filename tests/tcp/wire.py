@@ -82,7 +82,7 @@ def histories_of(
 ) -> list[ConnectionHistory]:
     """The history of every connection; the capture ends with the last frame unless told otherwise."""
     end = max((w.time_ns for w in wires), default=0) if capture_end is None else capture_end
-    return reconstruct_all(connections_of(wires), end, settings or Settings())
+    return list(reconstruct_all(connections_of(wires), end, settings or Settings()))
 
 
 def states_of(end: EndpointHistory) -> list[str]:

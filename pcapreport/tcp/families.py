@@ -1,0 +1,193 @@
+"""Histories as columns: what many connections have in common is held once, their times and frames as arrays.
+
+A history is made of a family's columns when it is asked for. Whoever goes over all connections of a capture asks the
+families: how they opened and closed and which states they went through is one answer for thousands of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.tcp.connections import ConnectionTable
+from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Restart, TimeWait, Transition, Withdrawn
+from pcapreport.tcp.later_syns import with_later_syns
+from pcapreport.tcp.moment import Moment, Sum, Times
+
+Ints = npt.NDArray[np.int64]
+T = TypeVar("T")
+
+AT_ONCE = 256
+"""Histories of a family that are made together."""
+
+
+class Rows(NamedTuple):
+    """The rows that connections were judged by: those of connection i are bounds[i]:bounds[i + 1]."""
+
+    bounds: Ints
+    time: Ints
+    """ns, never stepping back within a connection."""
+    frame: Ints
+
+    def times(self, connections: Ints) -> Ints:
+        """(rows, connections), for connections with the same number of rows."""
+        return self.time.take(self._at(connections))
+
+    def frames(self, connections: Ints) -> Ints:
+        """(rows, connections), for connections with the same number of rows."""
+        return self.frame.take(self._at(connections))
+
+    def _at(self, connections: Ints) -> Ints:
+        if not len(connections):
+            return np.empty((0, 0), np.int64)
+        start = self.bounds[connections]
+        return start[None, :] + np.arange(self.bounds[connections[0] + 1] - start[0])[:, None]
+
+
+class Family:
+    """Connections whose histories differ in nothing but times and frames."""
+
+    like: ConnectionHistory
+    """What they have in common: states, rules, how sure those are, how they opened and closed. Of a family of several
+    its times and frames are to be read by `times` and `frames` alone."""
+    members: Ints
+    """The connections, ascending."""
+
+    def __init__(self, like: ConnectionHistory, members: Ints, rows: Rows | None = None, capture_end: int = 0) -> None:
+        """`like` was traced (see `moment`) over `rows` of a member; without rows it is the one member's history."""
+        self.like, self.members = like, members
+        self._rows, self._end = rows, capture_end
+        self._made: dict[Sum, Ints] = {}
+
+    def times(self, time: int) -> Ints:
+        """Each member's value of a time in `like`, ns."""
+        if not isinstance(time, Moment):
+            return np.full(len(self.members), time, np.int64)
+        how = time.sum
+        made = self._made.get(how)
+        if made is None:
+            made = self._made[how] = how.over(self._times)
+        return made
+
+    def frames(self, frame: int) -> Ints:
+        """Each member's value of a frame in `like`."""
+        if self._rows is None:
+            return np.full(len(self.members), frame, np.int64)
+        return self._rows.frame.take(self._rows.bounds[self.members] + frame)
+
+    @cached_property
+    def _times(self) -> Times:
+        assert self._rows is not None
+        return np.vstack([self._rows.times(self.members), np.full(len(self.members), self._end, np.int64)])
+
+    def _each_time(self, time: int | None) -> Sequence[int | None]:
+        return (None,) * len(self.members) if time is None else self.times(time).tolist()
+
+    def _each_frame(self, frame: int | None) -> Sequence[int | None]:
+        return (None,) * len(self.members) if frame is None else self.frames(frame).tolist()
+
+    def histories(self) -> Iterator[ConnectionHistory]:
+        """Each member's history, some at a time."""
+        if self._rows is None:
+            yield self.like
+            return
+        for start in range(0, len(self.members), AT_ONCE):
+            some = Family(self.like, self.members[start : start + AT_ONCE], self._rows, self._end)
+            opening, closing = self.like.opening, self.like.closing
+            client, server = some._endpoint(self.like.client), some._endpoint(self.like.server)
+            yield from (ConnectionHistory(c, s, opening, closing) for c, s in zip(client, server, strict=True))
+
+    def history(self, connection: int) -> ConnectionHistory:
+        """One member's."""
+        return next(Family(self.like, np.array([connection]), self._rows, self._end).histories())
+
+    def _endpoint(self, end: EndpointHistory) -> Iterator[EndpointHistory]:
+        final = end.possible_final
+        rows = self._each([self._transition(item) for item in end.transitions])
+        waits = (None,) * len(self.members) if end.time_wait is None else self._time_wait(end.time_wait)
+        notes = self._each([self._withdrawn(note) for note in end.withdrawn])
+        for row, wait, told in zip(rows, waits, notes, strict=True):
+            yield EndpointHistory(row, final, wait, told)
+
+    def _each(self, columns: Sequence[Iterable[T]]) -> Iterable[tuple[T, ...]]:
+        return zip(*columns, strict=True) if columns else ((),) * len(self.members)
+
+    def _transition(self, item: Transition) -> Iterator[Transition]:
+        state, rule, certainty, note = item.state, item.rule, item.certainty, item.note
+        times = zip(*self._interval((item.earliest, item.latest)), self._each_frame(item.frame), strict=True)
+        return (Transition(state, a, b, frame, rule, certainty, note) for a, b, frame in times)
+
+    def _withdrawn(self, note: Withdrawn) -> Iterator[Withdrawn]:
+        named = zip(*(self.frames(frame).tolist() for frame in note.frames), strict=True)
+        return (note._replace(frames=each) for each in named)
+
+    def _interval(self, ends: tuple[int | None, int | None]) -> tuple[Sequence[int | None], Sequence[int | None]]:
+        return self._each_time(ends[0]), self._each_time(ends[1])
+
+    def _restart(self, item: Restart) -> Iterator[Restart]:
+        columns = zip(self.times(item.at).tolist(), self.frames(item.frame).tolist(), strict=True)
+        return (item._replace(at=at, frame=frame) for at, frame in columns)
+
+    def _time_wait(self, ledger: TimeWait) -> Iterator[TimeWait]:
+        entered, expires = (zip(*self._interval(ends), strict=True) for ends in (ledger.entered, ledger.expires))
+        restarts = self._each([self._restart(item) for item in ledger.restarts])
+        ended = zip(self._each_time(ledger.ended_at), self._each_frame(ledger.ended_frame), strict=True)
+        for a, b, again, (at, frame) in zip(entered, expires, restarts, ended, strict=True):
+            yield ledger._replace(entered=a, expires=b, restarts=again, ended_at=at, ended_frame=frame)
+
+
+class Histories(Sequence[ConnectionHistory]):
+    """The histories of all connections of a table, each made when it is asked for."""
+
+    def __init__(self, table: ConnectionTable, families: Sequence[Family]) -> None:
+        """`families`: every connection is a member of one."""
+        self.families = families
+        self._table = table
+        self._followed = table.successor >= 0
+        self._family = np.empty(len(table), np.int32)
+        for number, family in enumerate(families):
+            self._family[family.members] = number
+        self._met: dict[int, ConnectionHistory] = {}
+
+    def __len__(self) -> int:
+        return len(self._family)
+
+    def like(self, connection: int) -> ConnectionHistory:
+        """What a connection shares with its family: all but times, frames and later SYNs."""
+        return self.families[int(self._family[connection])].like
+
+    def opened(self, how: str) -> list[int]:
+        """The connections that opened in this way."""
+        return [one for family in self.families if family.like.opening == how for one in family.members.tolist()]
+
+    def of(self, family: Family) -> Iterator[tuple[int, ConnectionHistory]]:
+        """(connection, history) of each member."""
+        for connection, history in zip(family.members.tolist(), family.histories(), strict=True):
+            yield connection, self._whole(connection, history)
+
+    def _whole(self, connection: int, history: ConnectionHistory) -> ConnectionHistory:
+        """With the SYNs that met its TIME-WAIT, which are its own and not its family's."""
+        if not self._followed[connection] or history.client.time_wait is None and history.server.time_wait is None:
+            return history
+        if connection not in self._met:
+            self._met[connection] = with_later_syns(self._table, connection, history)
+        return self._met[connection]
+
+    @overload
+    def __getitem__(self, index: int) -> ConnectionHistory: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ConnectionHistory]: ...
+    def __getitem__(self, index: int | slice) -> ConnectionHistory | Sequence[ConnectionHistory]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        connection = range(len(self))[index]
+        return self._whole(connection, self.families[int(self._family[connection])].history(connection))
+
+    def __iter__(self) -> Iterator[ConnectionHistory]:
+        """All in order, those of a family some at a time."""
+        coming = [self.of(family) for family in self.families]
+        return (next(coming[family])[1] for family in self._family.tolist())

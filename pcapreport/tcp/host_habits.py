@@ -1,0 +1,114 @@
+"""What a host shows of its system beside its SYNs' looks: how fast its timestamps tick, when it repeats a SYN.
+
+Both are told as evidence only: they differ more between versions of a system than between systems (Linux has ticked
+100, 250, 300 and 1,000 times a second; a timeout of 1 s that doubles is RFC 6298's own).
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.capture.packet_table import Option
+from pcapreport.settings import SECOND
+from pcapreport.tcp import hashing, sequence
+from pcapreport.tcp.connections import ConnectionTable
+from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
+
+Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.uint64]
+
+RATES = (1, 2, 10, 100, 250, 300, 1_000, 1_000_000)
+"""Ticks a second of known timestamp clocks (RFC 7323 section 5.4 allows 1 ms to 1 s; Linux knows microseconds too)."""
+SHORTEST_SPAN = SECOND
+"""Between two segments whose timestamps are compared: the path's jitter is small beside it."""
+TOLERANCE = 0.05
+MOST_WAITS = 8
+
+
+class SynWaits(NamedTuple):
+    """The connection with the most repetitions of its SYN, the first such; smaller is better."""
+
+    fewer: int
+    frame: int
+    seconds: tuple[float, ...]
+
+
+class HostHabits:
+    """Gathered part by part."""
+
+    def __init__(self) -> None:
+        self._rates: dict[int, list[int]] = {}
+        """By the hash of a host: in how many flows its timestamps ticked at each of RATES."""
+        self._waits: dict[int, SynWaits] = {}
+
+    def add(self, table: ConnectionTable) -> None:
+        """Take note of whole connections."""
+        connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
+        self._add_rates(table, connection)
+        self._add_waits(table, connection)
+
+    def _add_rates(self, table: ConnectionTable, connection: Ints) -> None:
+        stamped = (table.packets["options"][table.row] & Option.TIMESTAMP) != 0
+        rows = np.flatnonzero(stamped & (table.flags & RST == 0) & (table.original < 0))
+        flow = connection[rows] * 2 + table.side[rows]
+        order = np.argsort(flow, kind="stable")
+        rows, flow = rows[order], flow[order]
+        if not len(rows):
+            return
+        parted = flow[1:] != flow[:-1]
+        first, last = rows[np.append(True, parted)], rows[np.append(parted, True)]
+        spans = table.time_ns[last] - table.time_ns[first]
+        long = spans >= SHORTEST_SPAN
+        first, last, spans = first[long], last[long], spans[long]
+        values = table.packets["ts_val"]
+        ticks = sequence.distances(values[table.row[last]], values[table.row[first]]) * (SECOND / spans)
+        nearest = np.abs(np.array(RATES)[:, None] / np.maximum(ticks, 1e-9) - 1)
+        rate = nearest.argmin(axis=0)
+        known = np.flatnonzero(nearest.min(axis=0) <= TOLERANCE)
+        for host, number in zip(_senders(table, first[known]).tolist(), rate[known].tolist(), strict=True):
+            self._rates.setdefault(host, [0] * len(RATES))[number] += 1
+
+    def _add_waits(self, table: ConnectionTable, connection: Ints) -> None:
+        bare = (table.flags & (SYN | ACK | FIN | RST) == SYN) & (table.original < 0)
+        rows = np.flatnonzero(bare & (table.side == 0) & (table.seq == 0))
+        bounds = np.append(np.flatnonzero(np.diff(connection[rows], prepend=-1)), len(rows))
+        several = np.flatnonzero(np.diff(bounds) > 1)
+        hosts = _senders(table, rows[bounds[several]]).tolist()
+        for host, start, stop in zip(hosts, bounds[several].tolist(), bounds[several + 1].tolist(), strict=True):
+            candidate = (start - stop, int(table.frame[rows[start]]))
+            if host not in self._waits or candidate < self._waits[host][:2]:
+                times = table.time_ns[rows[start : min(stop, start + MOST_WAITS + 1)]]
+                self._waits[host] = SynWaits(*candidate, tuple((np.diff(times) / SECOND).tolist()))
+
+    def told(self, address: str) -> list[str]:
+        """In words; nothing where the capture shows neither."""
+        host, told = _hash_of(address), []
+        rates = self._rates.get(host)
+        if rates:
+            most = max(range(len(RATES)), key=lambda number: (rates[number], RATES[number]))
+            of = "one connection" if rates[most] == 1 else f"{rates[most]:,} connections"
+            told.append(f"its timestamps tick {_times(RATES[most])} a second (measured on {of})")
+        if host in self._waits:
+            waits = ", ".join(f"{seconds:.3g}" for seconds in self._waits[host].seconds)
+            told.append(f"it sent a SYN again after waits of {waits} s (from frame {self._waits[host].frame})")
+        return told
+
+
+def _times(rate: int) -> str:
+    return {1: "once", 2: "twice"}.get(rate, f"{rate:,} times")
+
+
+def _senders(table: ConnectionTable, rows: Ints) -> Numbers:
+    """The hash of who sent each of these rows."""
+    at = table.row[rows]
+    return hashing.mixed([table.packets[name][at].astype(np.uint64) for name in ("ip_version", "src_hi", "src_lo")])
+
+
+def _hash_of(address: str) -> int:
+    parsed = ip_address(address)
+    high, low = divmod(int(parsed), 1 << 64)
+    return int(hashing.mixed([np.array([number], np.uint64) for number in (parsed.version, high, low)])[0])
