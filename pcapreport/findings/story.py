@@ -127,7 +127,7 @@ def _time_wait(side: int, ledger: TimeWait, zero: int) -> str:
         return f"{begin} and left it at {until} s (2MSL {length}, profile {ledger.profile})."
     at = f" (frame {ledger.ended_frame})" if ledger.ended_frame else ""
     if ledger.ended_by == "reset":
-        return f"{begin}; a RST{at} ended it early, unless this host ignores resets in TIME-WAIT (RFC 1337)."
+        return f"{begin}; a RST{at} ended it early, unless this host ignores resets in TIME-WAIT."
     if ledger.ended_by == "reuse":
         last = ledger.later_syns[-1] if ledger.later_syns else None
         why = f": its SYN was {time_wait_words.told(last)}" if last and last.frame == ledger.ended_frame else ""
