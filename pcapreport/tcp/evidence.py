@@ -8,9 +8,10 @@ t + (round trip from the tap to X and back), of which the quickest exchange seen
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 from pcapreport.capture.packet_table import Flag
@@ -159,6 +160,23 @@ class View:
                     return True
                 newest = segment.end
         return False
+
+    def all_acked(self, own: Segment) -> bool:
+        """The other side had acknowledged, with room to send more, all that went before `own`."""
+        known = bisect_right(self.peer_times, own.at - self.delay)
+        before = next((s for s in reversed(self.peer[:known]) if s.flags & ACK), None)
+        in_order = own.seq >= self.sent_until[bisect_left(self.times, own.at)]
+        return before is not None and before.ack >= own.seq and before.window > 0 and in_order
+
+    @cached_property
+    def sent_until(self) -> list[int]:
+        """Before each own segment, and after the last: the end of what it had sent."""
+        return [0, *accumulate((s.end if not s.flags & RST else 0 for s in self.own), max)]
+
+    @cached_property
+    def peer_times(self) -> list[int]:
+        """When each segment of the peer passed."""
+        return [s.at for s in self.peer]
 
     def latest_arrival(self, arrival: Segment) -> int | None:
         """By when `arrival` had reached X if nothing held it up (an estimate); None if the path was never measured."""

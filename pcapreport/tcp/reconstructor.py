@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from pcapreport.tcp import time_wait
 from pcapreport.tcp.evidence import RST, Segment, View
+from pcapreport.tcp.facts import Fact
 from pcapreport.tcp.history import Certainty, EndpointHistory, TimeWait, Transition, Withdrawn
-from pcapreport.tcp.inputs import Fact, InputReader
+from pcapreport.tcp.inputs import facts_of
 from pcapreport.tcp.midstream import first_known
 from pcapreport.tcp.possible import possible_final
 from pcapreport.tcp.states import TABLE, Input, State
@@ -36,9 +37,8 @@ class Surroundings(NamedTuple):
 
 def reconstruct(view: View, surroundings: Surroundings) -> EndpointHistory:
     """The state history of the endpoint that `view` is of."""
-    reader = InputReader(view)
-    facts = sorted(reader.facts(), key=lambda fact: fact[:2])
-    machine = _Machine(view, surroundings, reader.withdrawn)
+    facts, withdrawn = facts_of(view)
+    machine = _Machine(view, surroundings, withdrawn)
     machine.start()
     for fact in facts:
         machine.fire(fact)
