@@ -94,7 +94,7 @@ def by_scenario(scores: Sequence[CaptureScore]) -> str:
     """The page of tables by scenario, and of what no capture can tell."""
     parts = [
         "# How right, by scenario\n\n",
-        "Written by `python -m tests.kernel_lab accuracy`; what the columns mean stands in the README of the repository.\n",
+        "Written by `python -m tests.kernel_lab accuracy`; its columns are explained in the README.\n",
         "\n## Complete captures\n\n",
         *_rows((s for s in scores if s.variant == "full"), lambda s: (s.scenario, s.tap), ("Scenario", "Tap")),
         "\n## Spoiled captures\n\n",
