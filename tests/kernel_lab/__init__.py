@@ -6,7 +6,8 @@
     tracing.py   the kernel's state changes and TIME-WAIT timers; sockets.py polls the socket tables
     truth.py     ledger + trace + polls -> each end's RFC 9293 states and when they were entered; checks.py doubts them
     record.py    the files of a run: captures at three taps, spoiled copies of them, ledger, truth, description
-    scoring.py   the report's histories against the truth; tables.py prints
+    recorded.py  reads those files; scoring.py holds the report's histories against the truth, hidden.py says what the
+                 capture cannot tell; tally.py adds up, tables.py prints, accuracy.py writes; compare.py asks others
 
 ``python -m tests.kernel_lab run`` needs root, namespaces, TUN and tracefs; ``score`` needs nothing but the files.
 The hosts are those of the sample captures (``sample_pcaps/lab``).

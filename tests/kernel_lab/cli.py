@@ -25,11 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each scenario")
     run.add_argument("--first-seed", type=int, default=0, metavar="N")
     run.add_argument("--connections", type=int, default=4, metavar="N", help="plays side by side in a run")
+    run.add_argument("--to-the-end", action="store_true", help="go on until every TIME-WAIT is over")
+    run.add_argument("--compact", action="store_true", help="headers only, compressed, as the runs of this repository")
     run.add_argument("--jobs", type=int, default=4, metavar="N", help="runs at a time")
     score = commands.add_parser("score", help="compare reports with what was recorded")
     score.add_argument("folder", type=Path, metavar="DIR")
     score.add_argument("--wrong", action="store_true", help="name every connection that is told wrong")
     score.add_argument("--scorer", type=Path, metavar="SCORE.PY", help="check against another scorer's counts")
+    commands.add_parser("accuracy", help="write what the runs of this repository score: tables, lists of what is wrong")
     commands.add_parser("list", help="name the scenarios")
     chosen = parser.parse_args(arguments)
     if chosen.command == "list":
@@ -38,6 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if chosen.command == "run":
         return _run(chosen)
+    if chosen.command == "accuracy":
+        from .accuracy import update
+
+        return update()
     from .tables import report
 
     return report(chosen.folder, chosen.wrong, chosen.scorer)
@@ -50,7 +57,7 @@ def _run(chosen: argparse.Namespace) -> int:
         return 2
     seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
     jobs = [
-        (name, seed, chosen.connections, slot, chosen.out)
+        (name, seed, slot, chosen)
         for slot, (seed, name) in enumerate(((seed, name) for seed in seeds for name in names), os.getpid() * 7)
     ]
     failed = 0
@@ -61,10 +68,10 @@ def _run(chosen: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _one(job: tuple[str, int, int, int, Path]) -> str:
-    name, seed, connections, slot, out = job
+def _one(job: tuple[str, int, int, argparse.Namespace]) -> str:
+    name, seed, slot, chosen = job
     try:
-        meta = record_one(name, seed, connections, slot, out)
+        meta = record_one(name, seed, chosen.connections, slot, chosen.out, chosen.to_the_end, chosen.compact)
     except Exception:
         return f"FAILED {name}-{seed}: {traceback.format_exc()}"
     notes = [*meta["errors"], *meta["warnings"]]
@@ -73,11 +80,13 @@ def _one(job: tuple[str, int, int, int, Path]) -> str:
     )
 
 
-def record_one(name: str, seed: int, connections: int, slot: int, out: Path) -> dict[str, Any]:
+def record_one(
+    name: str, seed: int, connections: int, slot: int, out: Path, to_the_end: bool = False, compact: bool = False
+) -> dict[str, Any]:
     """Play and record one run."""
     trace = KernelTrace()
     try:
-        run = perform(SCENARIOS[name], seed, connections, slot, trace)
+        run = perform(SCENARIOS[name], seed, connections, slot, trace, to_the_end)
     finally:
         trace.close()
-    return write(run, out / f"{name}-{seed}")
+    return write(run, out / f"{name}-{seed}", compact)

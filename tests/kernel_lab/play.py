@@ -28,6 +28,8 @@ FIN_TIMEOUT = 50
 """Unlike the 60 s of TIME-WAIT, so that the two kinds of mini-socket differ in their timers."""
 _SETTINGS = {"ipv4/tcp_fin_timeout": str(FIN_TIMEOUT), "ipv4/tcp_syncookies": "0"}
 _ON_THE_MOVE = {"SYN_SENT", "SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
+_WAITING = {"TIME_WAIT"}
+_PATIENCE, _LONG_PATIENCE = 10.0, 150.0
 _ABORT = struct.pack("ii", 1, 0)
 Settings = dict[str, dict[str, str]]
 
@@ -41,8 +43,8 @@ class Scenario:
     play: Callable[[Talk], None]
     paths: tuple[str, ...]
     settings: Callable[[int], Settings]
-    alone: bool
-    """One connection's part is as long as it gets: no more than one play in a run."""
+    to_the_end: bool
+    """The run goes on until every TIME-WAIT has ended."""
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Run:
     ended: int
     epoch: int
     """Add this to a monotonic time to have one since 1970."""
+    to_the_end: bool
 
 
 class Lab(Bench):
@@ -183,11 +186,11 @@ class Talk:
     def inject(
         self, sender: str, flags: int, note: str, *, shift: int = 0, size: int = 0, ack: int | None = None
     ) -> None:
-        """Forge a segment of ``sender``, ``shift`` past its last number."""
+        """Forge a segment of ``sender``, ``shift`` past its last number, acknowledging what it did or `ack`."""
         last = self.last_of(sender)
         forged = Segment(
             last.source, last.source_port, last.target, last.target_port, (last.end + shift) % MODULUS,
-            last.ack if flags & ACK else 0, flags, 512, size, last.stamps,
+            (last.ack if ack is None else ack) if flags & ACK else 0, flags, 512, size, last.stamps,
         )  # fmt: skip
         self.lab.wire.inject(sender, forged, text(size), note)
 
@@ -274,11 +277,16 @@ def path(kind: str, chance: random.Random) -> dict[str, tuple[Hop, Hop]]:
     return hops
 
 
-def perform(scenario: Scenario, seed: int, connections: int, slot: int, trace: KernelTrace) -> Run:
-    """Play a scenario ``connections`` times at once and return all that was observed."""
+def perform(
+    scenario: Scenario, seed: int, connections: int, slot: int, trace: KernelTrace, to_the_end: bool = False
+) -> Run:
+    """Play a scenario ``connections`` times at once and return all that was observed.
+
+    The run ends when no handshake or close is under way; ``to_the_end`` when every TIME-WAIT is over too.
+    """
+    to_the_end = to_the_end or scenario.to_the_end
     chance = random.Random(f"{scenario.name}/{seed}")
     hops, settings = path(chance.choice(scenario.paths), chance), scenario.settings(seed)
-    count = 1 if scenario.alone else connections
     trace.start()
     errors: list[str] = []
     with Lab(slot, hops, settings, chance) as lab:
@@ -286,7 +294,7 @@ def perform(scenario: Scenario, seed: int, connections: int, slot: int, trace: K
         epoch = time.time_ns() - time.monotonic_ns()
         talks = [
             Talk(lab, number, random.Random(f"{scenario.name}/{seed}/{number}"), chance.choice((4, 6)))
-            for number in range(seed * count, (seed + 1) * count)
+            for number in range(seed * connections, (seed + 1) * connections)
         ]
         threads = [threading.Thread(target=_play, args=(scenario, talk, errors), daemon=True) for talk in talks]
         for thread in threads:
@@ -294,14 +302,28 @@ def perform(scenario: Scenario, seed: int, connections: int, slot: int, trace: K
             time.sleep(0.003)
         for thread in threads:
             thread.join(120)
-        _settle(lab, tables)
+        _settle(lab, tables, to_the_end)
         lab.wire.stop()
         ended = time.monotonic_ns()
         samples = tables.stop()
         addresses = {side: dict(host.addresses) for side, host in lab.hosts.items()}
         events = [event for event in trace.stop() if event.at <= ended]
     plays = [{"port": talk.port, "version": talk.version, **talk.params} for talk in talks]
-    return Run(scenario, seed, addresses, hops, settings, plays, errors, lab.wire.ledger, events, samples, ended, epoch)
+    return Run(
+        scenario,
+        seed,
+        addresses,
+        hops,
+        settings,
+        plays,
+        errors,
+        lab.wire.ledger,
+        events,
+        samples,
+        ended,
+        epoch,
+        to_the_end,
+    )
 
 
 def _play(scenario: Scenario, talk: Talk, errors: list[str]) -> None:
@@ -319,11 +341,12 @@ def _line(error: BaseException) -> int:
     return line
 
 
-def _settle(lab: Lab, tables: SocketTables, patience: float = 10.0) -> None:
-    """Wait until no handshake or close is under way and the wire is quiet."""
-    until = time.monotonic() + patience
+def _settle(lab: Lab, tables: SocketTables, to_the_end: bool) -> None:
+    """Wait until no handshake or close is under way and the wire is quiet, or until nothing waits any more."""
+    states = _ON_THE_MOVE | _WAITING if to_the_end else _ON_THE_MOVE
+    until = time.monotonic() + (_LONG_PATIENCE if to_the_end else _PATIENCE)
     while time.monotonic() < until:
-        moving = any(entry.state in _ON_THE_MOVE for table in tables.latest.values() for entry in table)
+        moving = any(entry.state in states for table in tables.latest.values() for entry in table)
         if lab.wire.idle > 0.6 and not moving:
             return
         time.sleep(0.05)

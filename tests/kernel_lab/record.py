@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.path import Frame
-from lab.recorders import ETHERNET, RAW, Pcap
+from lab.recorders import ETHERNET, RAW, Gzipped, Pcap, Recorder
 
 from .checks import doubts
 from .play import Run
@@ -22,27 +22,35 @@ from .wire import Packet
 TAPS = ("client", "middle", "server")
 VARIANTS = ("caploss", "late", "early", "oneway")
 Frames = list[tuple[int, Packet]]
+_WHOLE, _HEADERS = 262144, 14 + 40 + 60
+"""Bytes kept of a packet: all; the longest headers of Ethernet, IPv6 and TCP."""
 
 
-def write(run: Run, folder: Path) -> dict[str, Any]:
-    """Write all files of a run; returns its description."""
+def write(run: Run, folder: Path, compact: bool = False) -> dict[str, Any]:
+    """Write all files of a run, compact ones with the packets' headers only; returns its description."""
     folder.mkdir(parents=True, exist_ok=True)
     found = connections(run)
     chance = random.Random(f"files/{run.scenario.name}/{run.seed}")
-    recorder = Pcap(chance.choice((RAW, ETHERNET)), nanoseconds=chance.random() < 0.5)
+    link, nanoseconds = chance.choice((RAW, ETHERNET)), chance.random() < 0.5
+    recorder: Recorder = Pcap(link, nanoseconds, _HEADERS if compact else _WHOLE)
+    recorder = Gzipped(recorder) if compact else recorder
     captures: list[dict[str, Any]] = []
     numbers: dict[int, dict[str, int]] = {packet.id: {} for packet in run.ledger}
-    for tap in TAPS:
-        captures.append(_capture(run, folder, tap, "", _seen(run.ledger, tap), recorder, numbers))
-    tap, variant = chance.choice(TAPS), VARIANTS[run.seed % len(VARIANTS)]
-    spoiled, how = _spoil(_seen(run.ledger, tap), variant, chance)
-    if spoiled:
-        captures.append(_capture(run, folder, f"{tap}.{variant}", variant, spoiled, recorder, numbers) | how)
+    turn = chance.randrange(len(VARIANTS))
+    for place, tap in enumerate(TAPS):
+        seen = _seen(run.ledger, tap)
+        captures.append(_capture(run, folder, tap, "", seen, recorder, numbers))
+        variant = VARIANTS[(run.seed + turn + place) % len(VARIANTS)]
+        spoiled, how = _spoil(seen, variant, chance)
+        if spoiled:
+            captures.append(_capture(run, folder, f"{tap}.{variant}", variant, spoiled, recorder, numbers) | how)
+    form = {"linktype": link.number, "nano": nanoseconds}
+    captures = [capture | form for capture in captures]
     _write_ledger(run, folder, found, numbers)
-    _write_truth(run, folder, found)
+    _write_truth(run, folder, found, compact)
     warnings = [doubt for connection in found for doubt in doubts(connection, run)]
     meta = _description(run, found, captures, warnings)
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    (folder / "meta.json").write_text(json.dumps(meta, indent=None if compact else 1))
     return meta
 
 
@@ -81,17 +89,22 @@ def _spoil(frames: Frames, variant: str, chance: random.Random) -> tuple[Frames,
 
 
 def _capture(
-    run: Run, folder: Path, stem: str, variant: str, frames: Frames, recorder: Pcap, numbers: dict[int, dict[str, int]]
+    run: Run,
+    folder: Path,
+    stem: str,
+    variant: str,
+    frames: Frames,
+    recorder: Recorder,
+    numbers: dict[int, dict[str, int]],
 ) -> dict[str, Any]:
     for number, (_, packet) in enumerate(frames, 1):
         numbers[packet.id][stem] = number
     content = recorder.encode([Frame(at + run.epoch, p.data, p.sender == "A") for at, p in frames])
-    (folder / f"{stem}.pcap").write_bytes(content)
+    file = f"{stem}{recorder.suffix}"
+    (folder / file).write_bytes(content)
     described: dict[str, Any] = {
-        "file": f"{stem}.pcap",
+        "file": file,
         "vantage": stem.partition(".")[0],
-        "linktype": recorder.link.number,
-        "nano": recorder.nanoseconds,
         "frames": len(frames),
         "bytes": len(content),
     }
@@ -195,7 +208,7 @@ def _overtaken(ledger: Iterable[Packet]) -> set[int]:
 # -- truth -------------------------------------------------------------------------------------------------------------
 
 
-def _write_truth(run: Run, folder: Path, found: Sequence[Connection]) -> None:
+def _write_truth(run: Run, folder: Path, found: Sequence[Connection], compact: bool) -> None:
     lines = []
     for connection in found:
         first, second = (f"{address}|{port}" for address, port in connection.pair)
@@ -224,7 +237,11 @@ def _write_truth(run: Run, folder: Path, found: Sequence[Connection]) -> None:
             local, remote = (f"{address}|{port}" for address, port in ends)
             head = {"type": "transition", "conn": connection.id, "side": side, "local": local, "remote": remote}
             lines += [head | {"i": i} | _transition(item, run.epoch) for i, item in enumerate(chain)]
-    (folder / "truth.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    if compact:
+        (folder / "truth.jsonl.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    else:
+        (folder / "truth.jsonl").write_text(text)
 
 
 def _transition(item: Transition, epoch: int) -> dict[str, Any]:
@@ -254,6 +271,7 @@ def _description(
         "connections": len(found),
         "transitions": sum(len(chain) for connection in found for chain in connection.sides.values()),
         "slowest_delivery_ns": slow,
+        "to_the_end": run.to_the_end,
         "errors": run.errors,
         "warnings": warnings,
         "t_end": run.ended + run.epoch,

@@ -8,8 +8,6 @@ left out, and so may the CLOSED or LISTEN that everything starts with.
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,10 +19,17 @@ import msgspec
 
 from pcapreport.pipeline import analyze
 
+from .hidden import hidden, restarted_unseen
+from .recorded import NEAR, Recorded
+
 TOLERANCE = 1500
 """ns: captures with microseconds cut their times."""
 _STARTS = ("CLOSED", "LISTEN")
+_HANDSHAKE = ("LISTEN", "SYN_SENT", "SYN_RCVD")
 _SHORT = {"SYN-RECEIVED": "SYN_RCVD"}
+Interval = tuple[int | None, int | None]
+Held = Sequence[tuple[int, int, int]]
+"""(frame, time, packet) of what a capture holds of a connection."""
 
 
 class Claim(NamedTuple):
@@ -34,6 +39,20 @@ class Claim(NamedTuple):
     low: int | None
     high: int | None
     certainty: str
+
+
+class Told(NamedTuple):
+    """What the report tells of one end."""
+
+    claims: list[Claim]
+    possible: frozenset[str]
+    """States that it may be in at the end."""
+    entered: Interval | None
+    """Of its TIME-WAIT; None without one."""
+    expires: Interval | None
+
+
+NOTHING = Told([], frozenset(), None, None)
 
 
 class Entry(NamedTuple):
@@ -46,6 +65,28 @@ class Entry(NamedTuple):
     seen: bool
     """A captured packet caused or shows it."""
     silent: bool
+    by_timer: bool = False
+    evidence: int | None = None
+    """The packet that shows it, captured or not."""
+
+
+@dataclass
+class Wait:
+    """An end's TIME-WAIT, truth against ledger."""
+
+    demanded: bool
+    """The kernel was in TIME-WAIT and the capture must tell it."""
+    told: bool
+    allowed: bool
+    """The kernel was in TIME-WAIT at some time."""
+    entry_within: bool | None = None
+    expiry_within: bool | None = None
+    """None unless the kernel's timer ended it and the capture shows what set the timer."""
+
+    @property
+    def right(self) -> bool:
+        """Told where it must be, and only where it may be."""
+        return self.allowed if self.told else not self.demanded
 
 
 @dataclass
@@ -60,13 +101,25 @@ class EndScore:
     core: int
     """Index of the last state that the capture must tell."""
     told: list[Claim]
+    near: str = "mid"
+    """Whether the tap is at its own interface ("near"), at its peer's ("far"), or in the middle of the path."""
     right: bool = False
+    among: bool = False
+    """Its true state at the end is the one told, or one of those told possible."""
+    hidden: str = ""
+    """Why this capture cannot tell its states; known from the truth alone."""
+    wait: Wait | None = None
+    midstream: bool = False
+    invented: list[str] = field(default_factory=list)
+    """States told of a capture that starts in mid-connection which never were or which it cannot know."""
     missing: bool = False
     false_proven: list[str] = field(default_factory=list)
     moments: int = 0
     outside: list[tuple[str, str, float | None, float | None]] = field(default_factory=list)
     """(state, certainty, claimed interval in ms relative to the true moment)."""
     widths: list[int] = field(default_factory=list)
+    open: int = 0
+    """Intervals without a bound."""
     proven: int = 0
     untold: int = 0
 
@@ -78,6 +131,8 @@ class CaptureScore:
     run: str
     scenario: str
     capture: str
+    round_trip: int
+    """ns, of the path of the run."""
     ends: list[EndScore]
     extra: int = 0
 
@@ -99,42 +154,6 @@ class CaptureScore:
         return grouped
 
 
-class Recorded:
-    """A run as it was recorded."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
-        lines = [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
-        self.connections = {line["conn"]: line for line in lines if line["type"] == "conn"}
-        self.transitions: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
-        for line in lines:
-            if line["type"] == "transition":
-                self.transitions[line["conn"], line["side"]].append(line)
-        with gzip.open(folder / "ledger.jsonl.gz", "rt") as ledger:
-            self.ledger = [json.loads(line) for line in ledger]
-
-    @property
-    def captures(self) -> list[str]:
-        """Their names, without the ending."""
-        return [capture["file"].removesuffix(".pcap") for capture in self.meta["captures"]]
-
-    def frames(self, capture: str) -> dict[int, list[tuple[int, int, int]]]:
-        """Per connection (frame, time, packet) of what the capture holds."""
-        near = {"client": "A", "server": "B"}.get(capture.partition(".")[0])
-        found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-        for packet in self.ledger:
-            number = packet["frames"].get(capture)
-            if number is None or "conn" not in packet:
-                continue
-            if near is None:
-                at = packet["t_mid"]
-            else:
-                at = packet["t_send"] if packet["dir"] == near else packet["t_deliver"][0]
-            found[packet["conn"]].append((number, at, packet["id"]))
-        return {connection: sorted(frames) for connection, frames in found.items()}
-
-
 def score_run(folder: Path) -> list[CaptureScore]:
     """Every capture of a run through the whole line, against its truth."""
     run = Recorded(folder)
@@ -143,10 +162,10 @@ def score_run(folder: Path) -> list[CaptureScore]:
 
 def score_capture(run: Recorded, capture: str) -> CaptureScore:
     """One capture of a run."""
-    document = msgspec.to_builtins(analyze(run.folder / f"{capture}.pcap"))
+    document = msgspec.to_builtins(analyze(run.captures[capture]))
     told = _told(document)
     frames = run.frames(capture)
-    packets = {packet for held in frames.values() for _, _, packet in held}
+    view = View(run, capture, {packet for held in frames.values() for _, _, packet in held})
     ends: list[EndScore] = []
     for number, held in sorted(frames.items(), key=lambda item: item[0]):
         line = run.connections[number]
@@ -157,12 +176,11 @@ def score_capture(run: Recorded, capture: str) -> CaptureScore:
         for side, end in zip("AB", pair, strict=True):
             if side in line.get("spoofed", ()) or side in line.get("stateless", ()):
                 continue
-            claims = match["ends"][end] if match is not None else []
-            scored = _score_end(run, number, side, held, packets, claims)
+            scored = _score_end(view, number, side, held, match["ends"][end] if match is not None else NOTHING)
             scored.missing = match is None
             ends.append(scored)
     extra = sum(len(left) for left in told.values())
-    return CaptureScore(run.meta["run"], run.meta["scenario"], capture, ends, extra)
+    return CaptureScore(run.meta["run"], run.meta["scenario"], capture, run.round_trip, ends, extra)
 
 
 def _told(document: dict[str, Any]) -> dict[frozenset[Any], list[dict[str, Any]]]:
@@ -173,20 +191,32 @@ def _told(document: dict[str, Any]) -> dict[frozenset[Any], list[dict[str, Any]]
         ends = {}
         for role in ("client", "server"):
             address = connection[role]["address"], connection[role]["port"]
-            ends[address] = _claims(connection["endpoints"][role]["history"], start)
+            ends[address] = _told_of_end(connection["endpoints"][role], start)
         at = start + round(connection["start_s"] * 1e9)
         found[frozenset(ends)].append({"at": at, "ends": ends})
     return found
 
 
-def _claims(history: Sequence[dict[str, Any]], start: int) -> list[Claim]:
+def _told_of_end(endpoint: dict[str, Any], start: int) -> Told:
     claims: list[Claim] = []
-    for item in history:
-        state = _SHORT.get(item["state"], item["state"].replace("-", "_"))
-        low, high = (None if at is None else start + round(at * 1e9) for at in item["entered_s"])
+    for item in endpoint["history"]:
+        state = _name(item["state"])
         if not claims or claims[-1].state != state:
-            claims.append(Claim(state, low, high, item["certainty"]))
-    return claims
+            claims.append(Claim(state, *_absolute(item["entered_s"], start), item["certainty"]))
+    possible = frozenset(map(_name, endpoint["possible_final_states"]))
+    wait = endpoint["time_wait"]
+    if wait is None:
+        return Told(claims, possible, None, None)
+    return Told(claims, possible, _absolute(wait["entered_s"], start), _absolute(wait["expires_s"], start))
+
+
+def _name(state: str) -> str:
+    return _SHORT.get(state, state.replace("-", "_"))
+
+
+def _absolute(interval: Sequence[float | None], start: int) -> Interval:
+    low, high = (None if at is None else start + round(at * 1e9) for at in interval)
+    return low, high
 
 
 def _nanoseconds(moment: str | None) -> int:
@@ -201,45 +231,58 @@ def _nanoseconds(moment: str | None) -> int:
 # -- one end -----------------------------------------------------------------------------------------------------------
 
 
-def _entries(run: Recorded, connection: int, side: str, packets: set[int]) -> list[Entry]:
-    lines = run.transitions[connection, side]
-    start = run.connections[connection]["start"][side]
-    if lines and start in _STARTS and lines[0]["old"] in _STARTS:
-        start = lines[0]["old"]
-    entries = [Entry(start, 0, 0, False, False, True)]
-    for line in lines:
-        causes = {line.get("packet"), line.get("evidence")} - {None}
-        span = line["t_lo"], line["t_hi"]
-        entries.append(Entry(line["new"], *span, bool(line.get("transient")), bool(causes & packets), not causes))
-    return entries
+@dataclass
+class View:
+    """A capture of a run."""
+
+    run: Recorded
+    capture: str
+    packets: set[int]
+    """What it holds."""
+
+    def entries(self, connection: int, side: str) -> list[Entry]:
+        """The states of one end."""
+        lines = self.run.transitions[connection, side]
+        start = self.run.connections[connection]["start"][side]
+        if lines and start in _STARTS and lines[0]["old"] in _STARTS:
+            start = lines[0]["old"]
+        entries = [Entry(start, 0, 0, False, False, True)]
+        for line in lines:
+            causes = {line.get("packet"), line.get("evidence")} - {None}
+            seen, timer = bool(causes & self.packets), line.get("cause") == "timer"
+            span, transient = (line["t_lo"], line["t_hi"]), bool(line.get("transient"))
+            entries.append(Entry(line["new"], *span, transient, seen, not causes, timer, line.get("evidence")))
+        return entries
 
 
-def _score_end(
-    run: Recorded,
-    connection: int,
-    side: str,
-    held: Sequence[tuple[int, int, int]],
-    packets: set[int],
-    told: list[Claim],
-) -> EndScore:
-    entries = _entries(run, connection, side, packets)
+def _score_end(view: View, connection: int, side: str, held: Held, told: Told) -> EndScore:
+    entries, claims = view.entries(connection, side), told.claims
     begun, ended = held[0][1], held[-1][1]
     first = max((i for i, entry in enumerate(entries) if entry.high < begun), default=0)
     core = first
     for i, entry in enumerate(entries[first + 1 :], first + 1):
         if entry.seen or entry.low <= ended and not entry.silent:
             core = i
-    end = EndScore(connection, side, [entry.state for entry in entries], first, core, told)
-    end.right = _tells(entries, first, core, told)
-    pairs = _aligned(entries, told)
+    end = EndScore(connection, side, [entry.state for entry in entries], first, core, claims)
+    own = NEAR.get(view.capture.partition(".")[0])
+    end.near = "mid" if own is None else "near" if own == side else "far"
+    end.right = _tells(entries, first, core, claims)
+    end.among = end.right or entries[core].state in told.possible | {claim.state for claim in claims[-1:]}
+    pairs = _aligned(entries, claims)
     for i, entry in enumerate(entries[first + 1 : core + 1], first + 1):
-        _score_moment(end, entry, told[pairs[i]] if i in pairs else None)
-    used = set(pairs.values())
-    for j, claim in enumerate(told):
+        _score_moment(end, entry, claims[pairs[i]] if i in pairs else None)
+    used = {j: i for i, j in pairs.items()}
+    for j, claim in enumerate(claims):
         if claim.certainty == "proven" and not (j == 0 and claim.state in _STARTS):
             end.proven += 1
             if j not in used:
                 end.false_proven.append(claim.state)
+    end.midstream = "S" not in view.run.by_id[held[0][2]]["tcp"]["flags"]
+    if end.midstream:
+        made_up = (j not in used or claims[j].state in _HANDSHAKE and used[j] < first for j in range(len(claims)))
+        end.invented = [c.state for c, bad in zip(claims, made_up, strict=True) if bad and c.certainty != "assumed"]
+    end.hidden = hidden(view, end, entries, held)
+    end.wait = _score_wait(view, end, entries, told)
     return end
 
 
@@ -249,14 +292,31 @@ def _score_moment(end: EndScore, entry: Entry, claim: Claim | None) -> None:
         end.moments += not entry.transient
         return
     end.moments += 1
-    low, high = claim.low, claim.high
-    early = high is not None and high + TOLERANCE < entry.low
-    late = low is not None and low - TOLERANCE > entry.high
-    if early or late:
-        relative = [None if at is None else (at - entry.low) / 1e6 for at in (low, high)]
+    if not _meets((claim.low, claim.high), entry):
+        relative = [None if at is None else (at - entry.low) / 1e6 for at in (claim.low, claim.high)]
         end.outside.append((entry.state, claim.certainty, relative[0], relative[1]))
-    if low is not None and high is not None:
-        end.widths.append(high - low)
+    if claim.low is not None and claim.high is not None:
+        end.widths.append(claim.high - claim.low)
+    else:
+        end.open += 1
+
+
+def _meets(claimed: Interval, entry: Entry) -> bool:
+    low, high = claimed
+    return not (high is not None and high + TOLERANCE < entry.low or low is not None and low - TOLERANCE > entry.high)
+
+
+def _score_wait(view: View, end: EndScore, entries: Sequence[Entry], told: Told) -> Wait | None:
+    at = next((i for i, entry in enumerate(entries) if entry.state == "TIME_WAIT"), None)
+    if at is None and told.entered is None:
+        return None
+    wait = Wait(at is not None and end.first < at <= end.core, told.entered is not None, at is not None)
+    if at is not None and told.entered is not None and told.expires is not None:
+        wait.entry_within = _meets(told.entered, entries[at])
+        timed = at + 1 < len(entries) and entries[at + 1].by_timer
+        if timed and not end.hidden and not restarted_unseen(view, end, entries[at].low):
+            wait.expiry_within = None not in told.expires and _meets(told.expires, entries[at + 1])
+    return wait
 
 
 def _tells(entries: Sequence[Entry], first: int, core: int, told: Sequence[Claim]) -> bool:

@@ -97,7 +97,7 @@ def parse(lines: Iterable[str]) -> Iterator[Event]:
         _, cpu, seconds, micros, name, rest = head.groups()
         at = int(seconds) * 10**9 + int(micros.ljust(9, "0"))
         fields = dict(_FIELD.findall(rest))
-        if name == "inet_sock_set_state":
+        if name == "inet_sock_set_state" and fields["protocol"] == "IPPROTO_TCP":
             six = fields["family"] == "AF_INET6"
             source, target = (str(ip_address(fields[key + "v6" * six])) for key in ("saddr", "daddr"))
             local, remote = (source, int(fields["sport"])), (target, int(fields["dport"]))

@@ -241,7 +241,10 @@ def _of_mini_socket(observed: Observed, pair: Pair, side: str, since: int, kind:
     own = [t for t in observed.timers if t.timer == timer and since < t.at <= until]
     expired = next((t for t in own if t.timeout is None), None)
     if state == "FIN_WAIT_2":
-        again = next((t for t in own if t.timeout and abs(t.timeout - _TIME_WAIT_JIFFIES) <= 2), None)
+        # The address of a timer may soon be another mini-socket's: only a FIN makes this one a TIME-WAIT.
+        fins = [p for p in observed.deliveries(pair, side, since, until) if p.segment.flags & FIN and p.delivered]
+        anew = (t for t in own if t.timeout and abs(t.timeout - _TIME_WAIT_JIFFIES) <= 2)
+        again = next((t for t in anew if any(0 <= t.at - (p.delivered or (0, 0))[0] < _SOON for p in fins)), None)
         if again is not None:
             found.append(Transition(state, "TIME_WAIT", again.at, again.at + RESOLUTION, "trace:tw_timer"))
             state = "TIME_WAIT"

@@ -18,13 +18,13 @@ def on_both(**settings: str) -> Settings:
 
 
 def scenario(
-    *paths: str, settings: Callable[[int], Settings] = lambda seed: {}, alone: bool = False
+    *paths: str, settings: Callable[[int], Settings] = lambda seed: {}, to_the_end: bool = False
 ) -> Callable[[Play], Play]:
     """Register a play under its function's name; ``settings`` are chosen by the seed of the run."""
 
     def register(play: Play) -> Play:
         summary = " ".join((inspect.getdoc(play) or "").split())
-        SCENARIOS[play.__name__] = Scenario(play.__name__, summary, play, paths or ("clean",), settings, alone)
+        SCENARIOS[play.__name__] = Scenario(play.__name__, summary, play, paths or ("clean",), settings, to_the_end)
         return play
 
     return register
