@@ -97,6 +97,7 @@ class DocumentBuilder:
         """Whole connections and the findings about them."""
         self._case.add(evidence, findings)
         self._rules.update(finding.rule for finding in findings)
+        self._rules.update(evidence.histories.rules())
         self._store.begin_part()
         part = Part.of(evidence, self._clock, findings)
         self._vantages.add(part.vantages, part.endpoints)
@@ -110,8 +111,6 @@ class DocumentBuilder:
 
     def _add(self, connection: model.Connection) -> int:
         """Keep the connection in the store, and here too if it may be listed; returns its place in the store."""
-        for end in (connection.endpoints.client, connection.endpoints.server):
-            self._rules.update([item.rule for item in end.history])
         self._retransmitted += connection.metrics.client_retransmitted + connection.metrics.server_retransmitted
         place = self._store.add(connection)
         severity = -1 if connection.severity is None else RANK[Severity(connection.severity)]

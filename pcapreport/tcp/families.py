@@ -21,8 +21,8 @@ from pcapreport.tcp.moment import Moment, Sum, Times
 Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
 
-AT_ONCE = 256
-"""Histories of a family that are made together."""
+AT_ONCE = 10_000
+"""Histories that are made together: they take some 50 MB."""
 
 
 class Rows(NamedTuple):
@@ -91,19 +91,21 @@ class Family:
         return (None,) * len(self.members) if frame is None else self.frames(frame).tolist()
 
     def histories(self) -> Iterator[ConnectionHistory]:
-        """Each member's history, some at a time."""
+        """Each member's history."""
         if self._rows is None:
-            yield self.like
-            return
-        for start in range(0, len(self.members), AT_ONCE):
-            some = Family(self.like, self.members[start : start + AT_ONCE], self._rows, self._end)
-            opening, closing = self.like.opening, self.like.closing
-            client, server = some._endpoint(self.like.client), some._endpoint(self.like.server)
-            yield from (ConnectionHistory(c, s, opening, closing) for c, s in zip(client, server, strict=True))
+            return iter((self.like,))
+        opening, closing = self.like.opening, self.like.closing
+        client, server = self._endpoint(self.like.client), self._endpoint(self.like.server)
+        return (ConnectionHistory(c, s, opening, closing) for c, s in zip(client, server, strict=True))
+
+    def some(self, start: int, stop: int) -> Family:
+        """The members among the connections from `start` up to `stop`."""
+        first, last = np.searchsorted(self.members, (start, stop))
+        return Family(self.like, self.members[first:last], self._rows, self._end)
 
     def history(self, connection: int) -> ConnectionHistory:
         """One member's."""
-        return next(Family(self.like, np.array([connection]), self._rows, self._end).histories())
+        return next(self.some(connection, connection + 1).histories())
 
     def _endpoint(self, end: EndpointHistory) -> Iterator[EndpointHistory]:
         final = end.possible_final
@@ -164,6 +166,11 @@ class Histories(Sequence[ConnectionHistory]):
         """The connections that opened in this way."""
         return [one for family in self.families if family.like.opening == how for one in family.members.tolist()]
 
+    def rules(self) -> set[str]:
+        """Of all transitions."""
+        likes = [family.like for family in self.families]
+        return {item.rule for like in likes for end in (like.client, like.server) for item in end.transitions}
+
     def of(self, family: Family) -> Iterator[tuple[int, ConnectionHistory]]:
         """(connection, history) of each member."""
         for connection, history in zip(family.members.tolist(), family.histories(), strict=True):
@@ -188,6 +195,10 @@ class Histories(Sequence[ConnectionHistory]):
         return self._whole(connection, self.families[int(self._family[connection])].history(connection))
 
     def __iter__(self) -> Iterator[ConnectionHistory]:
-        """All in order, those of a family some at a time."""
-        coming = [self.of(family) for family in self.families]
-        return (next(coming[family])[1] for family in self._family.tolist())
+        """All in order, many made at a time."""
+        for start in range(0, len(self), AT_ONCE):
+            stop = min(start + AT_ONCE, len(self))
+            made: dict[int, ConnectionHistory] = {}
+            for number in np.unique(self._family[start:stop]).tolist():
+                made.update(self.of(self.families[number].some(start, stop)))
+            yield from map(made.__getitem__, range(start, stop))

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.evidence import ACK, FOREIGN, RST, SYN
 
@@ -58,7 +59,7 @@ def _shifts(rows: Ints, flow: Ints, numbers: Ints, stray: Bools, reached: Ints) 
     border[1:] |= alone[:-1]
     start = np.flatnonzero(border)
     size = np.diff(start, append=len(rows))
-    away = np.zeros(len(start), np.int64)
+    away = [0] * len(start)
     stands: dict[int, int] = {}
     stretches = zip(
         flow[start].tolist(),
@@ -69,11 +70,14 @@ def _shifts(rows: Ints, flow: Ints, numbers: Ints, stray: Bools, reached: Ints) 
     )
     for index, (whose, first, last, passed_by) in enumerate(stretches):
         here = stands.get(whose, 0)
-        if abs(first - here) >= FOREIGN:
-            away[index] = ELSEWHERE if first > here else -ELSEWHERE
-        elif not passed_by:
-            stands[whose] = last
+        step = sequence.distance(first, here)
+        if abs(step) >= FOREIGN:
+            away[index] = ELSEWHERE if step > 0 else -ELSEWHERE
+            continue
+        away[index] = here + step - first  # not 0 where stray numbers before had been taken for a way round the circle
+        if not passed_by:
+            stands[whose] = last + away[index]
     known = list(stands)
     reached[known] = np.maximum(reached[known], list(stands.values()))
-    shift[rows] = np.repeat(away, size)
+    shift[rows] = np.repeat(np.array(away, np.int64), size)
     return shift

@@ -124,3 +124,19 @@ def test_terms_that_cancel_leave_a_constant() -> None:
     guards: set[Guard] = set()
     one, two = Moment.of_row(0, 10, guards), Moment.of_row(1, 17, guards)
     assert (one + two - one - two + 3).sum.over(np.array([[1], [2]])).tolist() == [3]
+
+
+ORDERED = st.lists(st.integers(0, 3), min_size=5, max_size=5)
+
+
+@given(ORDERED, ORDERED)
+def test_what_follows_from_the_order_of_rows_is_not_taken_for_granted_where_a_time_steps_back(
+    times: list[int], others: list[int]
+) -> None:
+    """All orders of five rows were asked for; of others only those pass that have the same."""
+    guards: set[Guard] = set()
+    moments = [Moment.of_row(row, time, guards) for row, time in enumerate(times)]
+    asked = [a < b for i, a in enumerate(moments) for b in moments[i + 1 :]]
+    same = [a < b for i, a in enumerate(others) for b in others[i + 1 :]]
+    together = np.array([times, others]).T
+    assert passing(guards, together).tolist() == [True, asked == same]

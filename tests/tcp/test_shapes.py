@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from pcapreport.capture import Capture
 from pcapreport.settings import Settings
-from pcapreport.tcp import candidates, histories, shapes
+from pcapreport.tcp import candidates, families, histories, shapes
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable, find_connections
 from pcapreport.tcp.evidence import FOREIGN, View
+from pcapreport.tcp.families import Family, Histories
 from pcapreport.tcp.foreign import ELSEWHERE
 from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.reconstructor import Surroundings
@@ -21,27 +22,44 @@ from pcapreport.tcp.shapes import canonical_numbers
 
 from .captures import captures
 from .talks import Step, gaps, on_the_wire, scripts, talks
-from .wire import A, B, Wire, connections_of
+from .wire import ACK, RST, SYN, A, B, Wire, connections_of
 
 HUGE = 1 << 60
 
 
-def reconstructed(table: ConnectionTable, end: int, stamped: bool) -> list[ConnectionHistory]:
-    """All histories of a table: every one stamped, or every one by itself."""
+def reconstructed(table: ConnectionTable, end: int, stamped: bool) -> Histories:
+    """All histories of a table: every one of a traced family, or every one by itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "LEAST_ALIKE", 1 if stamped else HUGE)
         patch.setattr(shapes, "LEAST_CAUGHT", 0)
-        return list(histories.reconstruct_all(table, end, Settings()))
+        return histories.reconstruct_all(table, end, Settings())
 
 
 def the_same(table: ConnectionTable, end: int) -> None:
     one_by_one, stamped = (reconstructed(table, end, how) for how in (False, True))
     for index, (plain, stamp) in enumerate(zip(one_by_one, stamped, strict=True)):
         assert stamp == plain, f"connection {index}, frames {table.frame[table.rows_of(index)].tolist()[:20]}"
+        assert stamped[index] == plain, f"connection {index}, asked for alone"
+    of_families = dict(pair for family in stamped.families for pair in stamped.of(family))
+    assert [of_families[index] for index in range(len(table))] == list(one_by_one)
+    for family in stamped.families:
+        for index, history in stamped.of(family):
+            the_family_has_it(family, family.members.tolist().index(index), history)
+
+
+def the_family_has_it(family: Family, at: int, history: ConnectionHistory) -> None:
+    """Its columns, and what its members have in common, are those of the member at `at`."""
+    assert (family.like.opening, family.like.closing) == (history.opening, history.closing)
+    for like, end in ((family.like.client, history.client), (family.like.server, history.server)):
+        assert [item.state for item in like.transitions] == [item.state for item in end.transitions]
+        assert like.possible_final == end.possible_final
+        for common, own in zip(like.transitions, end.transitions, strict=True):
+            assert own.latest == (None if common.latest is None else family.times(common.latest)[at])
+            assert own.frame == (None if common.frame is None else family.frames(common.frame)[at])
 
 
 @st.composite
-def families(draw: st.DrawFn) -> list[list[Wire]]:
+def alike(draw: st.DrawFn) -> list[list[Wire]]:
     """Connections of one script, each with its own times and initial numbers."""
     script = draw(scripts(8))
     pauses = draw(st.lists(gaps(len(script)), min_size=2, max_size=5))
@@ -53,14 +71,14 @@ def families(draw: st.DrawFn) -> list[list[Wire]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(families())
+@given(alike())
 def test_stamped_histories_equal_those_found_one_by_one(family: list[list[Wire]]) -> None:
     wires = [wire for each in family for wire in each]
     the_same(connections_of(wires), max(wire.time_ns for wire in wires))
 
 
 @settings(max_examples=100, deadline=None)
-@given(families(), st.sampled_from((0, 1, 30 * 10**9, 62 * 10**9, 62_100_000_000, 70 * 10**9)))
+@given(alike(), st.sampled_from((0, 1, 30 * 10**9, 62 * 10**9, 62_100_000_000, 70 * 10**9)))
 def test_how_long_the_capture_goes_on_is_guarded_as_well(family: list[list[Wire]], more: int) -> None:
     """2MSL runs out in some of the connections and not in others."""
     wires = [wire for each in family for wire in each]
@@ -98,6 +116,28 @@ def test_many_connections_of_one_shape_are_reconstructed_once(monkeypatch: pytes
     table = connections_of(wires)
     assert len(histories.reconstruct_all(table, wires[-1].time_ns, Settings())) == 200
     assert len(runs) < 40
+
+
+def test_a_key_parts_connections_of_one_shape() -> None:
+    wires = []
+    for n in range(6):
+        script = [Step(CLIENT, SYN, 0, 0), Step(SERVER, SYN | ACK, 0, 1), Step(CLIENT, ACK, 1, 1)]
+        wires += on_the_wire(script, [n, 5, 5], (A._replace(port=2000 + n), B))
+    found = candidates.Candidates(connections_of(wires))
+    assert [group.tolist() for group in found.groups()] == [[0, 1, 2, 3, 4, 5]]
+    by_key = [group.tolist() for group in found.groups(np.array([0, 1, 0, 2, 1, 0]))]
+    assert sorted(by_key) == [[0, 2, 5], [1, 4], [3]]
+
+
+def test_histories_of_more_connections_than_are_made_together_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "AT_ONCE", 7)
+    wires = []
+    for n in range(40):
+        script = [Step(CLIENT, SYN, 0, 0), Step(SERVER, SYN | ACK if n % 3 else RST | ACK, 0, 1)]
+        wires += on_the_wire(script, [1000 * n, 5], (A._replace(port=2000 + n), B))
+    found = histories.reconstruct_all(connections_of(wires), wires[-1].time_ns, Settings())
+    assert list(found) == [found[n] for n in range(40)]
+    assert found.opened("refused") == [n for n in range(40) if n % 3 == 0]
 
 
 # -- ranks instead of numbers --------------------------------------------------------------------------------------
