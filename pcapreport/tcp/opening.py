@@ -86,12 +86,14 @@ class Opening:
             answers = [i for i, s in enumerate(view.own) if s.is_syn]
         if not answers:
             return
-        first, last = view.own[answers[0]], view.own[answers[-1]]
+        first = view.own[answers[0]]
+        shown = next((i for i, s in enumerate(view.own) if self._shows_established(s, first)), None)
+        answers = [i for i in answers if shown is None or i < shown]  # one that passes later was held up by the network
+        last = view.own[answers[-1]]
         base = first.seq + 1
         since = min(s.at for s in view.own if s.flags & SYN)
         copies = [s for s in view.peer if s.flags & ACK and not s.flags & RST and s.ack >= base and s.at >= since]
         late = [s for s in copies if s.at + view.patience > last.at]
-        shown = next((i for i, s in enumerate(view.own) if self._shows_established(s, first)), None)
         if shown is not None and (not copies or view.own[shown].at < copies[0].at):
             own = view.own[shown]
             note = "the ACK of its SYN was not captured"
