@@ -55,10 +55,11 @@ class Closing:
         yield fin
 
     def _fin_instead_of_ack(self, shown: Segment, fin: Segment) -> bool:
-        """Its first sign of the peer's FIN is its own FIN, later than any ACK waits: an ACK of the peer's FIN was lost
-        or missed, and with it, perhaps, a first copy of its own FIN."""
+        """Its first sign of the peer's FIN is its own FIN, or behind that, later than any ACK waits: an ACK of the
+        peer's FIN was lost or missed, and with it, perhaps, a first copy of its own FIN."""
         patience = self.view.opening_delay + self.view.settings.jitter_ns
-        return bool(shown.flags & FIN) and shown.at > fin.at + patience
+        closed = shown.flags & FIN or any(s.flags & FIN and shown.seq >= s.end for s in self.view.own)
+        return bool(closed) and shown.at > fin.at + patience
 
     def _low_acks(self, fin: Segment, since: int) -> Iterator[Segment]:
         """What it sent, having heard what passed at `since`, before it had the peer's FIN in order."""
