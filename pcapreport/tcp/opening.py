@@ -86,7 +86,8 @@ class Opening:
         3.10.7.1)."""
         if not own.flags & ACK or own.flags & SYN or own.ack < 1:
             return False
-        return not own.flags & RST or 1 <= own.seq <= max((s.end for s in self.view.own if not s.flags & RST), default=0)
+        sent = max((s.end for s in self.view.own if not s.flags & RST), default=0)
+        return not own.flags & RST or 1 <= own.seq <= sent
 
     def _received_ack_of_syn(self) -> Iterator[Fact]:
         view = self.view
@@ -105,9 +106,9 @@ class Opening:
         copies = [s for s in view.peer if s.flags & ACK and not s.flags & RST and s.ack >= base and s.at >= since]
         late = [s for s in copies if s.at + view.patience > last.at]
         if shown is not None and (not copies or view.own[shown].at < copies[0].at):
-            own = view.own[shown]
-            note = "the ACK of its SYN was not captured"
-            yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, self._sure(own, first), note)
+            own, note = view.own[shown], "the ACK of its SYN was not captured"
+            sure = self._sure(own, first)
+            yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, sure, note)
         elif late and shown is None and self._never_arrived(late[0]):
             self.withdraw("frame {} acknowledged its SYN, but nothing shows that it arrived", late[0])
         elif late:
