@@ -168,12 +168,14 @@ class _Walker:
         return False
 
     def _old_goes_on(self, i: int) -> bool:
-        """The side that seems to have sent this SYN goes on with the old connection's numbers."""
+        """The side that seems to have sent this SYN goes on with the old connection's numbers, not with the SYN's."""
         side = self.side[i]
         last, following = self.last[side], self._next_plain[side][i]
         if last is None or following is None:
             return False
-        return abs(sequence.distance(self.seq[following], self.seq[last] + self.length[last])) < NEAR
+        behind_last = abs(sequence.distance(self.seq[following], self.seq[last] + self.length[last]))
+        behind_syn = sequence.distance(self.seq[following], self.seq[i] + 1)
+        return behind_last < NEAR and not 0 <= behind_syn < behind_last
 
     def _challenged_in_vain(self, i: int) -> bool:
         """The other side answered this SYN with an ACK of the old numbers (RFC 5961 section 4), and who had sent it
