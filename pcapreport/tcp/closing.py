@@ -14,6 +14,7 @@ from pcapreport.tcp.facts import (
     Withdraw,
     arrival,
 )
+from pcapreport.tcp.moment import greatest
 from pcapreport.tcp.states import Input
 
 
@@ -50,6 +51,8 @@ class Closing:
             if acks_first or ack_of_mine.at == fins[0].at:
                 yield ack._replace(slot=min(ack.slot, fin.slot), order=EARLIER)
             else:
+                if fin.certainty is SUPPOSED:  # the later of the two made the step, whichever that was
+                    ack = ack._replace(latest=_later(ack.latest, fin.latest))
                 fin = fin._replace(order=EARLIER)
                 yield ack._replace(slot=max(ack.slot, fin.slot))
         yield fin
@@ -168,3 +171,8 @@ class Closing:
         latest = view.latest_arrival(same[-1] if same else segment)
         slot = view.slot(segment)
         return Fact(slot, RECEIVED, Input.RECEIVE_ACK_OF_FIN, segment.earliest, latest, segment.frame, SUPPOSED)
+
+
+def _later(a: int | None, b: int | None) -> int | None:
+    """The later of two upper bounds, of which either may be open."""
+    return None if a is None or b is None else greatest((a, b))

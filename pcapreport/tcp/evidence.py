@@ -221,3 +221,16 @@ def of_this_connection(sent: list[Segment]) -> list[Segment]:
     if first_syn is None:
         return [s for s in sane if abs(s.seq) < FOREIGN or s.flags & RST]
     return [s for i, s in enumerate(sane) if s.flags & (SYN | RST) or i > first_syn and 0 <= s.seq < FOREIGN]
+
+
+def without_false_acks(segments: list[Segment], settings: Settings) -> list[Segment]:
+    """Without segments that acknowledge more than the other side ever sent, as its peer's later ACKs show: a third
+    party's (RFC 9293 3.10.7.4 answers them with an ACK and drops them; RFC 5961 section 5)."""
+    false: set[int] = set()
+    for side in (0, 1):
+        sent = max((s.end for s in segments if s.side == side and not s.flags & RST), default=None)
+        acks = [s for s in segments if s.side != side and s.flags & (ACK | RST) == ACK and abs(s.ack) < FOREIGN]
+        for ack in (s for s in acks if sent is not None and s.ack > sent):
+            if any(s.ack < ack.ack and s.at > ack.at + settings.jitter_ns for s in acks):
+                false.add(id(ack))
+    return [s for s in segments if id(s) not in false] if false else segments

@@ -12,7 +12,7 @@ from pcapreport.settings import Settings
 from pcapreport.tcp.candidates import Candidates
 from pcapreport.tcp.classify import classify_closing, classify_opening
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
-from pcapreport.tcp.evidence import Segment, View
+from pcapreport.tcp.evidence import Segment, View, without_false_acks
 from pcapreport.tcp.families import Family, Histories
 from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.host_profile import NO_HOSTS, Hosts, time_wait_choices
@@ -51,6 +51,7 @@ def _connection_history(
     segments: list[Segment], surroundings: Surroundings, of_ends: tuple[Settings, Settings]
 ) -> ConnectionHistory:
     """`of_ends`: the settings for the client and the server."""
+    segments = without_false_acks(segments, of_ends[CLIENT])
     everything = with_unseen(segments, of_ends[CLIENT])
     end = surroundings.capture_end
     client = reconstruct(View(CLIENT, everything, end, of_ends[CLIENT]), surroundings)
