@@ -184,7 +184,7 @@ class _Machine:
 
     def result(self) -> EndpointHistory:
         """The finished history."""
-        final = possible_final(self.view, self.transitions)
+        final = possible_final(self.view, self.transitions, self.around.next_syn is not None)
         return EndpointHistory(tuple(self.transitions), final, self.time_wait, tuple(self.withdrawn))
 
 
