@@ -55,10 +55,11 @@ class Closing:
         yield fin
 
     def _fin_instead_of_ack(self, shown: Segment, fin: Segment) -> bool:
-        """Its first sign of the peer's FIN is its own FIN, later than any ACK waits: an ACK of the peer's FIN was lost
-        or missed, and with it, perhaps, a first copy of its own FIN."""
+        """Its first sign of the peer's FIN is its own FIN, or behind that, later than any ACK waits: an ACK of the
+        peer's FIN was lost or missed, and with it, perhaps, a first copy of its own FIN."""
         patience = self.view.opening_delay + self.view.settings.jitter_ns
-        return bool(shown.flags & FIN) and shown.at > fin.at + patience
+        closed = shown.flags & FIN or any(s.flags & FIN and shown.seq >= s.end for s in self.view.own)
+        return bool(closed) and shown.at > fin.at + patience
 
     def _low_acks(self, fin: Segment, since: int) -> Iterator[Segment]:
         """What it sent, having heard what passed at `since`, before it had the peer's FIN in order."""
@@ -69,7 +70,15 @@ class Closing:
         """The ACK of its FIN came first: it passed first, or the peer's FIN still had to wait for data before it."""
         view = self.view
         waits = any(not view.within_a_round_trip(ack.at, s.at) for s in self._low_acks(fins[0], ack.at))
-        return ack.at < fins[0].at or waits
+        return ack.at < fins[0].at or waits or self._filled_after(ack, fins[0])
+
+    def _filled_after(self, ack: Segment, fin: Segment) -> bool:
+        """Data before the peer's FIN was missing behind the ACK: the endpoint said so, and the peer sent it then."""
+        view = self.view
+        before = view.own[: view.first_ack(fin.end)]
+        missing = [s.ack for s in before if s.flags & (ACK | RST) == ACK and s.at > ack.at and not s.unseen]
+        again = (s for s in view.peer if s.at > ack.at and s.length and not s.flags & (FIN | RST))
+        return bool(missing) and any(s.seq <= missing[-1] < s.end for s in again)
 
     def _held_up(self, fin: Segment, ack: Segment) -> bool:
         """The peer's FIN waited for data before it; that it did so until after the ACK is not excluded."""

@@ -21,7 +21,7 @@ from pcapreport.capture.packet_table import PacketTable
 from pcapreport.settings import Settings
 from pcapreport.tcp import sequence
 from pcapreport.tcp.copies import Sent, originals
-from pcapreport.tcp.evidence import ACK, FIN, SYN
+from pcapreport.tcp.evidence import ACK, FIN, FOREIGN, RST, SYN
 from pcapreport.tcp.incarnations import split_incarnations
 from pcapreport.tcp.paths import part_by_path
 from pcapreport.tcp.tap_order import Rows, behind_later, openers_first, put_right
@@ -197,20 +197,25 @@ def _first_of(key: Ints, count: int, rows: Ints | None = None) -> Ints:
     return first
 
 
-def _opening_syns(
-    raw: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], groups: Grouping, connection: Ints, lower: Bools
-) -> Ints:
-    """The rows of SYNs, without strays: in a connection that was captured from its middle a SYN behind other segments
-    of its sender whose numbers do not follow on it."""
+def _stray_syns(packets: PacketTable, groups: Grouping, connection: Ints, lower: Bools, successor: Ints) -> Ints:
+    """The rows of SYNs in connections captured from their middle that did not open them: behind other segments of the
+    sender whose numbers do not follow on it, or before such, where the other side acknowledged them instead."""
+    raw, flags = packets["seq"][groups.order], packets["flags"][groups.order]
     syns = np.flatnonzero((flags & SYN) != 0)
-    late = np.flatnonzero(flags[groups.bounds[connection[syns]]] & SYN == 0)
-    if not len(late):
-        return syns
-    flow = connection * 2 + lower
-    begins = _first_of(flow, 2 * len(groups.bounds))[flow[syns[late]]]
-    step = raw[begins] - raw[syns[late]]
-    stray = (begins < syns[late]) & ((step == 0) | (step > NEAR_ISN))
-    return np.delete(syns, late[stray])
+    count, flow = 2 * len(groups.bounds) - 2, connection * 2 + lower
+    opening = groups.bounds[connection[syns]]
+    late, first = syns[flags[opening] & SYN == 0], syns[(opening == syns) & (flags[syns] & ACK == 0)]
+    begins = _first_of(flow, count)[flow[late]]
+    step = raw[begins] - raw[late]
+    behind = late[(begins < late) & ((step == 0) | (step > NEAR_ISN))]
+    plain = np.flatnonzero(flags & (SYN | RST | ACK) == ACK)
+    next_plain = _first_of(flow[plain], count, plain)
+    goes_on, challenge = next_plain[flow[first]], next_plain[flow[first] ^ 1]
+    acked = packets["ack"][groups.order[challenge]]
+    told_off = (goes_on >= 0) & (challenge >= 0) & (raw[goes_on] - raw[first] > FOREIGN)
+    told_off &= acked - raw[goes_on] + np.uint32(NEAR_ISN) <= 2 * NEAR_ISN
+    sure = np.append(connection[syns[flags[syns] & ACK != 0]], successor)  # answered, or found to begin another
+    return np.concatenate([behind, first[told_off & ~np.isin(connection[first], sure)]])
 
 
 def _find_openers(
@@ -243,11 +248,12 @@ def _assemble(
     order, count = groups.order, len(successor)
     connection, flags = groups.of_each(), packets["flags"][order]
     raw = packets["seq"][order]
-    syns = _opening_syns(raw, flags, groups, connection, lower)
+    strays = _stray_syns(packets, groups, connection, lower, successor)
+    syns = np.setdiff1d(np.flatnonzero((flags & SYN) != 0), strays)
     side_of_lower, opener = _find_openers(packets, groups, connection, flags, lower, syns)
     side = side_of_lower[connection] ^ ~lower
     flow = connection * 2 + side
-    seq, isn, isn_seen = _relative_seq(raw, syns, flow, count)
+    seq, isn, isn_seen = _relative_seq(raw, syns, strays, flow, count)
     ack = _relative_ack(packets["ack"][order], flags, flow, isn)
     end = seq + packets["payload_len"][order]
     end += ((flags & SYN) != 0).view(np.uint8) + ((flags & FIN) != 0)
@@ -279,15 +285,18 @@ def _assemble(
 
 
 def _relative_seq(
-    raw: npt.NDArray[np.uint32], syns: Ints, flow: Ints, count: int
+    raw: npt.NDArray[np.uint32], syns: Ints, strays: Ints, flow: Ints, count: int
 ) -> tuple[Ints, npt.NDArray[np.uint32], Bools]:
-    """(unwrapped numbers relative to each flow's ISN, raw ISN per flow, ISN seen per flow); `syns`: the rows of SYNs.
+    """(unwrapped numbers relative to each flow's ISN, raw ISN per flow, ISN seen per flow); `syns`: the rows of SYNs,
+    of which `strays` did not open their connection.
 
     Without a SYN the first number of the flow counts as 1, as Wireshark shows it.
     """
     anchor = _first_of(flow[syns], 2 * count, syns)
     seen = anchor >= 0
-    anchor = np.where(seen, anchor, _first_of(flow, 2 * count))
+    others = np.delete(np.arange(len(flow)), strays) if len(strays) else None
+    first = _first_of(flow, 2 * count) if others is None else _first_of(flow[others], 2 * count, others)
+    anchor = np.where(seen, anchor, first)
     isn = np.where(anchor >= 0, raw[anchor] - (~seen).astype(np.uint32), np.uint32(0))
     return sequence.relative(raw, isn, flow, anchor), isn, seen
 

@@ -94,7 +94,8 @@ class View:
         sent: dict[int, list[int]] = {}
         for segment in self.peer:
             if segment.end > segment.seq and not segment.flags & RST and not segment.unseen:
-                sent.setdefault(segment.end, []).append(segment.at)
+                number = segment.seq + 1 if segment.flags & SYN else segment.end  # its data may not be sent again
+                sent.setdefault(number, []).append(segment.at)
         samples: list[int] = []
         repeated: list[int] = []
         acks = [s for s in self.own if s.flags & ACK and not s.unseen]
@@ -137,6 +138,20 @@ class View:
     def slot(self, arrival: Segment) -> int:
         """Index of X's first own segment that can have been sent after `arrival` reached X."""
         return bisect_left(self.times, arrival.at if arrival.unseen else arrival.at + self.delay)
+
+    @cached_property
+    def last_alive(self) -> int:
+        """Index of the last own segment but RST; -1 without. One that acknowledges less than an earlier one does not
+        count: the network held it up, or sent it twice."""
+        last, acked = -1, -FOREIGN
+        for index, segment in enumerate(self.own):
+            if segment.flags & RST:
+                continue
+            if not segment.flags & ACK or segment.ack >= acked:
+                last = index
+            if segment.flags & ACK:
+                acked = max(acked, segment.ack)
+        return last
 
     def first_ack(self, number: int) -> int | None:
         """Index of X's first segment that acknowledges `number`."""

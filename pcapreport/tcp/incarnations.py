@@ -21,6 +21,8 @@ Bools = npt.NDArray[np.bool_]
 
 NEAR = 1 << 24
 """Numbers closer than this (16 MiB) to a flow's last one are taken as its continuation."""
+MOST_ON_SYN = 1 << 16
+"""A SYN carries less data than this (RFC 7413): a SYN-ACK may acknowledge so much more than the SYN."""
 
 _MARKS = SYN | FIN | RST
 
@@ -126,7 +128,7 @@ class _Walker:
     def _begins_new(self, i: int) -> bool:
         side, other = self.side[i], 1 - self.side[i]
         mine, theirs = self.isn[side], self.isn[other]
-        if mine == self.seq[i] or self.asked_for[other] == self.seq[i]:
+        if mine == self.seq[i] or self._asked_for(side, self.seq[i], self.asked_for[other]):
             return False  # sent again, or captured after the SYN-ACK that answers it
         if self.flags[i] & ACK:
             return self._answer_begins_new(i, mine, theirs)
@@ -137,10 +139,21 @@ class _Walker:
         return self.over or not self._old_goes_on(i) and not self._challenged_in_vain(i)
 
     def _answer_begins_new(self, i: int, mine: int | None, theirs: int | None) -> bool:
-        """A SYN-ACK with a number of its own: a new incarnation only where no SYN asked for it."""
-        if theirs is not None or mine is None and self.last[self.side[i]] is None:
+        """A SYN-ACK with a number of its own: a new incarnation only where no SYN that was captured asked for it."""
+        side = self.side[i]
+        asked = self._asked_for(1 - side, theirs, (self.ack[i] - 1) % sequence.MODULUS)
+        if asked or mine is None and self.last[side] is None:
             return False
         return self.over or not self._old_goes_on(i)
+
+    def _asked_for(self, side: int, syn: int | None, answered: int | None) -> bool:
+        """A SYN-ACK that acknowledges all up to `answered` answers that SYN of `side`; with the data on it, as long as
+        `side` has sent nothing else."""
+        if syn is None or answered is None:
+            return False
+        last = self.last[side]
+        opening = last is None or self.flags[last] & SYN
+        return syn == answered or bool(opening) and 0 <= sequence.distance(answered, syn) < MOST_ON_SYN
 
     def _taken_up(self, i: int) -> bool:
         """The other side answers this very SYN (SYN-ACK, or RST from a closed port)."""
@@ -155,12 +168,14 @@ class _Walker:
         return False
 
     def _old_goes_on(self, i: int) -> bool:
-        """The side that seems to have sent this SYN goes on with the old connection's numbers."""
+        """The side that seems to have sent this SYN goes on with the old connection's numbers, not with the SYN's."""
         side = self.side[i]
         last, following = self.last[side], self._next_plain[side][i]
         if last is None or following is None:
             return False
-        return abs(sequence.distance(self.seq[following], self.seq[last] + self.length[last])) < NEAR
+        behind_last = abs(sequence.distance(self.seq[following], self.seq[last] + self.length[last]))
+        behind_syn = sequence.distance(self.seq[following], self.seq[i] + 1)
+        return behind_last < NEAR and not 0 <= behind_syn < behind_last
 
     def _challenged_in_vain(self, i: int) -> bool:
         """The other side answered this SYN with an ACK of the old numbers (RFC 5961 section 4), and who had sent it

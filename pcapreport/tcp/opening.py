@@ -11,10 +11,12 @@ from pcapreport.tcp.facts import (
     OPENED,
     OPENING,
     PROVEN,
+    SUPPOSED,
     Fact,
     Withdraw,
     arrival,
 )
+from pcapreport.tcp.history import Certainty
 from pcapreport.tcp.states import Input
 
 
@@ -61,7 +63,7 @@ class Opening:
         copies = [s for s in view.peer if s.is_syn_ack and s.ack >= 1]
         if not copies and not any(s.is_syn for s in view.own):
             return
-        shown = next((i for i, s in enumerate(view.own) if s.flags & ACK and not s.flags & SYN and s.ack >= 1), None)
+        shown = next((i for i, s in enumerate(view.own) if self._went_on(s)), None)
         if shown is None:
             resent = max((s.at for s in view.own if s.is_syn), default=0)
             copies = [s for s in copies if s.at >= resent]
@@ -79,6 +81,14 @@ class Opening:
             note = "the SYN, ACK itself was not captured"
             yield Fact(shown, OPENING, Input.RECEIVE_SYN_ACK, None, own.at, own.frame, PROVEN, note)
 
+    def _went_on(self, own: Segment) -> bool:
+        """Sent by one that had a SYN-ACK. A closed port resets too, with numbers that are not its own (RFC 9293
+        3.10.7.1)."""
+        if not own.flags & ACK or own.flags & SYN or own.ack < 1:
+            return False
+        sent = max((s.end for s in self.view.own if not s.flags & RST), default=0)
+        return not own.flags & RST or 1 <= own.seq <= sent
+
     def _received_ack_of_syn(self) -> Iterator[Fact]:
         view = self.view
         answers = [i for i, s in enumerate(view.own) if s.is_syn_ack]
@@ -86,16 +96,19 @@ class Opening:
             answers = [i for i, s in enumerate(view.own) if s.is_syn]
         if not answers:
             return
-        first, last = view.own[answers[0]], view.own[answers[-1]]
+        first = view.own[answers[0]]
+        shown = next((i for i, s in enumerate(view.own) if self._shows_established(s, first)), None)
+        if shown is not None:  # a SYN-ACK that passes later was held up by the network
+            answers = [i for i in answers if i < shown] or answers[:1]
+        last = view.own[answers[-1]]
         base = first.seq + 1
         since = min(s.at for s in view.own if s.flags & SYN)
         copies = [s for s in view.peer if s.flags & ACK and not s.flags & RST and s.ack >= base and s.at >= since]
         late = [s for s in copies if s.at + view.patience > last.at]
-        shown = next((i for i, s in enumerate(view.own) if self._shows_established(s, first)), None)
         if shown is not None and (not copies or view.own[shown].at < copies[0].at):
-            own = view.own[shown]
-            note = "the ACK of its SYN was not captured"
-            yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, PROVEN, note)
+            own, note = view.own[shown], "the ACK of its SYN was not captured"
+            sure = self._sure(own, first)
+            yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, sure, note)
         elif late and shown is None and self._never_arrived(late[0]):
             self.withdraw("frame {} acknowledged its SYN, but nothing shows that it arrived", late[0])
         elif late:
@@ -105,7 +118,8 @@ class Opening:
             earliest = last.at if arrived.length and last.at < arrived.at else arrived.earliest
             if shown is not None and view.own[shown].at >= arrived.at:
                 at, slot = view.own[shown].at, min(slot, shown)
-                yield Fact(slot, OPENED, Input.RECEIVE_ACK_OF_SYN, earliest, at, arrived.frame, PROVEN)
+                sure = self._sure(view.own[shown], first)
+                yield Fact(slot, OPENED, Input.RECEIVE_ACK_OF_SYN, earliest, at, arrived.frame, sure)
             else:
                 fact = arrival(self.view, Input.RECEIVE_ACK_OF_SYN, late, None, OPENED, slot)
                 yield fact._replace(earliest=earliest)
@@ -115,6 +129,12 @@ class Opening:
                 copies[0],
                 last,
             )
+
+    def _sure(self, own: Segment, syn_ack: Segment) -> Certainty:
+        """Whether a segment that shows it established proves that: not if the SYN is not there and may have carried
+        data (RFC 7413)."""
+        known = syn_ack.is_syn or own.ack > syn_ack.ack or any(s.is_syn and not s.unseen for s in self.view.peer)
+        return PROVEN if known else SUPPOSED
 
     def _never_arrived(self, first: Segment) -> bool:
         """Nothing X sent after its SYN-ACK shows that it took `first` or a later ACK.

@@ -110,9 +110,18 @@ class _Unseen:
         if last <= max(self.held, 1) or not where:
             return None
         witness, before = signs[where][0], signs[where - 1][0]
+        if before.side == self.side and self._keeps_alive(before, last):
+            return None
         alone = last - max(self.held, *(number for _, number in signs[:where])) == 1
         closed = not self.sent and any(s.flags & FIN and s.at <= witness.at for s in self.theirs)
         return (last, witness, before) if alone or closed else None
+
+    def _keeps_alive(self, probe: Segment, number: int) -> bool:
+        """An empty segment without news, one below the number that its peer answers with, where nothing shows what it
+        had sent by then: a keep-alive rather than the octet before a FIN (RFC 9293 3.8.4)."""
+        unknown = not self.asked and all(s.end == s.seq for s in self.sent)
+        news = any(s.ack < probe.ack for s in self.sent if s.at < probe.at)
+        return unknown and not news and not probe.length and probe.seq == number - 1
 
     def _earlier_fin(self) -> tuple[Segment, Segment] | None:
         """Its FIN, where the other side acknowledged it before the copies that were captured passed."""

@@ -28,7 +28,7 @@ class Resets:
         """The first RST that it may have taken and after which it sent nothing but RST."""
         view = self.view
         alive = [s for s in view.own if not s.flags & RST]
-        last_alive = alive[-1] if alive else None
+        last_alive = view.own[view.last_alive] if view.last_alive >= 0 else None
         told = False
         for segment in view.peer:
             if not segment.flags & RST or not self._acceptable_rst(segment):

@@ -30,11 +30,10 @@ class Sending:
         for rst in self.view.forged[:1]:
             self.withdraw("the RST in frame {} was not sent by it: its IP ID or TTL is not of its making", rst)
         seen: set[Input] = set()
-        last_alive = max((i for i, s in enumerate(own) if not s.flags & RST), default=-1)
         for index, segment in enumerate(own):
             flags = segment.flags
             if flags & RST:
-                if index > last_alive and self._own_rst(segment):
+                if index > self.view.last_alive and self._own_rst(segment):
                     yield self._sent_rst(index, segment)
                     return
                 continue
@@ -95,10 +94,20 @@ class Sending:
             self.withdraw("the RST in frame {} is not numbered as what it sent: a third party's, it seems", rst)
             return False
         before = [s for s in view.peer if s.at <= rst.at]
-        if not before or view.round_trip is None or view.at_once(before[-1].at, rst.at):
+        if not before or view.round_trip is None or self._answers(rst, before[-1]):
             return True
         self.withdraw("the RST in frame {} answers nothing: a third party may have sent it in its name", rst)
         return False
+
+    def _answers(self, rst: Segment, asked: Segment) -> bool:
+        """A RST without ACK may answer this segment: it came at once, or no later than the slowest of its answers; or
+        it has the number that was asked of it with data that nothing else answered."""
+        view = self.view
+        slowest = view.slowest or 0
+        if view.at_once(asked.at, rst.at) or 4 * (rst.at - asked.at) <= 5 * slowest:
+            return True
+        acked = max((s.ack for s in view.own if s.flags & (ACK | RST) == ACK), default=0)
+        return asked.end > max(asked.seq, acked) and rst.seq == asked.ack
 
     def _peer_still_open(self, fin: Segment) -> bool:
         """The capture holds all that the FIN acknowledges, so no FIN of the peer hides among what was missed."""

@@ -6,6 +6,10 @@
   was neither captured nor acknowledged.
 - A state came by a segment that is not in the capture, and of what the end sent in that state nothing is there.
 - A segment that could have moved it passed the tap, was lost behind it, and the end is not seen again.
+- A FIN that met its own was lost behind the tap, and it sent nothing until the next copy came: it looks as if it had
+  got the first, and its answer had been lost.
+- What it sent since was lost before the tap, all of it, and its peer repeats what it had answered: it looks as if that
+  had been lost behind the tap.
 - The capture starts when the end was not in ESTABLISHED: a FIN, or the handshake, had passed before.
 """
 
@@ -47,6 +51,10 @@ def hidden(view: View, end: EndScore, entries: Sequence[Entry], held: Held) -> s
             and not _shown(end, entries[i].state, begun, left, captured)
         ):
             return "a state left no trace"
+    if _either_lost(view, end, entries, captured, own):
+        return "a FIN or its answer was lost"
+    if _unheard(view, end, entries, captured):
+        return "its answers were lost before the tap"
     return _lost_behind(view, end, entries, captured, own)
 
 
@@ -79,6 +87,40 @@ def _unseen_close(view: View, entry: Entry, left: int, own: Sequence[dict[str, A
     return fin["t_send"] > left or not captured and behind not in acked
 
 
+def _either_lost(
+    view: View,
+    end: EndScore,
+    entries: Sequence[Entry],
+    captured: Sequence[tuple[int, dict[str, Any]]],
+    own: Sequence[dict[str, Any]],
+) -> bool:
+    fins = [(at, packet) for at, packet in captured if packet["dir"] != end.side and "F" in packet["tcp"]["flags"]]
+    taken = min((fin["t_deliver"][0] for _, fin in fins if "t_deliver" in fin), default=_LATE)
+    for at, lost in fins:
+        distance = view.run.distance(view.capture, end.side)
+        met = at + distance + distance // 4
+        met_own = "FIN_WAIT_1" in (_state_at(entries, met), _state_at(entries, min(met + _PROMPT, taken)))
+        answered = any(met < packet.get("t_send", 0) < taken for packet in own)
+        if "t_deliver" not in lost and met_own and not answered:
+            return True
+    return False
+
+
+def _unheard(
+    view: View, end: EndScore, entries: Sequence[Entry], captured: Sequence[tuple[int, dict[str, Any]]]
+) -> bool:
+    since = entries[end.core].low
+    mine = (p for p in view.run.ledger if p["conn"] == end.connection and p["dir"] == end.side)
+    later = [p["id"] in view.packets for p in mine if p.get("t_send", 0) >= since]
+    heard = [p["tcp"] for at, p in captured if p["dir"] != end.side and (set("SF") & set(p["tcp"]["flags"]))]
+    repeated = len(heard) > len({(tcp["seq"], tcp["flags"]) for tcp in heard})
+    return repeated and bool(later) and not any(later)
+
+
+def _state_at(entries: Sequence[Entry], at: int) -> str:
+    return next(entry.state for entry in reversed(entries) if entry.low <= at and not entry.by_timer)
+
+
 def _lost_behind(
     view: View,
     end: EndScore,
@@ -91,8 +133,7 @@ def _lost_behind(
         if packet["dir"] == end.side or "t_deliver" in packet:
             continue
         known_at = at + view.run.distance(view.capture, end.side)
-        state = next(entry.state for entry in reversed(entries) if entry.low <= known_at and not entry.by_timer)
-        moves = set(packet["tcp"]["flags"]) & set("SFR") or state in _AWAITS_ACK
+        moves = set(packet["tcp"]["flags"]) & set("SFR") or _state_at(entries, known_at) in _AWAITS_ACK
         if moves and known_at > last_sent:
             return "a segment was lost behind the tap"
     return ""
