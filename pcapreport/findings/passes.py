@@ -96,7 +96,7 @@ class _Work:
     def __init__(self, table: ConnectionTable, settings: Settings) -> None:
         self.table = table
         self.settings = settings
-        self.connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
+        self.connection = table.connection
         self.starts = table.bounds[:-1]
         self.client = table.side == CLIENT
         self.flow = self.connection * 2 + table.side

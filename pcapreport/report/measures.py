@@ -42,7 +42,7 @@ class Totals(NamedTuple):
 def totals(table: ConnectionTable, findings: Sequence[Finding]) -> Totals:
     """One pass over all rows; the findings say what was sent again."""
     flows = 2 * len(table)
-    connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
+    connection = table.connection
     flow = connection * 2 + table.side
     order = np.argsort(flow, kind="stable")
     fresh = _fresh_bytes(table, flow, order)

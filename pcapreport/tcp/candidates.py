@@ -48,7 +48,7 @@ class Candidates:
         marks = _marks(table)
         table, reached = set_apart(table)
         row = candidate_rows(table)
-        owner = np.repeat(np.arange(len(table)), np.diff(table.bounds))[row]
+        owner = table.connection[row]
         at, old = _aftermath(table, row, owner, _bounds(owner, len(table)))
         order = np.argsort(np.append(owner, old), kind="stable")
         later = order >= len(row)

@@ -103,6 +103,11 @@ class ConnectionTable:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
+    @cached_property
+    def connection(self) -> Ints:
+        """(n,) whose each row is."""
+        return np.repeat(np.arange(len(self)), np.diff(self.bounds))
+
     def rows_of(self, connection: int) -> slice:
         """Where the rows of a connection stand."""
         return slice(int(self.bounds[connection]), int(self.bounds[connection + 1]))
@@ -202,9 +207,15 @@ def _stray_syns(packets: PacketTable, groups: Grouping, connection: Ints, lower:
     sender whose numbers do not follow on it, or before such, where the other side acknowledged them instead."""
     raw, flags = packets["seq"][groups.order], packets["flags"][groups.order]
     syns = np.flatnonzero((flags & SYN) != 0)
-    count, flow = 2 * len(groups.bounds) - 2, connection * 2 + lower
     opening = groups.bounds[connection[syns]]
-    late, first = syns[flags[opening] & SYN == 0], syns[(opening == syns) & (flags[syns] & ACK == 0)]
+    late: Ints = syns[flags[opening] & SYN == 0]
+    sure = np.zeros(len(groups.bounds), bool)  # answered, or found to begin another
+    sure[connection[syns[flags[syns] & ACK != 0]]] = sure[successor[successor >= 0]] = True
+    first = syns[(opening == syns) & (flags[syns] & ACK == 0)]
+    first = first[~sure[connection[first]]]
+    if not len(late) and not len(first):
+        return late
+    count, flow = 2 * len(groups.bounds) - 2, connection * 2 + lower
     begins = _first_of(flow, count)[flow[late]]
     step = raw[begins] - raw[late]
     behind = late[(begins < late) & ((step == 0) | (step > NEAR_ISN))]
@@ -214,8 +225,7 @@ def _stray_syns(packets: PacketTable, groups: Grouping, connection: Ints, lower:
     acked = packets["ack"][groups.order[challenge]]
     told_off = (goes_on >= 0) & (challenge >= 0) & (raw[goes_on] - raw[first] > FOREIGN)
     told_off &= acked - raw[goes_on] + np.uint32(NEAR_ISN) <= 2 * NEAR_ISN
-    sure = np.append(connection[syns[flags[syns] & ACK != 0]], successor)  # answered, or found to begin another
-    return np.concatenate([behind, first[told_off & ~np.isin(connection[first], sure)]])
+    return np.concatenate([behind, first[told_off]])
 
 
 def _find_openers(
@@ -249,7 +259,9 @@ def _assemble(
     connection, flags = groups.of_each(), packets["flags"][order]
     raw = packets["seq"][order]
     strays = _stray_syns(packets, groups, connection, lower, successor)
-    syns = np.setdiff1d(np.flatnonzero((flags & SYN) != 0), strays)
+    syns = np.flatnonzero((flags & SYN) != 0)
+    if len(strays):
+        syns = np.setdiff1d(syns, strays)
     side_of_lower, opener = _find_openers(packets, groups, connection, flags, lower, syns)
     side = side_of_lower[connection] ^ ~lower
     flow = connection * 2 + side

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.settings import Settings
+from pcapreport.tcp.moment import greatest, least
 
 SYN, ACK, FIN, RST = int(Flag.SYN), int(Flag.ACK), int(Flag.FIN), int(Flag.RST)
 """As plain ints: an IntFlag costs a microsecond each time, and these are asked for per segment."""
@@ -77,10 +78,10 @@ class View:
         self.peer = of_this_connection([s for s in segments if s.side != side])
         self.times = [s.at for s in mine]
         samples = self._round_trips()
-        self.round_trip = min(samples, default=None)
+        self.round_trip = least(samples) if samples else None
         """Tap to X and back, ns: the quickest answer seen; None without a sample."""
         self.delay = 0 if self.round_trip is None else self.round_trip
-        self.slowest = max(samples, default=handshake_round_trip(mine))
+        self.slowest = greatest(samples) if samples else handshake_round_trip(mine)
         """The slowest answer seen, else all the way there and back: no segment of X took longer from X to the tap, as
         far as the capture shows; None if it shows nothing."""
         self.patience = self.delay + settings.jitter_ns

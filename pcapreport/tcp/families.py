@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Restart, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.later_syns import with_later_syns
-from pcapreport.tcp.moment import Moment, Sum, Times
+from pcapreport.tcp.moment import Moment, Sum, Times, Trace
 
 Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
@@ -48,6 +48,21 @@ class Rows(NamedTuple):
         return start[None, :] + np.arange(self.bounds[connections[0] + 1] - start[0])[:, None]
 
 
+class Traced(NamedTuple):
+    """What a family's times and frames are made of."""
+
+    trace: Trace
+    """Of one of its members."""
+    rows: Rows
+    capture_end: int
+    """ns"""
+
+    def times(self, members: Ints) -> Times | Sequence[Times]:
+        """(rows, members): of the rows, of the capture's end, and what was chosen among them."""
+        end = np.full(len(members), self.capture_end, np.int64)
+        return self.trace.with_chosen(np.vstack([self.rows.times(members), end]))
+
+
 class Family:
     """Connections whose histories differ in nothing but times and frames."""
 
@@ -57,10 +72,10 @@ class Family:
     members: Ints
     """The connections, ascending."""
 
-    def __init__(self, like: ConnectionHistory, members: Ints, rows: Rows | None = None, capture_end: int = 0) -> None:
-        """`like` was traced (see `moment`) over `rows` of a member; without rows it is the one member's history."""
+    def __init__(self, like: ConnectionHistory, members: Ints, traced: Traced | None = None) -> None:
+        """`like` was traced (see `moment`) over the rows of a member; if not it is the one member's history."""
         self.like, self.members = like, members
-        self._rows, self._end = rows, capture_end
+        self._traced = traced
         self._made: dict[Sum, Ints] = {}
 
     def times(self, time: int) -> Ints:
@@ -75,14 +90,15 @@ class Family:
 
     def frames(self, frame: int) -> Ints:
         """Each member's value of a frame in `like`."""
-        if self._rows is None:
+        if self._traced is None:
             return np.full(len(self.members), frame, np.int64)
-        return self._rows.frame.take(self._rows.bounds[self.members] + frame)
+        rows = self._traced.rows
+        return rows.frame.take(rows.bounds[self.members] + frame)
 
     @cached_property
-    def _times(self) -> Times:
-        assert self._rows is not None
-        return np.vstack([self._rows.times(self.members), np.full(len(self.members), self._end, np.int64)])
+    def _times(self) -> Times | Sequence[Times]:
+        assert self._traced is not None
+        return self._traced.times(self.members)
 
     def _each_time(self, time: int | None) -> Sequence[int | None]:
         return (None,) * len(self.members) if time is None else self.times(time).tolist()
@@ -92,7 +108,7 @@ class Family:
 
     def histories(self) -> Iterator[ConnectionHistory]:
         """Each member's history."""
-        if self._rows is None:
+        if self._traced is None:
             return iter((self.like,))
         opening, closing = self.like.opening, self.like.closing
         client, server = self._endpoint(self.like.client), self._endpoint(self.like.server)
@@ -101,7 +117,7 @@ class Family:
     def some(self, start: int, stop: int) -> Family:
         """The members among the connections from `start` up to `stop`."""
         first, last = np.searchsorted(self.members, (start, stop))
-        return Family(self.like, self.members[first:last], self._rows, self._end)
+        return Family(self.like, self.members[first:last], self._traced)
 
     def history(self, connection: int) -> ConnectionHistory:
         """One member's."""

@@ -30,7 +30,7 @@ def set_apart(table: ConnectionTable) -> tuple[ConnectionTable, Ints]:
     reached = np.zeros(2 * len(table), np.int64)
     if not any(len(of) and max(of.max(), -of.min()) >= FOREIGN for of in (table.seq, table.ack)):
         return table, reached
-    connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
+    connection = table.connection
     concerned = np.zeros(len(table), bool)
     concerned[connection[(np.abs(table.seq) >= FOREIGN) | (np.abs(table.ack) >= FOREIGN)]] = True
     rows = np.flatnonzero(concerned[connection])

@@ -58,7 +58,7 @@ def _between(step: npt.NDArray[np.uint16], most: int) -> npt.NDArray[np.bool_]:
 
 def _two_before(table: ConnectionTable, rows: Ints) -> tuple[Ints, Ints]:
     """The sender's last segment before each of these rows that is neither RST nor copy, and the one before; or -1."""
-    start = table.bounds[np.searchsorted(table.bounds, rows, side="right") - 1]
+    start = table.bounds[table.connection[rows]]
     last, before = np.full(len(rows), -1), np.full(len(rows), -1)
     for back in range(1, LOOKS_BACK + 1):
         at = np.maximum(rows - back, 0)

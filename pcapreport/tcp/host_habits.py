@@ -47,7 +47,7 @@ class HostHabits:
 
     def add(self, table: ConnectionTable) -> None:
         """Take note of whole connections."""
-        connection = np.repeat(np.arange(len(table)), np.diff(table.bounds))
+        connection = table.connection
         self._add_rates(table, connection)
         self._add_waits(table, connection)
 

@@ -94,34 +94,51 @@ class HostProfile(NamedTuple):
     """In words."""
 
 
+class _ByHost(NamedTuple):
+    """Openings sorted by host: those of host i are bounds[i]:bounds[i + 1]."""
+
+    openings: npt.NDArray[np.void]
+    looks: Ints
+    """Per opening which of SYSTEMS."""
+    keys: npt.NDArray[np.uint64]
+    """Per host the hash of its address, ascending."""
+    bounds: Ints
+
+
 class Hosts:
     """The hosts of a capture by what their openings look like."""
 
     def __init__(self, openings: npt.NDArray[np.void]) -> None:
         """`openings`: of type OPENING (capture/openings.py)."""
-        looks = systems_of_openings(openings)
-        hashes = _hashed(*(openings[name] for name in _ADDRESS))
+        self._given = openings
+
+    @cached_property
+    def _by_host(self) -> _ByHost:
+        looks, hashes = systems_of_openings(self._given), _hashed(*(self._given[name] for name in _ADDRESS))
         order = np.argsort(hashes, kind="stable")
-        self._openings, self._looks = openings[order], looks[order]
-        self._keys, first = np.unique(hashes[order], return_index=True)
-        self._bounds = np.append(first, len(openings))
-        owner = np.repeat(np.arange(len(first)), np.diff(self._bounds))
-        counts = np.zeros((len(first), len(SYSTEMS)), np.int64)
-        np.add.at(counts, (owner, self._looks), self._openings["count"])
+        hashes = hashes[order]
+        first = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])) if len(order) else np.empty(0, np.int64)
+        return _ByHost(self._given[order], looks[order], hashes[first], np.append(first, len(order)))
+
+    @cached_property
+    def systems(self) -> Ints:
+        """Per host which of SYSTEMS."""
+        openings, looks, keys, bounds = self._by_host
+        counts = np.zeros((len(keys), len(SYSTEMS)), np.int64)
+        np.add.at(counts, (np.repeat(np.arange(len(keys)), np.diff(bounds)), looks), openings["count"])
         named = counts[:, 1:]
         one = ((named > 0).sum(axis=1) == 1) & (named.sum(axis=1) >= counts[:, UNKNOWN])
-        self.systems: Ints = np.where(one, named.argmax(axis=1) + 1, UNKNOWN)
-        """Per host which of SYSTEMS."""
+        return np.where(one, named.argmax(axis=1) + 1, UNKNOWN)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._by_host.keys)
 
-    def of_ends(self, table: ConnectionTable) -> Ints:
-        """(connections, 2): which of SYSTEMS the client and the server of each connection run."""
-        first = table.bounds[:-1]
+    def of_ends(self, table: ConnectionTable, connections: Ints) -> Ints:
+        """(n, 2): which of SYSTEMS the client and the server of each of n connections run."""
+        first = table.bounds[connections]
         row, from_server = table.row[first], table.side[first] != CLIENT
         version = table.packets["ip_version"][row]
-        found = np.empty((len(table), 2), np.int64)
+        found = np.empty((len(connections), 2), np.int64)
         for side in (0, 1):
             source = from_server == (side == 1)
             high, low = (
@@ -135,17 +152,19 @@ class Hosts:
         if not len(self):
             return np.full(len(address[0]), UNKNOWN)
         hashes = _hashed(*address)
-        at = np.minimum(np.searchsorted(self._keys, hashes), len(self) - 1)
-        return np.where(self._keys[at] == hashes, self.systems[at], UNKNOWN)
+        keys = self._by_host.keys
+        at = np.minimum(np.searchsorted(keys, hashes), len(keys) - 1)
+        return np.where(keys[at] == hashes, self.systems[at], UNKNOWN)
 
     def profile(self, address: str) -> HostProfile:
         """What is said of this host, the evidence with it."""
         at = self._by_address.get(address)
         if at is None:
             return HostProfile(address, "unknown", ("no SYN and no SYN, ACK of it was captured",))
-        rows = slice(int(self._bounds[at]), int(self._bounds[at + 1]))
+        openings, looks, _, bounds = self._by_host
+        rows = slice(int(bounds[at]), int(bounds[at + 1]))
         system = int(self.systems[at])
-        return HostProfile(address, SYSTEMS[system], tuple(_words(self._openings[rows], self._looks[rows], system)))
+        return HostProfile(address, SYSTEMS[system], tuple(_words(openings[rows], looks[rows], system)))
 
     def time_wait_of(self, address: str, settings: Settings) -> TimeWaitProfile:
         """How long this host keeps TIME-WAIT: as was asked for, or as its system does."""
@@ -155,15 +174,16 @@ class Hosts:
 
     @cached_property
     def _by_address(self) -> dict[str, int]:
-        hosts = self._openings[self._bounds[:-1]]
+        hosts = self._by_host.openings[self._by_host.bounds[:-1]]
         rows = zip(*(hosts[name].tolist() for name in _ADDRESS), strict=True)
         return {str(ip_address(_bytes(*row))): at for at, row in enumerate(rows)}
 
     def addresses(self, most: int) -> list[str]:
         """Of the first so many hosts, those that opened or answered most often first."""
-        counts = np.add.reduceat(self._openings["count"], self._bounds[:-1]) if len(self) else np.empty(0, np.int64)
+        openings, first = self._by_host.openings, self._by_host.bounds[:-1]
+        counts = np.add.reduceat(openings["count"], first) if len(self) else np.empty(0, np.int64)
         chosen = np.argsort(-counts, kind="stable")[:most]
-        hosts = self._openings[self._bounds[:-1][chosen]]
+        hosts = openings[first[chosen]]
         return [str(ip_address(_bytes(*row))) for row in zip(*(hosts[n].tolist() for n in _ADDRESS), strict=True)]
 
 
@@ -225,7 +245,7 @@ def systems_of_ends(table: ConnectionTable) -> Ints:
     rows = np.flatnonzero(opens(table.flags))[::-1]
     looks = systems_of_openings(openings_of(table.packets, table.row[rows]))
     rows, looks = rows[looks != UNKNOWN], looks[looks != UNKNOWN]
-    found[np.searchsorted(table.bounds, rows, side="right") - 1, table.side[rows]] = looks
+    found[table.connection[rows], table.side[rows]] = looks
     return found
 
 
@@ -239,8 +259,10 @@ def time_wait_choices(
     """
     if not settings.time_wait.guessed:
         return np.zeros((len(table), 2), np.int64), (settings.time_wait,)
-    own = systems_of_ends(table)
-    systems = np.where(own != UNKNOWN, own, hosts.of_ends(table))
+    systems = systems_of_ends(table)
+    open_to_doubt = np.flatnonzero((systems == UNKNOWN).any(axis=1))
+    own = systems[open_to_doubt]
+    systems[open_to_doubt] = np.where(own != UNKNOWN, own, hosts.of_ends(table, open_to_doubt))
     return systems, (settings.time_wait, *(TIME_WAIT_PROFILES[name] for name in SYSTEMS[1:]))
 
 

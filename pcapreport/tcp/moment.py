@@ -2,12 +2,13 @@
 
 A `Moment` is an int (ns) that also knows which rows' times it is the sum of, and notes every comparison it took part
 in as a guard. A history computed with Moments therefore holds, term by term, for every connection of the same shape
-whose own times pass the same guards; no approximation is involved.
+whose own times pass the same guards; no approximation is involved. The least or greatest of several Moments is a row
+of its own (`least`, `greatest`): which of them it is need not be the same for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 import numpy as np
@@ -24,10 +25,10 @@ class Sum(NamedTuple):
     terms: Terms
     constant: int
 
-    def over(self, times: Times) -> Times:
+    def over(self, times: Times | Sequence[Times]) -> Times:
         """Its value for each of m connections; `times`: (rows, m) ns."""
         if not self.terms:
-            return np.full(times.shape[1], self.constant, np.int64)
+            return np.full(len(times[0]), self.constant, np.int64)
         (row, weight), *others = self.terms
         total: Times = times[row] * weight
         for row, weight in others:
@@ -52,22 +53,63 @@ class Guard(NamedTuple):
     signs: int
 
 
+class Trace:
+    """What one connection's Moments were asked for: guards, and which of them were the least or greatest of others."""
+
+    def __init__(self, times: Sequence[int]) -> None:
+        """`times`: (rows,) ns."""
+        self.guards: set[Guard] = set()
+        self.moments = [Moment.made_of(time, ((row, 1),), 0, self) for row, time in enumerate(times)]
+        """Of each row."""
+        self._chosen: dict[tuple[bool, tuple[Sum, ...]], int] = {}
+
+    def chosen(self, values: Sequence[int], greatest: bool) -> Moment:
+        """The least or greatest of `values`, as a row of its own."""
+        among = tuple(v.sum if isinstance(v, Moment) else Sum((), v) for v in values)
+        row = self._chosen.setdefault((greatest, among), len(self.moments) + len(self._chosen))
+        plain = [int(v) for v in values]
+        return Moment.made_of(max(plain) if greatest else min(plain), ((row, 1),), 0, self)
+
+    def with_chosen(self, times: Times) -> Times | Sequence[Times]:
+        """`times`, (rows, m), and what was chosen among them."""
+        if not self._chosen:
+            return times
+        rows = list(times)
+        for greatest, among in self._chosen:
+            pick = np.maximum if greatest else np.minimum
+            rows.append(pick.reduce([value.over(rows) for value in among]))
+        return rows
+
+
+def least(values: Sequence[int]) -> int:
+    """`min`, of Moments as well."""
+    return _chosen(values, False)
+
+
+def greatest(values: Sequence[int]) -> int:
+    """`max`, of Moments as well."""
+    return _chosen(values, True)
+
+
+def _chosen(values: Sequence[int], greatest: bool) -> int:
+    traced = next((v for v in values if isinstance(v, Moment)), None)
+    if traced is None or len(values) == 1:
+        return max(values) if greatest else min(values)
+    return traced.trace.chosen(values, greatest)
+
+
 class Moment(int):
     """An int made of rows' times; see the module."""
 
     terms: Terms
     constant: int
-    guards: set[Guard]
+    trace: Trace
 
     @classmethod
-    def of_row(cls, row: int, time: int, guards: set[Guard]) -> Moment:
-        """The time of one row; comparisons are noted in `guards`."""
-        return cls._made(time, ((row, 1),), 0, guards)
-
-    @classmethod
-    def _made(cls, value: int, terms: Terms, constant: int, guards: set[Guard]) -> Moment:
+    def made_of(cls, value: int, terms: Terms, constant: int, trace: Trace) -> Moment:
+        """Of so many times each of these rows; comparisons are noted in `trace`."""
         self = cls(value)
-        self.terms, self.constant, self.guards = terms, constant, guards
+        self.terms, self.constant, self.trace = terms, constant, trace
         return self
 
     @property
@@ -79,8 +121,8 @@ class Moment(int):
         value = int(self) + sign * int(other)
         if isinstance(other, Moment):
             constant = self.constant + sign * other.constant
-            return self._made(value, _added(self.terms, other.terms, sign), constant, self.guards)
-        return self._made(value, self.terms, self.constant + sign * other, self.guards)
+            return self.made_of(value, _added(self.terms, other.terms, sign), constant, self.trace)
+        return self.made_of(value, self.terms, self.constant + sign * other, self.trace)
 
     def __add__(self, other: int) -> Moment:
         return self._plus(other, 1)
@@ -95,7 +137,7 @@ class Moment(int):
 
     def __mul__(self, factor: int) -> Moment:
         terms = tuple((row, weight * factor) for row, weight in self.terms) if factor else ()
-        return self._made(int(self) * factor, terms, self.constant * factor, self.guards)
+        return self.made_of(int(self) * factor, terms, self.constant * factor, self.trace)
 
     __rmul__ = __mul__
 
@@ -111,7 +153,7 @@ class Moment(int):
         holds = sign & asked != 0
         terms, constant = (other.terms, other.constant) if isinstance(other, Moment) else ((), other)
         if terms != self.terms:
-            self.guards.add(Guard(self.terms, terms, self.constant - constant, asked if holds else _ANY - asked))
+            self.trace.guards.add(Guard(self.terms, terms, self.constant - constant, asked if holds else _ANY - asked))
         return holds
 
     def __lt__(self, other: int) -> bool:
@@ -152,25 +194,28 @@ def _added(left: Terms, right: Terms, sign: int) -> Terms:
     return tuple(sorted((row, weight) for row, weight in weights.items() if weight))
 
 
-def passing(guards: Iterable[Guard], times: Times) -> npt.NDArray[np.bool_]:
+def passing(trace: Trace, times: Times) -> npt.NDArray[np.bool_]:
     """Which of m connections pass all guards; `times`: (rows, m) ns."""
-    ranges, barred = _ranges(guards)
+    ranges, barred = _ranges(trace.guards)
     for terms in list(_implied(ranges, times)):
         del ranges[terms]
-    order: dict[Terms, tuple[int, int]] = {terms: ends for terms, ends in ranges.items() if len(terms) == 2}
+    order: dict[Terms, tuple[int, int]] = {
+        terms: ends for terms, ends in ranges.items() if len(terms) == 2 and terms[1][0] < len(times)
+    }
     passed = _within(order, times)
     left = np.flatnonzero(passed)  # most who fail do not have the order of events
-    times = times[:, left] if len(left) < len(passed) else times
-    fits = _within({terms: ends for terms, ends in ranges.items() if terms not in order}, times)
+    times = times.take(left, axis=1) if len(left) < len(passed) else times
+    rows = trace.with_chosen(times)
+    fits = _within({terms: ends for terms, ends in ranges.items() if terms not in order}, rows)
     for difference in barred:
-        fits &= difference.over(times) != 0
+        fits &= difference.over(rows) != 0
     passed[left] = fits
     return passed
 
 
-def _within(ranges: Mapping[Terms, tuple[int, int]], times: Times) -> npt.NDArray[np.bool_]:
+def _within(ranges: Mapping[Terms, tuple[int, int]], times: Times | Sequence[Times]) -> npt.NDArray[np.bool_]:
     """Of which of m connections all these sums of times are in their ranges."""
-    within = np.ones(times.shape[1], bool)
+    within = np.ones(len(times[0]), bool)
     for terms, (least, most) in ranges.items():
         value = Sum(terms, 0).over(times)
         if least > -_FAR:
@@ -210,7 +255,7 @@ def _implied(ranges: Mapping[Terms, tuple[int, int]], times: Times) -> Iterator[
     for terms, (least, most) in ranges.items():
         if least == -_FAR and -1 <= most <= 0 and len(terms) == 2 and terms[0][1] == 1 and terms[1][1] == -1:
             first, last = terms[0][0], terms[1][0]
-            if stretch[first] == stretch[last]:
+            if last < len(times) and stretch[first] == stretch[last]:
                 orders.append((last, -first, terms))
     nearest = -1
     for _, minus_first, terms in sorted(orders):

@@ -157,7 +157,7 @@ class _Close:
         acked = _acked_by(view.peer)
         if any(s.end > max(acked, s.seq) for s in view.own if not s.flags & SYN):
             return True
-        alive = max((s.at for s in view.own if not s.flags & RST), default=0)
+        alive = next((s.at for s in reversed(view.own) if not s.flags & RST), 0)
         asked = next((s for s in view.peer if s.at > alive and s.end > s.seq), None)
         if asked is not None and view.until - asked.at > view.patience:
             return True

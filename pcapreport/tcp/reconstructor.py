@@ -16,6 +16,7 @@ from pcapreport.tcp.facts import Fact
 from pcapreport.tcp.history import Certainty, EndpointHistory, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.inputs import facts_of
 from pcapreport.tcp.midstream import first_known
+from pcapreport.tcp.moment import greatest, least
 from pcapreport.tcp.possible import possible_final
 from pcapreport.tcp.states import TABLE, Input, State
 
@@ -130,8 +131,8 @@ class _Machine:
         if given is Input.SEND_SYN and before.rule == "E1" and before.state is State.CLOSED:
             self.transitions.pop()
         latest = fact.latest
-        if earliest is not None and latest is not None and earliest > latest:
-            earliest = latest
+        if earliest is not None:
+            earliest = _first(earliest, latest)
         self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, certainty, fact.note))
         if rule.to is State.TIME_WAIT:
             entered = self.transitions[-1]
@@ -179,12 +180,9 @@ class _Machine:
         latest: int | None = None
         for index in range(len(self.transitions) - 1, -1, -1):
             item = self.transitions[index]
-            if latest is not None and (item.latest is None or item.latest > latest):
-                item = item._replace(latest=latest)
-            if item.earliest is not None and item.latest is not None and item.earliest > item.latest:
-                item = item._replace(earliest=item.latest)
-            self.transitions[index] = item
-            latest = item.latest if item.latest is not None else latest
+            latest = _first(item.latest, latest)
+            earliest = item.earliest if item.earliest is None else _first(item.earliest, latest)
+            self.transitions[index] = item._replace(earliest=earliest, latest=latest)
 
     def result(self) -> EndpointHistory:
         """The finished history."""
@@ -200,6 +198,11 @@ def _answered_before(own: Sequence[Segment], peer: Sequence[Segment]) -> bool:
 
 def _later(a: int | None, b: int | None) -> int | None:
     """The later of two lower bounds, of which either may be open."""
-    if a is None or b is None:
-        return b if a is None else a
-    return max(a, b)
+    known = [bound for bound in (a, b) if bound is not None]
+    return greatest(known) if known else None
+
+
+def _first(a: int | None, b: int | None) -> int | None:
+    """The earlier of two upper bounds, of which either may be open."""
+    known = [bound for bound in (a, b) if bound is not None]
+    return least(known) if known else None

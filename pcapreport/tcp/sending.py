@@ -100,11 +100,10 @@ class Sending:
         return False
 
     def _answers(self, rst: Segment, asked: Segment) -> bool:
-        """A RST without ACK may answer this segment: it came at once, or no later than the slowest of its answers; or
-        it has the number that was asked of it with data that nothing else answered."""
+        """A RST without ACK may answer this segment: it came at once, or as late as its answer in the handshake; or it
+        has the number that was asked of it with data that nothing else answered."""
         view = self.view
-        slowest = view.slowest or 0
-        if view.at_once(asked.at, rst.at) or 4 * (rst.at - asked.at) <= 5 * slowest:
+        if view.at_once(asked.at, rst.at) or 4 * (rst.at - asked.at) <= 5 * view.opening_delay:
             return True
         acked = max((s.ack for s in view.own if s.flags & (ACK | RST) == ACK), default=0)
         return asked.end > max(asked.seq, acked) and rst.seq == asked.ack

@@ -13,18 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.tcp.evidence import FOREIGN, Segment
-from pcapreport.tcp.families import Family, Rows
+from pcapreport.tcp.families import Family, Rows, Traced
 from pcapreport.tcp.foreign import ELSEWHERE
 from pcapreport.tcp.history import ConnectionHistory
-from pcapreport.tcp.moment import Guard, Moment, passing
+from pcapreport.tcp.moment import Trace, passing
 
 Ints = npt.NDArray[np.int64]
 
 LEAST_ALIKE = 4
-"""Fewer connections of one shape are reconstructed one by one: tracing costs about as much as ten plain runs."""
-LEAST_CAUGHT = 10
+"""Fewer connections of one shape are reconstructed one by one: tracing one costs about as much as four plain runs."""
+LEAST_CAUGHT = 4
 """A traced history must fit at least so many connections to have been worth its while."""
-MOST_MISSES = 3
+MOST_MISSES = 20
 """After so many in a row that were not, the rest of a shape is done one by one."""
 
 Reconstruct = Callable[[Sequence[Segment], int], ConnectionHistory]
@@ -72,14 +72,13 @@ def families_of(
     left = np.arange(len(connections))
     misses = 0
     while len(left) >= LEAST_ALIKE and misses < MOST_MISSES:
-        guards: set[Guard] = set()
-        moments = [Moment.of_row(row, time, guards) for row, time in enumerate(times[:, left[0]].tolist())]
-        traced = reconstruct(
-            [s._replace(at=m, frame=i) for i, (s, m) in enumerate(zip(shape, moments, strict=False))], moments[-1]
-        )
-        alike = passing(guards, times[:, left] if len(left) < len(connections) else times)
+        trace = Trace(times[:, left[0]].tolist())
+        *moments, end = trace.moments
+        rows_of_one = enumerate(zip(shape, moments, strict=True))
+        like = reconstruct([s._replace(at=moment, frame=i) for i, (s, moment) in rows_of_one], end)
+        alike = passing(trace, times.take(left, axis=1) if len(left) < len(connections) else times)
         caught = left[alike]
-        yield Family(traced, connections[caught], rows, capture_end)
+        yield Family(like, connections[caught], Traced(trace, rows, capture_end))
         misses = misses + 1 if len(caught) < LEAST_CAUGHT else 0
         left = left[~alike]
     frames = rows.frames(connections[left])

@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pcapreport.tcp.moment import Guard, Moment, passing
+from pcapreport.tcp.moment import Moment, Trace, greatest, least, passing
 
 SMALL = st.integers(-6, 6)
 """Small numbers, so that times often are equal or change their order."""
-NAMES = st.sampled_from(["+", "-", "r-", "*", "min", "max", "<", "<=", "==", "!="])
+NAMES = st.sampled_from(["+", "-", "r-", "*", "min", "max", "least", "greatest", "<", "<=", "==", "!="])
 Program = list[tuple[str, int, int]]
 PROGRAM = st.lists(st.tuples(NAMES, st.integers(0, 99), SMALL), max_size=12)
 
@@ -31,6 +31,8 @@ def run(program: Program, times: list[int]) -> tuple[list[int], list[bool]]:
             values.append(a + constant if name == "+" else a - b)
         elif name in ("min", "max"):
             values.append(min(a, b) if name == "min" else max(a, b, constant))
+        elif name in ("least", "greatest"):
+            values.append(least([a, b, constant]) if name == "least" else greatest([constant + a, b]))
         else:
             compare: dict[str, Callable[[int, int], bool]] = {
                 "<": lambda a, b: a < b,
@@ -42,10 +44,9 @@ def run(program: Program, times: list[int]) -> tuple[list[int], list[bool]]:
     return values, outcomes
 
 
-def traced(program: Program, times: list[int]) -> tuple[list[int], list[bool], set[Guard]]:
-    guards: set[Guard] = set()
-    moments: list[int] = [Moment.of_row(row, time, guards) for row, time in enumerate(times)]
-    return *run(program, moments), guards
+def traced(program: Program, times: list[int]) -> tuple[list[int], list[bool], Trace]:
+    trace = Trace(times)
+    return *run(program, list(trace.moments)), trace
 
 
 def column(times: list[int]) -> np.ndarray:
@@ -65,19 +66,20 @@ def test_a_moment_computes_as_the_number_it_is(program: Program, times: list[int
 
 @given(PROGRAM, THREE)
 def test_the_times_that_were_traced_pass_their_own_guards(program: Program, times: list[int]) -> None:
-    _, _, guards = traced(program, times)
-    assert passing(guards, column(times)).tolist() == [True]
+    _, _, trace = traced(program, times)
+    assert passing(trace, column(times)).tolist() == [True]
 
 
 @given(PROGRAM, THREE, THREE)
 def test_what_was_traced_holds_for_all_times_that_pass_the_guards(
     program: Program, times: list[int], others: list[int]
 ) -> None:
-    values, outcomes, guards = traced(program, times)
-    assume(passing(guards, column(others))[0])
+    values, outcomes, trace = traced(program, times)
+    assume(passing(trace, column(others))[0])
     expected, same = run(program, others)
     assert outcomes == same
-    stamped = [int(v.sum.over(column(others))[0]) if isinstance(v, Moment) else v for v in values]
+    rows = trace.with_chosen(column(others))
+    stamped = [int(v.sum.over(rows)[0]) if isinstance(v, Moment) else v for v in values]
     assert stamped == expected
 
 
@@ -85,44 +87,54 @@ def test_what_was_traced_holds_for_all_times_that_pass_the_guards(
 def test_times_for_which_a_comparison_comes_out_otherwise_do_not_pass(
     program: Program, times: list[int], others: list[int]
 ) -> None:
-    _, outcomes, guards = traced(program, times)
+    _, outcomes, trace = traced(program, times)
     assume(run(program, others)[1] != outcomes)
-    assert not passing(guards, column(others))[0]
+    assert not passing(trace, column(others))[0]
 
 
 def test_sorting_and_searching_are_guarded() -> None:
     """The reconstructor bisects lists of times."""
-    guards: set[Guard] = set()
-    one, two, three = (Moment.of_row(row, time, guards) for row, time in enumerate((10, 20, 15)))
+    trace = Trace((10, 20, 15))
+    one, two, three = trace.moments
     assert bisect_left([one, two], three) == 1
     together = np.array([[10, 100, 10], [20, 200, 20], [15, 150, 25]])
-    assert passing(guards, together).tolist() == [True, True, False]
+    assert passing(trace, together).tolist() == [True, True, False]
 
 
 def test_a_comparison_with_a_constant_is_guarded() -> None:
-    guards: set[Guard] = set()
-    assert Moment.of_row(0, 10, guards) < 12
-    assert passing(guards, np.array([[11, 12, 13, -5]])).tolist() == [True, False, False, True]
+    trace = Trace((10,))
+    assert trace.moments[0] < 12
+    assert passing(trace, np.array([[11, 12, 13, -5]])).tolist() == [True, False, False, True]
 
 
 def test_an_asked_for_strict_order_admits_no_tie_and_a_weak_one_does() -> None:
     for strict, ties_pass in ((True, False), (False, True)):
-        guards: set[Guard] = set()
-        a, b = Moment.of_row(0, 1, guards), Moment.of_row(1, 2, guards)
+        trace = Trace((1, 2))
+        a, b = trace.moments
         assert a < b if strict else a <= b
-        assert passing(guards, np.array([[5], [5]])).tolist() == [ties_pass]
+        assert passing(trace, np.array([[5], [5]])).tolist() == [ties_pass]
+
+
+def test_which_of_several_is_the_least_may_differ_and_what_it_is_compared_with_may_not() -> None:
+    trace = Trace((10, 30))
+    one, two = trace.moments
+    quickest = least([one, two])
+    assert quickest < 25
+    together = np.array([[10, 40, 30], [30, 20, 40]])
+    assert passing(trace, together).tolist() == [True, True, False]
+    assert isinstance(quickest, Moment)
+    assert quickest.sum.over(trace.with_chosen(together)).tolist() == [10, 20, 30]
 
 
 def test_a_moment_compared_with_itself_needs_no_guard() -> None:
-    guards: set[Guard] = set()
-    one = Moment.of_row(0, 10, guards)
+    trace = Trace((10,))
+    (one,) = trace.moments
     assert one == one + 5 - 5
-    assert not guards
+    assert not trace.guards
 
 
 def test_terms_that_cancel_leave_a_constant() -> None:
-    guards: set[Guard] = set()
-    one, two = Moment.of_row(0, 10, guards), Moment.of_row(1, 17, guards)
+    one, two = Trace((10, 17)).moments
     assert (one + two - one - two + 3).sum.over(np.array([[1], [2]])).tolist() == [3]
 
 
@@ -134,9 +146,8 @@ def test_what_follows_from_the_order_of_rows_is_not_taken_for_granted_where_a_ti
     times: list[int], others: list[int]
 ) -> None:
     """All orders of five rows were asked for; of others only those pass that have the same."""
-    guards: set[Guard] = set()
-    moments = [Moment.of_row(row, time, guards) for row, time in enumerate(times)]
-    asked = [a < b for i, a in enumerate(moments) for b in moments[i + 1 :]]
+    trace = Trace(times)
+    asked = [a < b for i, a in enumerate(trace.moments) for b in trace.moments[i + 1 :]]
     same = [a < b for i, a in enumerate(others) for b in others[i + 1 :]]
     together = np.array([times, others]).T
-    assert passing(guards, together).tolist() == [True, asked == same]
+    assert passing(trace, together).tolist() == [True, asked == same]
