@@ -59,8 +59,11 @@ def _unseen(own: Sequence[Segment], peer: Sequence[Segment]) -> Iterator[Transit
 
 def _had_closed(silent: Sequence[Segment], fin: Segment, closer: Sequence[Segment]) -> bool | None:
     """The side whose FIN was not captured had closed before; None if nothing tells."""
-    if any(s.length or s.flags & (RST | ACK) == RST | ACK for s in silent):
+    if any(s.flags & (RST | ACK) == RST | ACK for s in silent):
         return False
+    sent = max((s.end for s in silent if s.length), default=None)
+    if sent is not None:  # unless its numbers go beyond it
+        return False if sent >= max(s.seq for s in silent if not s.flags & RST) else None
     ack = next((s for s in silent if s.flags & (ACK | RST) == ACK and s.ack >= fin.end), None)
     if ack is None:
         return None

@@ -20,6 +20,8 @@ from pcapreport.tcp.states import State
 _S = State
 
 _OPENING = frozenset((_S.LISTEN, _S.SYN_SENT, _S.SYN_RECEIVED))
+_ABORTING = frozenset((_S.SYN_RECEIVED, _S.ESTABLISHED, _S.FIN_WAIT_1, _S.FIN_WAIT_2, _S.CLOSE_WAIT))
+"""Who aborts in these sends a RST (RFC 9293 3.10.5)."""
 
 
 def possible_final(view: View, transitions: Sequence[Transition], replaced: bool) -> frozenset[State]:
@@ -38,7 +40,7 @@ def possible_final(view: View, transitions: Sequence[Transition], replaced: bool
         possible.add(final.state)
     if _synchronized(view, transitions):
         possible |= set(_Close(view, transitions).states())
-    if replaced or _may_be_reset(view):
+    if replaced or _may_be_reset(view) or possible & _ABORTING and _unheard_of(view):
         possible.add(_S.CLOSED)
     return frozenset(possible)
 
@@ -62,7 +64,7 @@ def _synchronized(view: View, transitions: Sequence[Transition]) -> bool:
         return True
     states = {item.state for item in transitions}
     if _S.SYN_RECEIVED in states:
-        return not _captured(view.peer) or any(s.flags & (SYN | ACK | RST) == ACK for s in view.peer)
+        return not _captured(view.peer) or any(s.flags & (SYN | ACK) == ACK for s in view.peer)
     return _S.SYN_SENT not in states or any(s.is_syn_ack for s in view.peer)
 
 
@@ -74,6 +76,16 @@ def _may_be_reset(view: View) -> bool:
     if not _captured(view.own) or not _captured(view.peer):
         return True
     return any(s.flags & RST and s.at + view.patience > view.own[-1].at for s in view.peer)
+
+
+def _unheard_of(view: View) -> bool:
+    """What it sent last can be on its way, or was lost before the tap: it did not answer what asks for an answer, or
+    the capture ends too soon to tell."""
+    alive = next((s.at for s in reversed(view.own) if not s.flags & RST), 0)
+    asked = next((s.at for s in view.peer if s.at > alive and s.end > s.seq), None)
+    if asked is not None and view.until - asked > view.patience:
+        return True
+    return not view.beside_tap and view.until - alive < view.settings.unanswered_ns
 
 
 def _captured(segments: Sequence[Segment]) -> bool:
@@ -157,11 +169,7 @@ class _Close:
         acked = _acked_by(view.peer)
         if any(s.end > max(acked, s.seq) for s in view.own if not s.flags & SYN):
             return True
-        alive = next((s.at for s in reversed(view.own) if not s.flags & RST), 0)
-        asked = next((s for s in view.peer if s.at > alive and s.end > s.seq), None)
-        if asked is not None and view.until - asked.at > view.patience:
-            return True
-        return not view.beside_tap and view.until - alive < view.settings.unanswered_ns
+        return _unheard_of(view)
 
 
 def _end_of_fin(sent: Sequence[Segment]) -> int | None:

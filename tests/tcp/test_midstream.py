@@ -78,3 +78,8 @@ def test_a_lone_reset_without_ack_answers_nothing_that_was_captured() -> None:
 def test_a_syn_ack_sent_again_does_not_undo_its_acknowledgment() -> None:
     client, _ = told("0.0 C > S . 1:1(0) ack 1\n3.0 S > C S. 0:0(0) ack 1\n3.02 C > S . 1:1(0) ack 1")
     assert client == "ESTABLISHED supposed"
+
+
+def test_old_data_behind_higher_numbers_does_not_show_that_no_fin_had_gone() -> None:
+    client, server = told("0.5 C > S . 500:500(0) ack 301\n0.52 C > S . 1:101(100) ack 301\n" + FIN)
+    assert client == server == ""
