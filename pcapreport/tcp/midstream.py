@@ -61,10 +61,11 @@ def _had_closed(silent: Sequence[Segment], fin: Segment, closer: Sequence[Segmen
     """The side whose FIN was not captured had closed before; None if nothing tells."""
     if any(s.flags & (RST | ACK) == RST | ACK for s in silent):
         return False
-    sent = max((s.end for s in silent if s.length), default=None)
+    alive = [s for s in silent if not s.flags & RST]
+    sent = max((s.end for s in alive if s.length), default=None)
     if sent is not None:  # unless its numbers go beyond it
-        return False if sent >= max(s.seq for s in silent if not s.flags & RST) else None
-    ack = next((s for s in silent if s.flags & (ACK | RST) == ACK and s.ack >= fin.end), None)
+        return False if sent >= max(s.seq for s in alive) else None
+    ack = next((s for s in alive if s.flags & ACK and s.ack >= fin.end), None)
     if ack is None:
         return None
     return not any(s.flags & (RST | ACK) == RST | ACK and s.at > ack.at for s in closer)

@@ -83,3 +83,7 @@ def test_a_syn_ack_sent_again_does_not_undo_its_acknowledgment() -> None:
 def test_old_data_behind_higher_numbers_does_not_show_that_no_fin_had_gone() -> None:
     client, server = told("0.5 C > S . 500:500(0) ack 301\n0.52 C > S . 1:101(100) ack 301\n" + FIN)
     assert client == server == ""
+
+
+def test_what_a_reset_carries_is_no_data() -> None:
+    assert told("0.5 C > S R 101:102(1)\n" + FIN)[1] == ""
