@@ -17,7 +17,7 @@ class Certainty(StrEnum):
     SUPPOSED = "supposed"
     """Its cause passed the tap; the endpoint never showed it."""
     ASSUMED = "assumed"
-    """By timer or convention."""
+    """By timer or convention, or the likeliest of what a late start leaves open."""
 
 
 class Transition(NamedTuple):

@@ -6,11 +6,12 @@ raises on a bad segment: what fits nowhere moves nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pcapreport.tcp import time_wait
-from pcapreport.tcp.evidence import RST, Segment, View
+from pcapreport.tcp.evidence import ACK, RST, Segment, View
 from pcapreport.tcp.facts import Fact
 from pcapreport.tcp.history import Certainty, EndpointHistory, TimeWait, Transition, Withdrawn
 from pcapreport.tcp.inputs import facts_of
@@ -23,6 +24,7 @@ PROVEN, SUPPOSED, ASSUMED = Certainty.PROVEN, Certainty.SUPPOSED, Certainty.ASSU
 
 
 _ORDER_OF_FINS = frozenset(("E9", "E10", "E11"))
+_CLOSING = frozenset(("E9", "E10", "E11", "E12", "E13", "E14", "E15", "E16", "E17"))
 
 
 class Surroundings(NamedTuple):
@@ -73,7 +75,7 @@ class _Machine:
         elif any(s.is_syn_ack for s in own):
             asked = next((s for s in peer if s.is_syn), None)
             self._enter(Transition(State.LISTEN, None, asked.at if asked else first.at, None, "E2", ASSUMED))
-        elif any(s.is_syn_ack for s in peer):
+        elif any(s.is_syn_ack for s in peer) and not _answered_before(own, peer):
             self._enter(
                 Transition(State.SYN_SENT, None, first.at, first.frame, "E1", SUPPOSED, "its SYN was not captured")
             )
@@ -97,10 +99,14 @@ class _Machine:
             )
             self._enter(Transition(State.ESTABLISHED, syn.at, own[0].at, own[0].frame, "E6", SUPPOSED))
 
-    def _order_of_fins_is_supposed(self, before: Transition, rule: str) -> bool:
-        """The FINs are there; which of them was the first is what is supposed."""
-        closed_before = self.transitions[0].rule == "E26" and self.transitions[0].state is not State.ESTABLISHED
-        return rule == "E11" or before.rule in _ORDER_OF_FINS or closed_before
+    def _at_most(self, rule: str, certainty: Certainty) -> Certainty:
+        """How sure a step can be behind the one before. Where which FIN was the first is supposed or assumed, so is
+        what follows from it: that the FINs were sent is not in doubt."""
+        first, before = self.transitions[0], self.transitions[-1]
+        if first.rule == "E26" and before.certainty is ASSUMED and rule in _CLOSING:
+            return ASSUMED
+        orderless = rule == "E11" or before.rule in _ORDER_OF_FINS
+        return SUPPOSED if before.certainty is SUPPOSED and orderless else certainty
 
     def _enter(self, transition: Transition) -> None:
         self.transitions.append(transition)
@@ -108,8 +114,8 @@ class _Machine:
     def fire(self, fact: Fact) -> None:
         """Look the input up in the table; enter the next state if there is one."""
         given, state = fact.input, self.state
-        if state is None:
-            return
+        if state is None or self.transitions[0].rule == "E26" and not self.view.own:
+            return  # of one that shows nothing of itself, nothing shows what it took
         if given is Input.RECEIVE_FIN_AND_ACK_OF_FIN and state in (State.CLOSING, State.LAST_ACK):
             given = Input.RECEIVE_ACK_OF_FIN
         if given is Input.RECEIVE_FIN and state is State.SYN_RECEIVED:
@@ -121,14 +127,12 @@ class _Machine:
             return
         before = self.transitions[-1]
         earliest = _later(before.earliest, fact.earliest)
+        certainty = self._at_most(rule.id, fact.certainty)
         if given is Input.SEND_SYN and before.rule == "E1" and before.state is State.CLOSED:
             self.transitions.pop()
         latest = fact.latest
         if earliest is not None:
             earliest = _first(earliest, latest)
-        certainty = fact.certainty
-        if before.certainty is SUPPOSED and self._order_of_fins_is_supposed(before, rule.id):
-            certainty = SUPPOSED
         self._enter(Transition(rule.to, earliest, latest, fact.frame, rule.id, certainty, fact.note))
         if rule.to is State.TIME_WAIT:
             entered = self.transitions[-1]
@@ -182,8 +186,14 @@ class _Machine:
 
     def result(self) -> EndpointHistory:
         """The finished history."""
-        final = possible_final(self.view, self.transitions)
+        final = possible_final(self.view, self.transitions, self.around.next_syn is not None)
         return EndpointHistory(tuple(self.transitions), final, self.time_wait, tuple(self.withdrawn))
+
+
+def _answered_before(own: Sequence[Segment], peer: Sequence[Segment]) -> bool:
+    """It had acknowledged the SYN-ACK when the first copy of that was captured."""
+    syn_ack = next(s for s in peer if s.is_syn_ack)
+    return any(s.flags & (ACK | RST) == ACK and s.ack > syn_ack.seq and s.at < syn_ack.at for s in own)
 
 
 def _later(a: int | None, b: int | None) -> int | None:

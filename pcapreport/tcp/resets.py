@@ -87,8 +87,10 @@ class Resets:
         if before and not synchronized:
             return bool(segment.flags & ACK) and segment.ack >= 1
         sent = self._sent_by_peer[bisect_right(self.view.peer_times, segment.at) - 1]
-        if acked is None or sent is None:
+        if acked is None:
             return True
+        if sent is None:  # of the peer nothing but RST was captured
+            return segment.seq >= acked
         # Behind a FIN the number of the FIN itself will do: some stacks reset with it, and Linux takes it if it has
         # not closed first.
         behind_fin = any(s.flags & FIN and s.end == acked for s in self.view.peer)
