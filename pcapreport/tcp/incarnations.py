@@ -25,6 +25,8 @@ MOST_ON_SYN = 1 << 16
 """A SYN carries less data than this (RFC 7413): a SYN-ACK may acknowledge so much more than the SYN."""
 
 _MARKS = SYN | FIN | RST
+_REFUSES = RST | ACK
+"""With the number 0: a closed port's answer to a SYN (RFC 9293 3.10.7.1)."""
 
 
 def split_incarnations(packets: PacketTable, groups: Grouping, lower: Bools) -> Ints:
@@ -62,9 +64,18 @@ def _ambiguous(packets: PacketTable, groups: Grouping, lower: Bools) -> tuple[In
     crosses = (syns[bare] == opening + 1) & (flags[opening] & _MARKS == SYN)
     late = (flags[opening] & (SYN | ACK) != SYN) | (from_lower[bare] != lower[groups.order[opening]]) & ~crosses
     wanted[bare[late]] = True
-    starts = start_of[wanted]
-    starts = starts[np.diff(starts, prepend=-1) != 0]
+    starts = np.union1d(start_of[wanted], _refused_again(packets, groups, lower, flags))
     return starts, groups.bounds[np.searchsorted(groups.bounds, starts, side="right")]
+
+
+def _refused_again(packets: PacketTable, groups: Grouping, lower: Bools, flags: npt.NDArray[np.uint16]) -> Ints:
+    """The starts of the groups in which a closed port refused SYNs of different numbers, or first asked itself."""
+    resets = np.flatnonzero(flags & (SYN | FIN | _REFUSES) == _REFUSES)
+    resets = resets[packets["seq"][groups.order[resets]] == 0]
+    start_of = groups.bounds[np.searchsorted(groups.bounds, resets, side="right") - 1]
+    again = _renumbered(start_of, packets["ack"][groups.order[resets]])
+    again |= (flags[start_of] & (SYN | ACK) == SYN) & (lower[groups.order[resets]] == lower[groups.order[start_of]])
+    return start_of[again]
 
 
 def _renumbered(flow: Ints, seq: npt.NDArray[np.uint32]) -> Bools:
@@ -94,6 +105,9 @@ class _Walker:
     asked_for: list[int | None] = field(default_factory=lambda: [None, None])
     """By side: the number of the SYN that its SYN-ACK answers."""
 
+    refused: int | None = None
+    """What the last RST of a closed port acknowledged."""
+
     def walk(self) -> list[int]:
         """The rows that begin another incarnation."""
         begins = []
@@ -101,12 +115,26 @@ class _Walker:
             if not flags & _MARKS:
                 self.last[self.side[i]] = i
                 continue
-            if flags & SYN and i and self._begins_new(i):
+            if self._refuses_another(i) or i and flags & SYN and self._begins_new(i):
                 begins.append(i)
                 self.isn, self.last = [None, None], [None, None]
                 self.over, self.fins, self.answered, self.asked_for = False, 0, False, [None, None]
+                self.refused = self.ack[i] if flags & RST else None
             self._note(i, flags)
         return begins
+
+    def _refuses_another(self, i: int) -> bool:
+        """A closed port's answer to a SYN that is not in the capture: not to the last one refused, nor to one seen."""
+        if self.flags[i] & (SYN | FIN | _REFUSES) != _REFUSES or self.seq[i]:
+            return False
+        side, asked = self.side[i], self.refused
+        self.refused = self.ack[i]
+        if self._asked_for(1 - side, self.isn[1 - side], (self.ack[i] - 1) % sequence.MODULUS):
+            return False
+        if self.over:
+            return asked is not None and asked != self.ack[i]
+        last = self.last[side]
+        return last is not None and bool(self.flags[last] & SYN) and self.last[1 - side] is None
 
     def _note(self, i: int, flags: int) -> None:
         side = self.side[i]

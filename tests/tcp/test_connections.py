@@ -307,6 +307,23 @@ def test_a_hundred_incarnations_of_one_4_tuple_are_a_hundred_connections() -> No
     assert table.successor.tolist() == [*range(1, 100), -1]
 
 
+def test_a_closed_port_seen_alone_refuses_a_connection_for_each_syn_it_acknowledges() -> None:
+    """Its RSTs are numbered 0: the SYNs were not captured, and one of them was sent twice."""
+    answers = [Wire(n, B, A, RST | ACK, 0, ack) for n, ack in enumerate((1001, 1001, 5_000_001))]
+    assert frames_of(connections_of(answers)) == [[1, 2], [3]]
+
+
+def test_who_asked_and_then_refuses_refuses_another_connection() -> None:
+    """Only its side was captured: a RST numbered 0 is no answer from SYN-SENT."""
+    wires = [Wire(0, A, B, SYN, 1000), Wire(1, A, B, RST | ACK, 0, 778_523_101)]
+    assert frames_of(connections_of(wires)) == [[1], [2]]
+
+
+def test_a_refused_syn_and_its_refusal_are_one_connection() -> None:
+    wires = [Wire(0, A, B, SYN, 1000, length=300), Wire(1, B, A, RST | ACK, 0, 1301)]
+    assert frames_of(connections_of(wires)) == [[1, 2]]
+
+
 def test_port_scans_are_one_refused_connection_a_port() -> None:
     wires = []
     for n in range(30):
