@@ -73,9 +73,10 @@ def _refused_again(packets: PacketTable, groups: Grouping, lower: Bools, flags: 
     resets = np.flatnonzero(flags & (SYN | FIN | _REFUSES) == _REFUSES)
     resets = resets[packets["seq"][groups.order[resets]] == 0]
     start_of = groups.bounds[np.searchsorted(groups.bounds, resets, side="right") - 1]
-    again = _renumbered(start_of, packets["ack"][groups.order[resets]])
+    again: Bools = _renumbered(start_of, packets["ack"][groups.order[resets]])
     again |= (flags[start_of] & (SYN | ACK) == SYN) & (lower[groups.order[resets]] == lower[groups.order[start_of]])
-    return start_of[again]
+    starts: Ints = start_of[again]
+    return starts
 
 
 def _renumbered(flow: Ints, seq: npt.NDArray[np.uint32]) -> Bools:
