@@ -13,7 +13,7 @@ from pcapreport.tcp.connections import CLIENT, ConnectionTable
 from pcapreport.tcp.evidence import D_SACK, FOREIGN, FORGED, GENUINE, Segment
 from pcapreport.tcp.families import Rows
 from pcapreport.tcp.foreign import ELSEWHERE, set_apart
-from pcapreport.tcp.forgery import judged_resets
+from pcapreport.tcp.forgery import judged_resets, stale_fins
 from pcapreport.tcp.shapes import canonical_numbers
 
 Ints = npt.NDArray[np.int64]
@@ -93,11 +93,12 @@ class Candidates:
 def _marks(table: ConnectionTable) -> npt.NDArray[np.uint16]:
     """Of each row the flags that count, and what else is asked of it but its numbers."""
     marks = table.flags & np.uint16(CONTROL | Flag.ACK)
-    for mark, those in ((_SERVER, table.side), (_FILLED, table.length > 0), (_OPEN, table.window > 0)):
-        marks |= np.where(those, np.uint16(mark), np.uint16(0))
+    for bit, those in enumerate((table.side, table.length > 0, table.window > 0), _SERVER.bit_length() - 1):
+        marks |= those.astype(np.uint16) << np.uint16(bit)
     marks[_reports_duplicate(table.packets, table.row)] |= D_SACK
     resets = judged_resets(table)
     marks[resets.forged] |= FORGED
+    marks[stale_fins(table)] |= FORGED
     marks[resets.genuine] |= GENUINE
     return marks
 

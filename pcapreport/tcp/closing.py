@@ -156,10 +156,9 @@ class Closing:
     def _answered_by_nobody(self, ack: Segment) -> bool:
         """A RST without ACK met an empty ACK: it had been gone when that arrived (RFC 9293 3.10.7.1)."""
         view = self.view
-        slot = view.slot(ack)
-        if ack.length or ack.flags & FIN or slot >= len(view.own):
+        answer = view.answer_to(ack)
+        if ack.length or ack.flags & FIN or answer is None:
             return False
-        answer = view.own[slot]
         at_once = view.at_once(ack.at, answer.at) and not any(ack.at < s.at < answer.at for s in view.peer)
         return answer.flags & (RST | ACK) == RST and answer.seq == ack.ack and at_once
 

@@ -23,7 +23,8 @@ SYN, ACK, FIN, RST = int(Flag.SYN), int(Flag.ACK), int(Flag.FIN), int(Flag.RST)
 D_SACK = 1 << 9
 """A mark beside the header's flags: the segment reports that what it acknowledges had come before (RFC 2883)."""
 FORGED, GENUINE = 1 << 10, 1 << 11
-"""More such marks: a RST that its supposed sender cannot have sent, and one that looks like its own (forgery.py)."""
+"""More such marks: what its supposed sender cannot have sent, or not then, and a RST that looks like its own
+(forgery.py)."""
 FOREIGN = 1 << 30
 """A relative number further off than this belongs to another incarnation (no window reaches that far: RFC 7323 2.2)."""
 
@@ -70,7 +71,8 @@ class View:
         """`segments`: of both sides in tap order. Those with another incarnation's numbers are left out. `until`: the
         capture's end, ns."""
         mine = of_this_connection([s for s in segments if s.side == side and not s.flags & FORGED])
-        self.forged = [s for s in segments if s.side == side and s.flags & FORGED]
+        self.not_sent = [s for s in segments if s.side == side and s.flags & FORGED]
+        """In its name, but not its own."""
         self.side = side
         self.until = until
         self.settings = settings
@@ -153,6 +155,10 @@ class View:
             if segment.flags & ACK:
                 acked = max(acked, segment.ack)
         return last
+
+    def answer_to(self, segment: Segment) -> Segment | None:
+        """X's first segment that can be its answer: not much sooner than the quickest round trip."""
+        return next((own for own in self.own if 4 * (own.at - segment.at) >= 3 * self.delay), None)
 
     def first_ack(self, number: int) -> int | None:
         """Index of X's first segment that acknowledges `number`."""

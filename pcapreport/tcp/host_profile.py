@@ -10,7 +10,7 @@ they who keep TIME-WAIT.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture import option_order
-from pcapreport.capture.openings import OPENING, openings_of, opens
+from pcapreport.capture.openings import OPENING, opens
 from pcapreport.settings import TIME_WAIT_PROFILES, Settings, TimeWaitProfile
 from pcapreport.tcp import hashing
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
@@ -58,15 +58,15 @@ def initial_ttl(ttl: Ints) -> Ints:
     return found
 
 
-def systems_of_openings(openings: npt.NDArray[np.void]) -> Ints:
-    """Per opening (of type OPENING) which of SYSTEMS it looks like."""
+def systems_of_openings(openings: npt.NDArray[np.void] | Mapping[str, npt.NDArray[np.generic]]) -> Ints:
+    """Per opening (of type OPENING, or columns named so) which of SYSTEMS it looks like."""
     order, window, mss = (openings[name].astype(np.int64) for name in ("option_order", "window", "mss"))
     scale, first = openings["window_scale"].astype(np.int64), initial_ttl(openings["ttl"].astype(np.int64))
-    whole = np.zeros(len(openings), bool)
+    whole = np.zeros(len(order), bool)
     for segment in (np.maximum(mss, 1), np.maximum(mss - _STAMP_BYTES, 1), *_USUAL_SEGMENTS):
         whole |= (window > 0) & (window % segment == 0)
     full, unix = window == 0xFFFF, first == 64
-    found = np.full(len(openings), UNKNOWN)
+    found = np.full(len(order), UNKNOWN)
     found[unix & (_begins_with(order, _LINUX) | np.isin(order, _LINUX_PLAIN) & whole & (mss > _STAMP_BYTES + 1))] = (
         LINUX
     )
@@ -187,6 +187,7 @@ class Hosts:
         return [str(ip_address(_bytes(*row))) for row in zip(*(hosts[n].tolist() for n in _ADDRESS), strict=True)]
 
 
+_LOOKS = ("option_order", "window", "mss", "window_scale", "ttl")
 _ADDRESS = ("ip_version", "src_hi", "src_lo")
 
 
@@ -243,7 +244,8 @@ def systems_of_ends(table: ConnectionTable) -> Ints:
     looks like any; so several systems behind one address are told apart."""
     found = np.full((len(table), 2), UNKNOWN)
     rows = np.flatnonzero(opens(table.flags))[::-1]
-    looks = systems_of_openings(openings_of(table.packets, table.row[rows]))
+    at = table.row[rows]
+    looks = systems_of_openings({name: table.packets[name][at] for name in _LOOKS})
     rows, looks = rows[looks != UNKNOWN], looks[looks != UNKNOWN]
     found[table.connection[rows], table.side[rows]] = looks
     return found

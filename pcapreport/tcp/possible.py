@@ -71,7 +71,7 @@ def _synchronized(view: View, transitions: Sequence[Transition]) -> bool:
 def _may_be_reset(view: View) -> bool:
     """A RST in its name was captured, or one to it that it is not known to have survived; or a direction is missing,
     and with it perhaps a RST."""
-    if view.forged or any(s.flags & RST for s in view.own):
+    if any(s.flags & RST for s in view.not_sent) or any(s.flags & RST for s in view.own):
         return True
     if not _captured(view.own) or not _captured(view.peer):
         return True

@@ -27,8 +27,12 @@ class Sending:
     def facts(self) -> Iterator[Fact]:
         """The first of each kind, and the RST after which it was silent."""
         own = self.view.own
-        for rst in self.view.forged[:1]:
-            self.withdraw("the RST in frame {} was not sent by it: its IP ID or TTL is not of its making", rst)
+        for segment in self.view.not_sent[:1]:
+            if segment.flags & RST:
+                words = "the RST in frame {} was not sent by it: its IP ID or TTL is not of its making"
+            else:
+                words = "the FIN in frame {} was not sent again: its timestamp is the first one's, long after that"
+            self.withdraw(words, segment)
         seen: set[Input] = set()
         for index, segment in enumerate(own):
             flags = segment.flags

@@ -7,42 +7,54 @@ shows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pcapreport.tcp import timers
-from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, View
+from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, View
 from pcapreport.tcp.history import Restart, TimeWait
+from pcapreport.tcp.moment import greatest
 from pcapreport.tcp.timers import Interval
 
 
 def opened(view: View, entered: Interval, slot: int) -> TimeWait:
     """The ledger of the endpoint that `view` is of. `slot`: index of its first own segment that was sent in
     TIME-WAIT."""
-    restarts = tuple(_restarts(view, entered[0], slot))
+    heard = _heard_in(view, entered[0], slot)
+    restarts = tuple(Restart(s.at, s.frame, _what(s)) for s in heard if s.flags & FIN or _answered(view, s))
     profile = view.settings.time_wait
-    start = entered
-    if restarts:
-        at = restarts[-1].at
-        start = (at, at + 2 * view.delay + view.settings.jitter_ns // 10)
+    start = (restarts[-1].at, _arrived(view, restarts[-1].at)) if restarts else entered
+    if heard:  # what it did not answer may have arrived and started 2MSL anew, or not
+        start = _until(start, _arrived(view, heard[-1].at))
+    answers = [s.at for s in view.own[slot + 1 :] if s.flags & (RST | ACK) == ACK]
+    if answers:  # TIME-WAIT sends nothing by itself
+        start = _until(start, answers[-1])
     expires = timers.expiry(start, profile)
     return TimeWait(entered, restarts, expires, profile.name, profile.two_msl_ns, "capture-end", None, None)
 
 
-def _restarts(view: View, entered: int | None, slot: int) -> Iterator[Restart]:
-    """The peer's segments that came after the endpoint had shown TIME-WAIT: each FIN, and what it answered by ACK."""
+def _until(start: Interval, latest: int) -> Interval:
+    """2MSL may have begun as late as this."""
+    return start[0], None if start[1] is None else greatest((start[1], latest))
+
+
+def _heard_in(view: View, entered: int | None, slot: int) -> list[Segment]:
+    """The peer's segments that can start 2MSL anew, after the endpoint had shown TIME-WAIT."""
     if slot >= len(view.own):
-        return
+        return []
     shown = view.own[slot].at
-    for segment in view.peer:
-        if segment.unseen or segment.flags & (RST | SYN) or segment.at + view.delay <= shown:
-            continue
-        if entered is not None and segment.at <= entered:
-            continue
-        answer = view.slot(segment)
-        answered = answer < len(view.own) and view.own[answer].flags & (RST | ACK) == ACK
-        if segment.flags & FIN or answered:
-            what = "FIN" if segment.flags & FIN else "data" if segment.length else "ACK"
-            yield Restart(segment.at, segment.frame, what)
+    since = (s for s in view.peer if not s.unseen and not s.flags & (RST | SYN) and s.at + view.delay > shown)
+    return [s for s in since if entered is None or s.at > entered]
+
+
+def _answered(view: View, segment: Segment) -> bool:
+    answer = view.answer_to(segment)
+    return answer is not None and answer.flags & (RST | ACK) == ACK
+
+
+def _what(segment: Segment) -> str:
+    return "FIN" if segment.flags & FIN else "data" if segment.length else "ACK"
+
+
+def _arrived(view: View, at: int) -> int:
+    return at + 2 * view.delay + view.settings.jitter_ns // 10
 
 
 def ended(ledger: TimeWait | None, how: str, at: int | None, frame: int | None) -> TimeWait | None:
