@@ -206,7 +206,7 @@ class View:
             return arrival.at
         if self.round_trip is None:
             return None
-        slack = 4 * self.settings.beside_tap_ns if self.beside_tap else self.settings.jitter_ns // 10
+        slack = 4 * self.settings.beside_tap_ns if self.beside_tap else self.settings.jitter_ns // 20
         return arrival.at + 2 * self.round_trip + slack
 
 

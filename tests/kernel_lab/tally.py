@@ -27,6 +27,7 @@ class Tally:
     false: int = 0
     """Proven, but not so."""
     moments: int = 0
+    """Changes of state that are told, or could be."""
     within: int = 0
     open: int = 0
     widths: dict[str, list[int]] = field(default_factory=lambda: {place: [] for place in PLACES})
@@ -72,7 +73,7 @@ class Tally:
     def _add_end(self, end: EndScore, round_trip: int) -> None:
         self.proven += end.proven
         self.false += len(end.false_proven)
-        self.moments += end.moments
+        self.moments += end.moments - (end.untold if end.hidden else 0)
         self.within += end.moments - end.untold - len(end.outside)
         self.open += end.open
         self.widths[end.near] += end.widths
