@@ -26,10 +26,6 @@ from .test_properties import moved
 RUNS = Path(__file__).parents[1] / "kernel_lab" / "runs"
 CAPTURES = sorted(RUNS.glob("*/*.pcap*"))[::11]
 SHIFTS = ((1, 2**31), (2**32 - 700, 2**32 - 1), (3_000_000_000, 12_345))
-WITHDRAWN = {
-    "late_in_handshake": "a SYN-ACK that comes after all else undoes what was proven before",
-    "reuse_after_rst": "in one direction the end of a life is lost when the ports' next life appears",
-}
 Key = tuple[frozenset[tuple[str, int]], int]
 Ends = Mapping[tuple[str, int], EndpointHistory]
 
@@ -111,11 +107,7 @@ class TestRealConnections:
         }
 
     @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-    def test_what_the_begin_of_a_capture_proves_the_whole_says_too(
-        self, path: Path, share: float, request: pytest.FixtureRequest
-    ) -> None:
-        if reason := WITHDRAWN.get(path.parent.name.rpartition("-")[0]):
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+    def test_what_the_begin_of_a_capture_proves_the_whole_says_too(self, path: Path, share: float) -> None:
         table = table_of(path)
         rows = slice(0, round(len(table) * share))
         plain, early = histories(table), histories(changed(table, **{n: c[rows] for n, c in table.columns.items()}))
@@ -128,7 +120,7 @@ class TestRealConnections:
 
 
 COMPLETE = [path for path in CAPTURES if path.name.partition(".")[2] == "pcap.gz"]
-RETHOUGHT = WITHDRAWN | {"simul_close": "of FINs sent again, what comes later tells which of them crossed"}
+RETHOUGHT = {"simul_close": "of FINs sent again, what comes later tells which of them crossed"}
 
 
 @pytest.mark.parametrize("path", COMPLETE, ids=lambda path: f"{path.parent.name} {path.name.partition('.pcap')[0]}")
