@@ -22,6 +22,7 @@ from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
 from pcapreport.capture.gather import Buffer, Gather, forget, groups
+from pcapreport.capture.growing import GrowingTable
 from pcapreport.capture.model import Capture
 from pcapreport.capture.openings import Openings
 from pcapreport.capture.packet_table import PacketTable
@@ -111,7 +112,7 @@ class _Table:
     others: Counter[str] = field(default_factory=Counter)
     decoder: Decoder = field(init=False)
     dissector: Dissector = field(init=False)
-    parts: list[PacketTable] = field(default_factory=list)
+    rows: GrowingTable = field(default_factory=GrowingTable)
     meter: Meter | None = None
     senders: Senders | None = None
     openings: Openings = field(default_factory=Openings)
@@ -169,18 +170,18 @@ class _Table:
         if self.spilled:
             self.spilled.add(table)
             return
-        self.parts.append(table)
+        share = max(int(block.offset[-1]) / len(self.buffer), 1e-6)
+        self.rows.add(table, share)
         if self.budget and self.meter:
             self.meter.add(table)
             if self.meter.shares() > 1:
-                self._spill(self.budget, self.meter.shares(int(block.offset[-1]) / len(self.buffer)))
+                self._spill(self.budget, self.meter.shares(share))
 
     def _spill(self, budget: Budget, shares: float) -> None:
         """From here on rows go to files: enough of them that each takes about half of the memory."""
         self.spilled = Parts(math.ceil(2 * shares), budget.together)
-        for part in self.parts:
-            self.spilled.add(part)
-        self.parts.clear()
+        self.spilled.add(self.rows.table())
+        self.rows = GrowingTable()
 
     def _by_link(self, block: RecordBlock) -> Iterator[tuple[int, np.ndarray]]:
         """A link type and the rows of the block that have it."""
@@ -202,8 +203,7 @@ class _Table:
         paths = self.paths.paths()
         if self.spilled:
             self.spilled.encapsulations = paths
-        table = PacketTable.concatenate(self.parts)
-        return PacketTable(table.columns, table.sack_blocks, paths)
+        return self.rows.table(paths)
 
 
 def _in_file_order(tables: list[PacketTable]) -> PacketTable:

@@ -116,7 +116,7 @@ class _Walker:
             if not flags & _MARKS:
                 self.last[self.side[i]] = i
                 continue
-            if self._refuses_another(i) or i and flags & SYN and self._begins_new(i):
+            if flags & RST and self._refuses_another(i) or i and flags & SYN and self._begins_new(i):
                 begins.append(i)
                 self.isn, self.last = [None, None], [None, None]
                 self.over, self.fins, self.answered, self.asked_for = False, 0, False, [None, None]
