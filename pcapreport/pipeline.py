@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import BinaryIO
 
+from pcapreport import memory
 from pcapreport.capture import Capture, read_capture
 from pcapreport.capture.spill import Budget
 from pcapreport.findings import find_in
@@ -42,14 +40,14 @@ def analyze(
     `name` is what the document calls the file; Raises UnreadableCapture where the bytes are no capture at all; damage
     after a sound start is told in the document. All of it is done in memory.
     """
-    with without_cycle_collection():
+    with memory.for_analysis():
         capture = read_within(None, source, name, reading)
         return report_on(capture, settings or Settings(), options or DocumentOptions()).document
 
 
-def read_within(memory: int | None, source: Source, name: str | None, reading: Reading) -> Capture:
-    """A capture for `report_on`, which takes about so many bytes of memory for it (None: any number)."""
-    budget = None if memory is None else Budget(memory, endpoint_hash)
+def read_within(most: int | None, source: Source, name: str | None, reading: Reading) -> Capture:
+    """A capture for `report_on`, which takes about so many bytes of memory for it at `most` (None: any number)."""
+    budget = None if most is None else Budget(most, endpoint_hash)
     return read_capture(source, name=name, limits=reading.limits, checksums=reading.checksums, budget=budget)
 
 
@@ -69,15 +67,3 @@ def report_on(capture: Capture, settings: Settings, options: DocumentOptions) ->
     waits = population.hosts()
     overall = quality.findings(capture) + running_out(population, waits, hosts, settings, capture.first_ns or 0)
     return builder.finish(overall, host_records(waits, hosts, habits, settings, capture.first_ns or 0))
-
-
-@contextmanager
-def without_cycle_collection() -> Iterator[None]:
-    """Histories and documents are trees of many small objects without cycles: looking for some takes half the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -18,7 +18,7 @@ from pcapreport import pipeline
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.index import IndexEntry, entry_of
 from pcapreport.errors import UnreadableCapture
-from pcapreport.pipeline import without_cycle_collection
+from pcapreport.memory import for_analysis
 from pcapreport.report import model
 from pcapreport.report.build import DocumentOptions, Report
 from pcapreport.report.html import CONNECTION_ROWS
@@ -60,7 +60,7 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
     if "html" in order.formats and _is_large(job):
         threading.Thread(target=_preload, daemon=True).start()
     try:
-        with _time_limit(order.timeout), without_cycle_collection():
+        with _time_limit(order.timeout), for_analysis():
             report = _analyze(job, order)
             _latest[:] = [report]
             written = _write(report, job, order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,13 @@ class GrowingTable:
         for name, column in self._columns.items():
             columns[name][: self._count] = column[: self._count]
         self._columns, self._room = columns, count
+
+    def blocks(self, count: int) -> Iterator[PacketTable]:
+        """All rows so far, `count` at a time."""
+        whole = self.table()
+        for start in range(0, self._count, count):
+            rows = {name: column[start : start + count] for name, column in whole.columns.items()}
+            yield PacketTable(rows, whole.sack_blocks, ())
 
     def table(self, encapsulations: tuple[str, ...] = ()) -> PacketTable:
         """All rows so far."""

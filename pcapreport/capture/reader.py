@@ -180,7 +180,8 @@ class _Table:
     def _spill(self, budget: Budget, shares: float) -> None:
         """From here on rows go to files: enough of them that each takes about half of the memory."""
         self.spilled = Parts(math.ceil(2 * shares), budget.together)
-        self.spilled.add(self.rows.table())
+        for part in self.rows.blocks(BLOCK_RECORDS):
+            self.spilled.add(part)
         self.rows = GrowingTable()
 
     def _by_link(self, block: RecordBlock) -> Iterator[tuple[int, np.ndarray]]:

@@ -11,15 +11,13 @@ from pcapreport.tcp.host_habits import HostHabits
 from pcapreport.tcp.host_profile import Hosts
 from pcapreport.tcp.time_wait_population import Crowd, HostWaits
 
-MOST_HOSTS = 1_000
-
 
 def host_records(
     waits: Sequence[HostWaits], hosts: Hosts, habits: HostHabits, settings: Settings, zero_ns: int
 ) -> list[model.Host]:
     """The hosts that were in TIME-WAIT, in the order given; `zero_ns`: time of the capture's first frame."""
     clock = Clock(zero_ns)
-    return [_host(one, hosts, habits, settings, clock) for one in waits[:MOST_HOSTS]]
+    return [_host(one, hosts, habits, settings, clock) for one in waits]
 
 
 def _host(one: HostWaits, hosts: Hosts, habits: HostHabits, settings: Settings, clock: Clock) -> model.Host:

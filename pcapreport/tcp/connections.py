@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property, lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,7 +18,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.settings import Settings
-from pcapreport.tcp import sequence
+from pcapreport.tcp import addresses, sequence
 from pcapreport.tcp.copies import Sent, originals
 from pcapreport.tcp.evidence import ACK, FIN, FOREIGN, RST, SYN
 from pcapreport.tcp.incarnations import split_incarnations
@@ -137,7 +136,7 @@ class ConnectionTable:
         clients = [np.where(from_server, b, a).tolist() for a, b in zip(sent, received, strict=True)]
         servers = [np.where(from_server, a, b).tolist() for a, b in zip(sent, received, strict=True)]
         return [
-            (Endpoint(_address(v, c[0], c[1]), c[2]), Endpoint(_address(v, s[0], s[1]), s[2]))
+            (Endpoint(addresses.text_of(v, c[0], c[1]), c[2]), Endpoint(addresses.text_of(v, s[0], s[1]), s[2]))
             for v, c, s in zip(version, zip(*clients, strict=True), zip(*servers, strict=True), strict=True)
         ]
 
@@ -154,11 +153,6 @@ class ConnectionTable:
         for connection in np.unique(of[self.bounds[of] != changes]).tolist():
             found[connection] = " and ".join(names[n] for n in dict.fromkeys(path[self.rows_of(connection)].tolist()))
         return found
-
-
-@lru_cache(maxsize=1 << 16)
-def _address(version: int, high: int, low: int) -> str:
-    return str(IPv4Address(low)) if version == 4 else str(IPv6Address(high << 64 | low))
 
 
 def find_connections(packets: PacketTable, settings: Settings | None = None) -> ConnectionTable:
@@ -202,30 +196,50 @@ def _first_of(key: Ints, count: int, rows: Ints | None = None) -> Ints:
     return first
 
 
-def _stray_syns(packets: PacketTable, groups: Grouping, connection: Ints, lower: Bools, successor: Ints) -> Ints:
+class _Raw(NamedTuple):
+    """The rows of all connections, n each, numbers as on the wire."""
+
+    connection: Ints
+    lower: Bools
+    """Sent by the lower endpoint."""
+    flags: npt.NDArray[np.uint16]
+    seq: npt.NDArray[np.uint32]
+    ack: npt.NDArray[np.uint32]
+
+    def at(self, rows: Ints) -> _Raw:
+        """Some of them."""
+        return _Raw(self.connection[rows], self.lower[rows], self.flags[rows], self.seq[rows], self.ack[rows])
+
+
+def _stray_syns(every: _Raw, opening: Ints, successor: Ints) -> Ints:
     """The rows of SYNs in connections captured from their middle that did not open them: behind other segments of the
-    sender whose numbers do not follow on it, or before such, where the other side acknowledged them instead."""
-    raw, flags = packets["seq"][groups.order], packets["flags"][groups.order]
-    syns = np.flatnonzero((flags & SYN) != 0)
-    opening = groups.bounds[connection[syns]]
-    late: Ints = syns[flags[opening] & SYN == 0]
-    sure = np.zeros(len(groups.bounds), bool)  # answered, or found to begin another
-    sure[connection[syns[flags[syns] & ACK != 0]]] = sure[successor[successor >= 0]] = True
-    first = syns[(opening == syns) & (flags[syns] & ACK == 0)]
-    first = first[~sure[connection[first]]]
-    if not len(late) and not len(first):
-        return late
-    count, flow = 2 * len(groups.bounds) - 2, connection * 2 + lower
-    begins = _first_of(flow, count)[flow[late]]
-    step = raw[begins] - raw[late]
+    sender whose numbers do not follow on it, or before such, where the other side acknowledged them instead.
+
+    `opening`: (connections,) their first rows.
+    """
+    syns = np.flatnonzero((every.flags & SYN) != 0)
+    of, answers = every.connection[syns], (every.flags[syns] & ACK) != 0
+    sure = np.zeros(len(opening), bool)  # answered, or found to begin another
+    sure[of[answers]] = sure[successor[successor >= 0]] = True
+    late, first = every.flags[opening[of]] & SYN == 0, (opening[of] == syns) & ~answers & ~sure[of]
+    concerned = np.zeros(len(opening), bool)
+    concerned[of[late | first]] = True
+    rows = np.flatnonzero(concerned[every.connection])
+    if not len(rows):
+        return rows
+    late, first = np.searchsorted(rows, syns[late]), np.searchsorted(rows, syns[first])
+    some = every.at(rows)
+    flow, seq = some.connection * 2 + some.lower, some.seq
+    begins = _first_of(flow, 2 * len(opening))[flow[late]]
+    step = seq[begins] - seq[late]
     behind = late[(begins < late) & ((step == 0) | (step > NEAR_ISN))]
-    plain = np.flatnonzero(flags & (SYN | RST | ACK) == ACK)
-    next_plain = _first_of(flow[plain], count, plain)
+    plain = np.flatnonzero(some.flags & (SYN | RST | ACK) == ACK)
+    next_plain = _first_of(flow[plain], 2 * len(opening), plain)
     goes_on, challenge = next_plain[flow[first]], next_plain[flow[first] ^ 1]
-    acked = packets["ack"][groups.order[challenge]]
-    told_off = (goes_on >= 0) & (challenge >= 0) & (raw[goes_on] - raw[first] > FOREIGN)
-    told_off &= acked - raw[goes_on] + np.uint32(NEAR_ISN) <= 2 * NEAR_ISN
-    return np.concatenate([behind, first[told_off]])
+    told_off = (goes_on >= 0) & (challenge >= 0) & (seq[goes_on] - seq[first] > FOREIGN)
+    told_off &= some.ack[challenge] - seq[goes_on] + np.uint32(NEAR_ISN) <= 2 * NEAR_ISN
+    strays: Ints = rows[np.concatenate([behind, first[told_off]])]
+    return strays
 
 
 def _find_openers(
@@ -258,7 +272,8 @@ def _assemble(
     order, count = groups.order, len(successor)
     connection, flags = groups.of_each(), packets["flags"][order]
     raw = packets["seq"][order]
-    strays = _stray_syns(packets, groups, connection, lower, successor)
+    raw_ack = packets["ack"][order]
+    strays = _stray_syns(_Raw(connection, lower, flags, raw, raw_ack), groups.bounds[:-1], successor)
     syns = np.flatnonzero((flags & SYN) != 0)
     if len(strays):
         syns = np.setdiff1d(syns, strays)
@@ -266,7 +281,7 @@ def _assemble(
     side = side_of_lower[connection] ^ ~lower
     flow = connection * 2 + side
     seq, isn, isn_seen = _relative_seq(raw, syns, strays, flow, count)
-    ack = _relative_ack(packets["ack"][order], flags, flow, isn)
+    ack = _relative_ack(raw_ack, flags, flow, isn)
     end = seq + packets["payload_len"][order]
     end += ((flags & SYN) != 0).view(np.uint8) + ((flags & FIN) != 0)
     rows = Rows(connection, order, packets["time_ns"][order], flags, side, seq, end, ack)

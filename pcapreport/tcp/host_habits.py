@@ -6,7 +6,6 @@ Both are told as evidence only: they differ more between versions of a system th
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Option
 from pcapreport.settings import SECOND
-from pcapreport.tcp import hashing, sequence
+from pcapreport.tcp import addresses, sequence
 from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
 
@@ -86,7 +85,7 @@ class HostHabits:
 
     def told(self, address: str) -> list[str]:
         """In words; nothing where the capture shows neither."""
-        host, told = _hash_of(address), []
+        host, told = addresses.hash_of(address), []
         rates = self._rates.get(host)
         if rates:
             most = max(range(len(RATES)), key=lambda number: (rates[number], RATES[number]))
@@ -105,10 +104,4 @@ def _times(rate: int) -> str:
 def _senders(table: ConnectionTable, rows: Ints) -> Numbers:
     """The hash of who sent each of these rows."""
     at = table.row[rows]
-    return hashing.mixed([table.packets[name][at].astype(np.uint64) for name in ("ip_version", "src_hi", "src_lo")])
-
-
-def _hash_of(address: str) -> int:
-    parsed = ip_address(address)
-    high, low = divmod(int(parsed), 1 << 64)
-    return int(hashing.mixed([np.array([number], np.uint64) for number in (parsed.version, high, low)])[0])
+    return addresses.hashed([table.packets[name][at] for name in ("ip_version", "src_hi", "src_lo")])

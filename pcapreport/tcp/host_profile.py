@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from ipaddress import ip_address
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from pcapreport.capture import option_order
 from pcapreport.capture.openings import OPENING, opens
 from pcapreport.settings import TIME_WAIT_PROFILES, Settings, TimeWaitProfile
-from pcapreport.tcp import hashing
+from pcapreport.tcp import addresses
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
 
 Ints = npt.NDArray[np.int64]
@@ -114,7 +113,7 @@ class Hosts:
 
     @cached_property
     def _by_host(self) -> _ByHost:
-        looks, hashes = systems_of_openings(self._given), _hashed(*(self._given[name] for name in _ADDRESS))
+        looks, hashes = systems_of_openings(self._given), addresses.hashed([self._given[name] for name in _ADDRESS])
         order = np.argsort(hashes, kind="stable")
         hashes = hashes[order]
         first = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])) if len(order) else np.empty(0, np.int64)
@@ -151,17 +150,18 @@ class Hosts:
     def _systems(self, *address: npt.NDArray[np.generic]) -> Ints:
         if not len(self):
             return np.full(len(address[0]), UNKNOWN)
-        hashes = _hashed(*address)
+        hashes = addresses.hashed(address)
         keys = self._by_host.keys
         at = np.minimum(np.searchsorted(keys, hashes), len(keys) - 1)
         return np.where(keys[at] == hashes, self.systems[at], UNKNOWN)
 
     def profile(self, address: str) -> HostProfile:
         """What is said of this host, the evidence with it."""
-        at = self._by_address.get(address)
-        if at is None:
+        openings, looks, keys, bounds = self._by_host
+        key = np.uint64(addresses.hash_of(address))
+        at = int(np.searchsorted(keys, key))
+        if at == len(keys) or keys[at] != key:
             return HostProfile(address, "unknown", ("no SYN and no SYN, ACK of it was captured",))
-        openings, looks, _, bounds = self._by_host
         rows = slice(int(bounds[at]), int(bounds[at + 1]))
         system = int(self.systems[at])
         return HostProfile(address, SYSTEMS[system], tuple(_words(openings[rows], looks[rows], system)))
@@ -172,32 +172,17 @@ class Hosts:
             return settings.time_wait
         return TIME_WAIT_PROFILES.get(self.profile(address).system, settings.time_wait)
 
-    @cached_property
-    def _by_address(self) -> dict[str, int]:
-        hosts = self._by_host.openings[self._by_host.bounds[:-1]]
-        rows = zip(*(hosts[name].tolist() for name in _ADDRESS), strict=True)
-        return {str(ip_address(_bytes(*row))): at for at, row in enumerate(rows)}
-
-    def addresses(self, most: int) -> list[str]:
+    def busiest(self, most: int) -> list[str]:
         """Of the first so many hosts, those that opened or answered most often first."""
         openings, first = self._by_host.openings, self._by_host.bounds[:-1]
         counts = np.add.reduceat(openings["count"], first) if len(self) else np.empty(0, np.int64)
         chosen = np.argsort(-counts, kind="stable")[:most]
         hosts = openings[first[chosen]]
-        return [str(ip_address(_bytes(*row))) for row in zip(*(hosts[n].tolist() for n in _ADDRESS), strict=True)]
+        return [addresses.text_of(*row) for row in zip(*(hosts[name].tolist() for name in _ADDRESS), strict=True)]
 
 
 _LOOKS = ("option_order", "window", "mss", "window_scale", "ttl")
 _ADDRESS = ("ip_version", "src_hi", "src_lo")
-
-
-def _hashed(*address: npt.NDArray[np.generic]) -> npt.NDArray[np.uint64]:
-    """64 bits for IP version and address: two hosts that share them would be taken for one."""
-    return hashing.mixed([np.asarray(column, np.uint64) for column in address])
-
-
-def _bytes(version: int, high: int, low: int) -> bytes:
-    return low.to_bytes(4, "big") if version == 4 else (high << 64 | low).to_bytes(16, "big")
 
 
 def _words(openings: npt.NDArray[np.void], looks: Ints, system: int) -> list[str]:

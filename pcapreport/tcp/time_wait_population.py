@@ -8,14 +8,13 @@ one server address and port it has only as many as its range of ephemeral ports 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapreport.settings import ASSUMED_SYSTEM, EPHEMERAL_PORTS
-from pcapreport.tcp import hashing
+from pcapreport.tcp import addresses
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
 from pcapreport.tcp.families import Family, Histories
 from pcapreport.tcp.history import EndpointHistory, TimeWait
@@ -23,12 +22,19 @@ from pcapreport.tcp.states import State
 
 Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint64]
+Waits = npt.NDArray[np.void]
 
-WAIT = np.dtype(
-    [("host", "u8"), ("server", "u8"), ("port", "u2"), ("since", "i8"), ("until", "i8"), ("frame", "i8")]
-)  # fmt: skip
-"""One TIME-WAIT: hashes of who holds it and, if it was the client, of host and server; the client's port; ns; the frame
-with which it began (0: none)."""
+WAIT = np.dtype([
+    ("version", "u1"), ("host_hi", "u8"), ("host_lo", "u8"), ("port", "u2"),
+    ("server_hi", "u8"), ("server_lo", "u8"), ("server_port", "u2"), ("client", "?"),
+    ("since", "i8"), ("until", "i8"), ("frame", "i8"),
+])  # fmt: skip
+"""One TIME-WAIT: address and port of who holds it and of the other end, whether it was the client; ns; the frame with
+which it began (0: none)."""
+
+MOST_HOSTS = 1_000
+
+HOST, SERVER = ("version", "host_hi", "host_lo"), ("server_hi", "server_lo", "server_port")
 
 
 class Peak(NamedTuple):
@@ -72,8 +78,6 @@ class TimeWaitPopulation:
 
     def __init__(self) -> None:
         self._waits = [np.empty(0, WAIT)]
-        self._names: dict[int, tuple[str, int]] = {}
-        """Address and port by the hash of a host (port 0) or of a host and a server."""
 
     def add(self, table: ConnectionTable, histories: Histories) -> None:
         """Take note of the TIME-WAITs of whole connections."""
@@ -88,66 +92,60 @@ class TimeWaitPopulation:
         connection, side, since, until, frame = np.concatenate(found, axis=1)
         waits = np.empty(len(connection), WAIT)
         waits["since"], waits["until"], waits["frame"] = since, until, frame
-        host, server = _ends(table, connection, side)
-        waits["host"] = hashing.mixed(host[:3])
-        waits["server"] = np.where(side == CLIENT, hashing.mixed([*host[:3], *server]), 0)
-        waits["port"] = host[3]
+        waits["client"] = side == CLIENT
+        _fill_ends(waits, table, connection, side)
         self._waits.append(waits)
-        self._name(waits["host"], host)
-        at = np.flatnonzero(side == CLIENT)
-        self._name(waits["server"][at], [column[at] for column in server])
 
-    def _name(self, hashes: Numbers, address: Sequence[Numbers]) -> None:
-        new, first = np.unique(hashes, return_index=True)
-        for number, row in zip(new.tolist(), first.tolist(), strict=True):
-            if number not in self._names:
-                version, high, low, port = (int(column[row]) for column in address)
-                raw = low.to_bytes(4, "big") if version == 4 else (high << 64 | low).to_bytes(16, "big")
-                self._names[number] = str(ip_address(raw)), port
-
-    def hosts(self) -> list[HostWaits]:
-        """All that held any, those with the highest peak first."""
+    def hosts(self, most: int = MOST_HOSTS) -> list[HostWaits]:
+        """Those that held any, the one with the highest peak first, at most so many."""
         waits = np.concatenate(self._waits)
         if not len(waits):
             return []
-        keys, peaks = _peaks(waits["host"], waits["since"], waits["until"])
-        totals = np.unique(waits["host"], return_counts=True)[1].tolist()
-        crowds = self._busiest(waits[waits["server"] != 0])
-        found = [
-            HostWaits(self._names[key][0], total, peak, crowds.get(key))
-            for key, total, peak in zip(keys, totals, peaks, strict=True)
-        ]
-        return sorted(found, key=lambda one: (-one.peak.held, -one.total, one.peak.at, one.address))
-
-    def _busiest(self, waits: npt.NDArray[np.void]) -> dict[int, Crowd]:
-        """By the hash of the host that is their client."""
-        keys, peaks = _peaks(waits["server"], waits["since"], waits["until"])
-        _, first, owner = np.unique(waits["server"], return_index=True, return_inverse=True)
-        low, high = np.full(len(keys), 0xFFFF), np.zeros(len(keys), np.int64)
-        np.minimum.at(low, owner, waits["port"])
-        np.maximum.at(high, owner, waits["port"])
-        best: dict[int, int] = {}
-        for number, host in enumerate(waits["host"][first].tolist()):
-            if host not in best or self._rank(keys, peaks, number) < self._rank(keys, peaks, best[host]):
-                best[host] = number
-        return {
-            host: Crowd(
-                *self._names[keys[number]],
-                peaks[number],
-                (int(low[number]), int(high[number])),
-                keys[number],
-            )
-            for host, number in best.items()
-        }
+        host = _hashed(waits, HOST)
+        peaks = _peaks(host, waits["since"], waits["until"])
+        who = waits[peaks.first]
+        numbers = (who["host_lo"], who["host_hi"], who["version"])
+        order = np.lexsort((*numbers, peaks.at, -peaks.total, -peaks.held))[:most]
+        crowds = _busiest(waits[np.isin(host, peaks.key[order]) & waits["client"]])
+        found = []
+        for number in order.tolist():
+            name = addresses.text_of(*who[number][[*HOST]].item())
+            found.append(HostWaits(name, int(peaks.total[number]), peaks.peak(number), crowds.get(name)))
+        return found
 
     def frames(self, crowd: Crowd) -> tuple[int, ...]:
         """With which those TIME-WAITs began that were held at the peak, ascending."""
-        waits = np.concatenate([part[part["server"] == crowd.key] for part in self._waits])
-        held = (waits["since"] <= crowd.peak.at) & (waits["until"] > crowd.peak.at) & (waits["frame"] > 0)
-        return tuple(np.unique(waits["frame"][held]).tolist())
+        found = []
+        for part in self._waits:
+            held = (part["since"] <= crowd.peak.at) & (part["until"] > crowd.peak.at) & (part["frame"] > 0)
+            held &= part["client"] & (_hashed(part, HOST + SERVER) == crowd.key)
+            found.append(part["frame"][held])
+        return tuple(np.unique(np.concatenate(found)).tolist())
 
-    def _rank(self, keys: Sequence[int], peaks: Sequence[Peak], number: int) -> tuple[int, int, tuple[str, int]]:
-        return -peaks[number].held, peaks[number].at, self._names[keys[number]]
+
+def _busiest(waits: Waits) -> dict[str, Crowd]:
+    """By the host that is their client, of TIME-WAITs that clients hold."""
+    key = _hashed(waits, HOST + SERVER)
+    by_key = np.argsort(key, kind="stable")
+    key, waits = key[by_key], waits[by_key]
+    peaks = _peaks(key, waits["since"], waits["until"])
+    who = waits[peaks.first]
+    host = _hashed(who, HOST)
+    servers = (who["server_port"], who["server_lo"], who["server_hi"])
+    order = np.lexsort((*servers, peaks.at, -peaks.held, host))
+    best = order[np.unique(host[order], return_index=True)[1]]
+    found = {}
+    for number in best.tolist():
+        version, high, low, server_high, server_low, port = who[number][[*HOST, *SERVER]].item()
+        mine = waits["port"][key == peaks.key[number]]
+        found[addresses.text_of(version, high, low)] = Crowd(
+            addresses.text_of(version, server_high, server_low),
+            port,
+            peaks.peak(number),
+            (int(mine.min()), int(mine.max())),
+            int(peaks.key[number]),
+        )
+    return found
 
 
 def _spans(family: Family, side: int, end: EndpointHistory, ledger: TimeWait) -> Ints:
@@ -166,24 +164,41 @@ def _spans(family: Family, side: int, end: EndpointHistory, ledger: TimeWait) ->
     return np.stack([family.members, np.full(len(first), side), first, np.maximum(last, first + 1), frames])
 
 
-def _ends(table: ConnectionTable, connection: Ints, side: Ints) -> tuple[list[Numbers], list[Numbers]]:
-    """(IP version, address and port of who holds each TIME-WAIT; the same of the other end)."""
+def _fill_ends(waits: Waits, table: ConnectionTable, connection: Ints, side: Ints) -> None:
     first = table.bounds[connection]
     row, sent = table.row[first], table.side[first] == side
-    version = table.packets["ip_version"][row].astype(np.uint64)
-    own, other = [version], [version]
-    for a, b in (("src_hi", "dst_hi"), ("src_lo", "dst_lo"), ("sport", "dport")):
-        source, target = (table.packets[name][row].astype(np.uint64) for name in (a, b))
-        own.append(np.where(sent, source, target))
-        other.append(np.where(sent, target, source))
-    return own, other
+    waits["version"] = table.packets["ip_version"][row]
+    columns = (("host_hi", "src_hi", "dst_hi"), ("host_lo", "src_lo", "dst_lo"), ("port", "sport", "dport"))
+    for name, source, target in columns:
+        a, b = table.packets[source][row], table.packets[target][row]
+        waits[name] = np.where(sent, a, b)
+        waits[name.replace("host", "server") if name != "port" else "server_port"] = np.where(sent, b, a)
 
 
-def _peaks(key: Numbers, since: Ints, until: Ints) -> tuple[list[int], list[Peak]]:
-    """(each key once, ascending; the peak of each): one pass over all entries and ends in order of time."""
-    keys, owner = np.unique(key, return_inverse=True)
+def _hashed(waits: Waits, names: Sequence[str]) -> Numbers:
+    return addresses.hashed([waits[name] for name in names])
+
+
+class _Peaks(NamedTuple):
+    """By key, ascending; all (keys,)."""
+
+    key: Numbers
+    first: Ints
+    """The number of its first entry."""
+    total: Ints
+    held: Ints
+    at: Ints
+
+    def peak(self, number: int) -> Peak:
+        return Peak(int(self.held[number]), int(self.at[number]))
+
+
+def _peaks(key: Numbers, since: Ints, until: Ints) -> _Peaks:
+    """The peak of each key: one pass over all entries and ends in order of time."""
+    keys, first, owner = np.unique(key, return_index=True, return_inverse=True)
     if not len(keys):
-        return [], []
+        none = np.empty(0, np.int64)
+        return _Peaks(keys, none, none, none, none)
     small = owner.astype(np.min_scalar_type(len(keys)))  # 16 bits are sorted many times faster than 64
     zero = int(since.min())
     marked = np.concatenate([2 * (until - zero), 2 * (since - zero) + 1])  # at one moment an end comes first
@@ -191,9 +206,9 @@ def _peaks(key: Numbers, since: Ints, until: Ints) -> tuple[list[int], list[Peak
     order = order[np.argsort(np.concatenate([small, small])[order], kind="stable")]
     marked = marked[order]
     held = np.cumsum(2 * (marked & 1) - 1)
-    counts = 2 * np.bincount(owner)
-    starts = np.cumsum(counts) - counts
+    total = np.bincount(owner)
+    starts = np.cumsum(2 * total) - 2 * total
     most = np.maximum.reduceat(held, starts)
-    reached = np.flatnonzero(held == np.repeat(most, counts))
+    reached = np.flatnonzero(held == np.repeat(most, 2 * total))
     at = (marked[reached[np.searchsorted(reached, starts)]] >> 1) + zero
-    return keys.tolist(), [Peak(*pair) for pair in zip(most.tolist(), at.tolist(), strict=True)]
+    return _Peaks(keys, first, total, most, at)

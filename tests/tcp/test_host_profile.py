@@ -129,7 +129,7 @@ def waits(document: Document) -> list[TimeWait]:
 def test_every_host_of_the_kernels_records_is_linux_or_left_unnamed_without_options(tap: str) -> None:
     for run in sorted(RUNS.iterdir()):
         found = Hosts(read_capture(run / f"{tap}.pcap").openings)
-        systems = {found.profile(address).system for address in found.addresses(1000)}
+        systems = {found.profile(address).system for address in found.busiest(1000)}
         assert systems <= {"unknown" if run.name in SWITCHED_OFF else "linux"}, run.name
         assert systems or run.name == "syn_blackhole-1000", run.name
 
@@ -160,5 +160,5 @@ def test_a_profile_that_was_asked_for_holds_whatever_the_host_looks_like() -> No
 )
 def test_systems_that_captures_tell_of_themselves(path: str, address: str | None, name: str) -> None:
     found = Hosts(read_capture(CAPTURES / path).openings)
-    chosen = [address] if address else found.addresses(1000)
+    chosen = [address] if address else found.busiest(1000)
     assert name in {found.profile(one).system for one in chosen}

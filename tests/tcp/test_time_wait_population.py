@@ -109,11 +109,12 @@ spans = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50), st.integers(1,
 @given(spans)
 def test_the_peak_of_one_pass_is_that_of_counting_at_every_moment(given_spans: list[tuple[int, int, int]]) -> None:
     key, since, length = np.array(given_spans, np.int64).T
-    keys, peaks = _peaks(key.astype(np.uint64), since, since + length)
-    for one, peak in zip(keys, peaks, strict=True):
+    peaks = _peaks(key.astype(np.uint64), since, since + length)
+    for number, one in enumerate(peaks.key.tolist()):
         mine = [(a, a + n) for k, a, n in given_spans if k == one]
         held = [sum(a <= moment < b for a, b in mine) for moment in range(80)]
-        assert peak == Peak(max(held), held.index(max(held)))
+        assert (peaks.total[number], peaks.first[number]) == (len(mine), key.tolist().index(one))
+        assert peaks.peak(number) == Peak(max(held), held.index(max(held)))
 
 
 # -- through the whole line -----------------------------------------------------------------------------------------
