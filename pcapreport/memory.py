@@ -11,7 +11,7 @@ from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """glibc, malloc.h."""
-_LARGEST_ON_HEAP, _KEPT = 32 << 20, 1 << 30
+_LARGEST_ON_HEAP, _KEPT = 32 << 20, 128 << 20
 """Bytes; the first is the most that glibc allows on 64-bit machines."""
 
 
@@ -28,17 +28,26 @@ def for_analysis() -> Iterator[None]:
             gc.enable()
 
 
+def give_back() -> None:
+    """What is free between objects that stay goes back to the system: it would add up from part to part."""
+    library = _glibc()
+    if library:
+        library.malloc_trim(0)
+
+
 @cache
 def _keep_freed_memory() -> None:
-    """Columns that come and go are taken from memory already had: to be given new pages each time costs a tenth.
+    """Columns that come and go are taken from memory already had: to be given new pages each time costs a tenth."""
+    library = _glibc()
+    if library:
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_ON_HEAP)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
-    Where the C library is not glibc all stays as it is.
-    """
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library where it has glibc's functions: elsewhere all stays as it is."""
     if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, _LARGEST_ON_HEAP)
-    mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None

@@ -64,6 +64,9 @@ def report_on(capture: Capture, settings: Settings, options: DocumentOptions) ->
         habits.add(table)
         population.add(table, histories)
         builder.add(evidence, find_in(evidence))
+        del packets, table, histories, evidence
+        if capture.spilled is not None:
+            memory.give_back()
     waits = population.hosts()
     overall = quality.findings(capture) + running_out(population, waits, hosts, settings, capture.first_ns or 0)
     return builder.finish(overall, host_records(waits, hosts, habits, settings, capture.first_ns or 0))

@@ -178,8 +178,8 @@ class _Table:
                 self._spill(self.budget, self.meter.shares(share))
 
     def _spill(self, budget: Budget, shares: float) -> None:
-        """From here on rows go to files: enough of them that each takes about half of the memory."""
-        self.spilled = Parts(math.ceil(2 * shares), budget.together)
+        """From here on rows go to files: enough of them that each takes about a third of the memory."""
+        self.spilled = Parts(math.ceil(3 * shares), budget.together)
         for part in self.rows.blocks(BLOCK_RECORDS):
             self.spilled.add(part)
         self.rows = GrowingTable()

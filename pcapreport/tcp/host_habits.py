@@ -27,6 +27,9 @@ SHORTEST_SPAN = SECOND
 TOLERANCE = 0.05
 MOST_WAITS = 8
 
+TICKING = np.dtype([("host", "u8"), ("rate", "u1")])
+"""A flow whose timestamps tick at one of RATES: the hash of its sender, the number of the rate."""
+
 
 class SynWaits(NamedTuple):
     """The connection with the most repetitions of its SYN, the first such; smaller is better."""
@@ -40,8 +43,7 @@ class HostHabits:
     """Gathered part by part."""
 
     def __init__(self) -> None:
-        self._rates: dict[int, list[int]] = {}
-        """By the hash of a host: in how many flows its timestamps ticked at each of RATES."""
+        self._ticking = [np.empty(0, TICKING)]
         self._waits: dict[int, SynWaits] = {}
 
     def add(self, table: ConnectionTable) -> None:
@@ -68,8 +70,9 @@ class HostHabits:
         nearest = np.abs(np.array(RATES)[:, None] / np.maximum(ticks, 1e-9) - 1)
         rate = nearest.argmin(axis=0)
         known = np.flatnonzero(nearest.min(axis=0) <= TOLERANCE)
-        for host, number in zip(_senders(table, first[known]).tolist(), rate[known].tolist(), strict=True):
-            self._rates.setdefault(host, [0] * len(RATES))[number] += 1
+        ticking = np.empty(len(known), TICKING)
+        ticking["host"], ticking["rate"] = _senders(table, first[known]), rate[known]
+        self._ticking.append(ticking)
 
     def _add_waits(self, table: ConnectionTable, connection: Ints) -> None:
         bare = (table.flags & (SYN | ACK | FIN | RST) == SYN) & (table.original < 0)
@@ -83,11 +86,20 @@ class HostHabits:
                 times = table.time_ns[rows[start : min(stop, start + MOST_WAITS + 1)]]
                 self._waits[host] = SynWaits(*candidate, tuple((np.diff(times) / SECOND).tolist()))
 
+    def _rates_of(self, host: int) -> npt.NDArray[np.uint8]:
+        if len(self._ticking) > 1:
+            together = np.concatenate(self._ticking)
+            self._ticking = [together[np.argsort(together["host"], kind="stable")]]
+        (together,) = self._ticking
+        key = np.uint64(host)
+        first, last = (int(np.searchsorted(together["host"], key, side)) for side in ("left", "right"))
+        return together["rate"][first:last]
+
     def told(self, address: str) -> list[str]:
         """In words; nothing where the capture shows neither."""
         host, told = addresses.hash_of(address), []
-        rates = self._rates.get(host)
-        if rates:
+        rates = np.bincount(self._rates_of(host), minlength=len(RATES)).tolist()
+        if any(rates):
             most = max(range(len(RATES)), key=lambda number: (rates[number], RATES[number]))
             of = "one connection" if rates[most] == 1 else f"{rates[most]:,} connections"
             told.append(f"its timestamps tick {_times(RATES[most])} a second (measured on {of})")
