@@ -43,14 +43,17 @@ def handshakes_of(rows: Rows, bounds: Ints, window_scale: npt.NDArray[np.int8]) 
     scale, told = np.zeros((count, 2), np.uint32), np.zeros((count, 2), bool)
     scale[of, rows.side[syns]] = np.clip(said, 0, LARGEST_SCALE)
     told[of, rows.side[syns]] = True
-    unscaled = of[said < 0]
+    unscaled = np.zeros(count, bool)
+    unscaled[of[said < 0]] = True
     scale[unscaled], told[unscaled] = 0, True
+    repeated = bare & (syns != first)
+    odd[of[repeated & (said >= 0) & unscaled[of]]] = True  # it tells its scale again, and that counts
     opened, round_trip_ns = _round_trips(rows, bounds, syns[bare], behind)
     odd[(opened < len(is_syn)) & (round_trip_ns == 0)] = True
     mute = others[~acknowledges[others]]
     mute = mute[((rows.own[mute] < 0) | is_syn[rows.own[mute]]) & (mute + 1 < bounds[rows.conversation[mute] + 1])]
     odd[rows.conversation[mute]] = True
-    return Handshakes(scale, told, opened, round_trip_ns, syns[bare & (syns != first)], odd)
+    return Handshakes(scale, told, opened, round_trip_ns, syns[repeated], odd)
 
 
 def _first_of_flow(syns: Ints, flow: Ints, count: int) -> Ints:

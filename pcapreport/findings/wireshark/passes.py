@@ -7,6 +7,8 @@ its last segment's, or a running maximum. Only what a peer may acknowledge beyon
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,16 +16,18 @@ from pcapreport.capture.packet_table import PacketTable
 from pcapreport.findings.wireshark.conversations import Bools, Conversations, Ints
 from pcapreport.findings.wireshark.handshakes import Handshakes, handshakes_of
 from pcapreport.findings.wireshark.marks import Mark, numbered
-from pcapreport.findings.wireshark.rows import ACK, FIN, RST, SYN, Numbers, Rows, rows_of
-from pcapreport.findings.wireshark.unseen import Counts, acknowledged_unseen, below, closings, holes_of
+from pcapreport.findings.wireshark.rows import FIN, RST, SYN, Numbers, Rows, rows_of
+from pcapreport.findings.wireshark.unseen import Counts, acknowledged_unseen, below, beyond_all, closings, holes_of
 from pcapreport.findings.wireshark.walk import (
     FAST_RETRANSMISSION_NS,
     MPTCP_SUBTYPES,
     REORDERING_NS,
     UNKNOWN_WINDOW,
 )
+from pcapreport.tcp import sequence
 
 ONE = np.uint32(1)
+QUARTER = np.uint32(sequence.QUARTER)
 
 
 def plain_words(packets: PacketTable, conversations: Conversations) -> tuple[Numbers, Bools]:
@@ -32,21 +36,31 @@ def plain_words(packets: PacketTable, conversations: Conversations) -> tuple[Num
     order, bounds = conversations.order, conversations.bounds
     handshakes = handshakes_of(rows, bounds, packets["window_scale"][order])
     words = np.zeros(len(order), np.uint32)
-    probes = _as_sent(rows, handshakes, words)
+    far |= _as_sent(rows, handshakes, words)
+    far |= (packets["mptcp"][order] & np.uint16(MPTCP_SUBTYPES)) != 0
+    holes, beyond = holes_of(rows), beyond_all(rows)
+    closing = closings(rows, bounds, holes)
+    counts = Counts.of(
+        rows,
+        np.flatnonzero(words & np.uint32(Mark.DUPLICATE_ACK)),
+        np.setdiff1d(beyond, closing, assume_unique=True),
+    )
+    _mark(words, acknowledged_unseen(counts, closing), Mark.ACK_LOST_SEGMENT)
+    _number(counts, words)
+    _sent_again(rows, handshakes, counts, words)
     odd = handshakes.odd
-    mptcp = (packets["mptcp"][order] & np.uint16(MPTCP_SUBTYPES)) != 0
-    restarted = (rows.next == 0) & (rows.own >= 0) & ~rows.advances & (rows.end != 0)
-    odd[rows.conversation[far | probes | mptcp | restarted]] = True
-    holes = holes_of(rows)
-    odd[_repeated_behind(rows, handshakes.repeated, holes)] = True
-    _counted(rows, handshakes, closings(rows, bounds, holes), words)
+    for which in (np.flatnonzero(far), *_not_plain(rows, handshakes.repeated, holes, beyond)):
+        odd[rows.conversation[which]] = True
     return words, odd
 
 
-def _repeated_behind(rows: Rows, syns: Ints, holes: Ints) -> Ints:
-    """The conversations where a SYN is repeated behind a hole; it takes back the highest end of its direction."""
-    last_hole = np.append(-1, holes)[np.searchsorted(holes, syns)]
-    return rows.conversation[syns[last_hole >= rows.start[syns]]]
+def _not_plain(rows: Rows, repeated: Ints, holes: Ints, beyond: Ints) -> Iterator[Ints]:
+    """Rows behind which the numbers of a direction have no closed form, or may compare otherwise on the circle."""
+    yield np.flatnonzero((rows.next == 0) & (rows.own >= 0) & ~rows.advances & (rows.end != 0))
+    yield holes[rows.end[holes] - rows.next[holes] >= QUARTER]
+    yield beyond[rows.ack[beyond] - rows.peer_next[beyond] >= QUARTER]
+    last_hole = np.append(-1, holes)[np.searchsorted(holes, repeated)]
+    yield repeated[last_hole >= rows.start[repeated]]  # such a SYN takes back the highest end
 
 
 def _mark(words: Numbers, where: Bools | Ints, mark: Mark) -> None:
@@ -93,16 +107,10 @@ def _fills_window(rows: Rows, handshakes: Handshakes, plain: Bools) -> Ints:
     return filling
 
 
-def _counted(rows: Rows, handshakes: Handshakes, closing: Ints, words: Numbers) -> None:
-    """Mark what depends on how often something was acknowledged."""
-    duplicates = np.flatnonzero(words & np.uint32(Mark.DUPLICATE_ACK))
-    beyond = np.flatnonzero(below(rows.peer_next, rows.ack) & (rows.peer_next != 0) & rows.has(ACK))
-    counts = Counts.of(rows, duplicates, np.setdiff1d(beyond, closing, assume_unique=True))
-    _mark(words, acknowledged_unseen(rows, counts, closing), Mark.ACK_LOST_SEGMENT)
-    for side in (0, 1):
-        own = counts.duplicates[side]
+def _number(counts: Counts, words: Numbers) -> None:
+    """Number the duplicate ACKs."""
+    for side, own in enumerate(counts.duplicates):
         words[own] |= numbered(np.maximum(counts.before(own, side), 0) + 1)
-    _sent_again(rows, handshakes, counts, words)
 
 
 def _sent_again(rows: Rows, handshakes: Handshakes, counts: Counts, words: Numbers) -> None:

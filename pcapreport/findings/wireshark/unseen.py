@@ -27,29 +27,35 @@ def holes_of(rows: Rows) -> Ints:
     return np.flatnonzero(opening & (rows.own >= 0))
 
 
+def beyond_all(rows: Rows) -> Ints:
+    """The rows that acknowledge more than the highest end of the other side."""
+    return np.flatnonzero(below(rows.peer_next, rows.ack) & (rows.peer_next != 0) & rows.has(ACK))
+
+
 def closings(rows: Rows, bounds: Ints, holes: Ints) -> Ints:
     """The rows whose acknowledgment closes a hole.
 
     A segment that begins where the hole begins closes it as well; what leaves gaps meanwhile opens no other one.
     """
     stops = bounds[rows.conversation[holes] + 1]
-    closing = _closing(rows, holes, stops)
+    near = _closing_near(rows, holes, stops)
     closed_until: dict[int, int] = {}
-    open_ones = []
+    found = []
     flows = rows.conversation[holes] * 2 + rows.side[holes]
-    for hole, (row, flow, until) in enumerate(zip(holes.tolist(), flows.tolist(), closing.tolist(), strict=True)):
+    for hole, (row, flow, until) in enumerate(zip(holes.tolist(), flows.tolist(), near.tolist(), strict=True)):
         if row > closed_until.get(flow, -1):
+            stop = int(stops[hole])
+            if until < 0:
+                until = _closing_far(rows, holes[hole : hole + 1], stop)
             closed_until[flow] = until
-            open_ones.append(hole)
-    closed = np.array(open_ones, np.int64)
-    closed = closed[closing[closed] < stops[closed]]
-    at = closing[closed]
-    return np.sort(at[rows.side[at] != rows.side[holes[closed]]])
+            if until < stop and rows.side[until] != rows.side[row]:
+                found.append(until)
+    return np.array(sorted(found), np.int64)
 
 
-def _closing(rows: Rows, holes: Ints, stops: Ints) -> Ints:
-    """Per hole the first row behind it that fills it or acknowledges beyond it."""
-    closing = stops.copy()
+def _closing_near(rows: Rows, holes: Ints, stops: Ints) -> Ints:
+    """Per hole the first row behind it that fills it or acknowledges beyond it; -1 if that is not near."""
+    closing = np.where(holes + NEAR < stops, -1, stops)
     left = np.arange(len(holes))
     for step in range(1, NEAR + 1):
         at = holes[left] + step
@@ -58,8 +64,6 @@ def _closing(rows: Rows, holes: Ints, stops: Ints) -> Ints:
         closes = _closes(rows, holes[left], at)
         closing[left[closes]] = at[closes]
         left = left[~closes]
-    for hole in left.tolist():
-        closing[hole] = _closing_far(rows, holes[hole : hole + 1], int(stops[hole]))
     return closing
 
 
@@ -119,7 +123,7 @@ def _last(rows: Ints, at: Ints) -> Ints:
     return np.append(-1, rows)[np.searchsorted(rows, at)]
 
 
-def acknowledged_unseen(rows: Rows, counts: Counts, closing: Ints) -> Ints:
+def acknowledged_unseen(counts: Counts, closing: Ints) -> Ints:
     """The rows that Wireshark says acknowledge an unseen segment."""
     silent = [said[counts.before(said, side) == 0] for side, said in enumerate(counts.said)]
     return np.concatenate([closing, *silent])
