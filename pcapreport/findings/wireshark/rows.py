@@ -15,7 +15,8 @@ Numbers = npt.NDArray[np.uint32]
 
 FIN, SYN, RST, ACK = (np.uint16(flag) for flag in (Flag.FIN, Flag.SYN, Flag.RST, Flag.ACK))
 ROOM = 38
-"""Bits that `Rows.reached` has for the unwrapped numbers of a conversation: 128 GiB each way."""
+"""Bits that `Rows.reached` has for the unwrapped numbers of a conversation: 128 GiB each way. The rest of the 64 hold
+the number of the conversation, 33 million of them: more than a table in memory has."""
 
 
 class Rows(NamedTuple):
