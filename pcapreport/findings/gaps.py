@@ -12,17 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.findings.columns import column, stamped
+from pcapreport.findings.columns import stamped
+from pcapreport.findings.ip_ids import counting_flows, id_step
+from pcapreport.findings.sender_clock import stamp_steps, ticked
 from pcapreport.settings import Settings
-from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import ConnectionTable
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-ORDERLY_SHARE = 0.9
-"""A flow whose IP IDs rise by small steps this often counts its packets with them."""
-SMALL_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def judge_gaps(
     if not len(rows):
         return gaps
     witness = opener[rows]
-    later = _newer_timestamp(table, rows, witness)
+    later = _newer_timestamp(table, flow, rows, witness)
     undecided = later == 0
     later[undecided] = _higher_id(table, flow, rows[undecided], witness[undecided])
     by_time = later == 0
@@ -66,36 +63,18 @@ def judge_gaps(
     return gaps
 
 
-def _newer_timestamp(table: ConnectionTable, rows: Ints, witness: Ints) -> Ints:
-    """1: stamped later than the witness, -1: earlier, 0: in the same tick or unknown."""
+def _newer_timestamp(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) -> Ints:
+    """1: stamped later than the witness, -1: earlier (or in the same tick but passing ticks later), 0: unknown."""
+    newer = np.sign(stamp_steps(table, rows, witness))
     has = stamped(table)
-    values = column(table, "ts_val").astype(np.uint32)
-    newer = np.sign(sequence.distances(values[rows], values[witness]))
-    return np.where(has[rows] & has[witness], newer, 0).astype(np.int64)
+    same = has[rows] & has[witness] & (newer == 0)
+    newer[same] = -ticked(table, flow, has, rows[same], witness[same]).astype(np.int64)
+    return newer
 
 
 def _higher_id(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) -> Ints:
     """1: a higher IP ID than the witness, -1: a lower, 0: the IDs of this flow tell nothing."""
     if not len(rows):
         return np.empty(0, np.int64)
-    steps = _id_step(table, rows, witness)
-    orderly = {int(one): _counts_packets(table, flow, int(one)) for one in np.unique(flow[rows])}
-    usable = np.array([orderly[int(one)] for one in flow[rows]])
-    return np.where(usable, np.sign(steps), 0).astype(np.int64)
-
-
-def _id_step(table: ConnectionTable, later: Ints, earlier: Ints) -> Ints:
-    """Difference of two IP IDs on their circle of 2^16."""
-    ids = table.packets["ip_id"]
-    step = ids[table.row[later]].astype(np.int64) - ids[table.row[earlier]].astype(np.int64)
-    return (step + (1 << 15)) % (1 << 16) - (1 << 15)
-
-
-def _counts_packets(table: ConnectionTable, flow: Ints, one: int) -> bool:
-    """The sender's IP IDs rise with each packet (IPv4 only)."""
-    rows = np.arange(table.bounds[one // 2], table.bounds[one // 2 + 1])
-    rows = rows[flow[rows] == one]
-    if len(rows) < 4 or (table.packets["ip_version"][table.row[rows]] != 4).any():
-        return False
-    steps = _id_step(table, rows[1:], rows[:-1])
-    return bool(np.mean((steps > 0) & (steps < SMALL_STEP)) >= ORDERLY_SHARE * (1 - 2 / len(rows)))
+    usable = counting_flows(table, flow, flow[rows])
+    return np.where(usable, np.sign(id_step(table, rows, witness)), 0).astype(np.int64)

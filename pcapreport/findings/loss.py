@@ -11,10 +11,11 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.arrived import answers_to_missed_syns, arrived_before, arrived_only_then
 from pcapreport.findings.grouping import SIDES, Bools, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
+from pcapreport.findings.old_duplicates import last_with_these_numbers
 from pcapreport.findings.passes import FAR
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import The, count, duration, first_of, frames, side_name, times
-from pcapreport.settings import MILLISECOND
+from pcapreport.settings import MILLISECOND, SECOND
 
 Ints = npt.NDArray[np.int64]
 
@@ -57,19 +58,34 @@ def sent_again(evidence: Evidence) -> Bools:
     """Rows that carry numbers their sender had sent before, as far as this tap can tell."""
     passes = evidence.passes
     repeated = passes.live & ~passes.keep_alive & (passes.known > 0)
-    repeated |= passes.gaps.resent | passes.hidden
-    return np.asarray(repeated & ~passes.wandered & ~_crossing_syn_ack(evidence))
+    repeated |= passes.gaps.resent | passes.hidden | passes.overtook
+    repeated &= ~passes.wandered & ~_crossing_syn_ack(evidence)
+    return np.asarray(repeated | _strange_syns_again(evidence))
+
+
+def _strange_syns_again(evidence: Evidence) -> Bools:
+    """SYNs with numbers of no part in this connection (an answer to an old SYN) that the same side sent before."""
+    table, passes = evidence.table, evidence.passes
+    strange = ~passes.live & (passes.original < 0) & ((table.flags & (Flag.SYN | Flag.RST)) == Flag.SYN)
+    if not strange.any():
+        return np.zeros(len(strange), bool)
+    before = last_with_these_numbers(table, passes.connection * 2 + table.side, strange)
+    late = table.time_ns - table.time_ns[before] >= evidence.settings.shortest_rto_ns
+    return np.asarray(strange & (before >= 0) & late)
 
 
 def _crossing_syn_ack(evidence: Evidence) -> Bools:
-    """The SYN that goes out once more as SYN-ACK in a simultaneous open (RFC 9293 MUST-10): an answer."""
+    """The SYN that goes out once more as SYN-ACK in a simultaneous open (RFC 9293 MUST-10): an answer, if it
+    comes before the first timeout (RFC 6298 section 2.1)."""
     table, passes = evidence.table, evidence.passes
     both = Flag.SYN | Flag.ACK
     syn_ack: Bools = passes.live & ((table.flags & both) == both) & (passes.known > 0)
     for row in np.flatnonzero(syn_ack):
-        start = table.bounds[passes.connection[row]]
-        mine = table.side[start:row] == table.side[row]
-        syn_ack[row] = not np.any(mine & ((table.flags[start:row] & both) == both))
+        before = slice(table.bounds[passes.connection[row]], row)
+        mine, kind = table.side[before] == table.side[row], table.flags[before] & both
+        asked = table.time_ns[before][~mine & (kind == Flag.SYN)]
+        prompt = not len(asked) or table.time_ns[row] - asked[-1] < SECOND - evidence.settings.jitter_ns
+        syn_ack[row] = prompt and not np.any(mine & (kind == both))
     return syn_ack
 
 

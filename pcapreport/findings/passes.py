@@ -17,8 +17,9 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import column
 from pcapreport.findings.gaps import Gaps, judge_gaps
 from pcapreport.findings.holes import coverage
+from pcapreport.findings.old_duplicates import old_duplicates
 from pcapreport.findings.segmented import NONE, count_since, highest_before, latest_before
-from pcapreport.findings.unseen import late_syn_acks, old_duplicates, skipped_ids, stalled_writes
+from pcapreport.findings.unseen import late_syn_acks, skipped_ids, stalled_writes
 from pcapreport.settings import Settings
 from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
@@ -79,6 +80,8 @@ class Passes:
     """New here, but sent before: its first transmission never passed this tap (see `unseen`)."""
     wandered: Bools
     """An old duplicate: not sent again but on its way for long."""
+    overtook: Bools
+    """Sent again, but passed before the transmission that it repeats (see `old_duplicates`)."""
     gaps: Gaps
     """What fills a gap: delivered late or sent again."""
     round_trip_ns: Ints
@@ -104,8 +107,9 @@ class _Work:
     def passes(self) -> Passes:
         table = self.table
         original = table.original
-        live = (original < 0) & ((table.flags & Flag.RST) == 0) & ~self._foreign()
-        acks = live & ((table.flags & Flag.ACK) != 0) & self._credible_ack()
+        acking, credible = (table.flags & Flag.ACK) != 0, self._credible_ack()
+        live = (original < 0) & ((table.flags & Flag.RST) == 0) & ~self._foreign() & (credible | ~acking)
+        acks = live & acking
         sent, peer_sent = self._highest(table.end, live)
         own_ack, acked = self._highest(table.ack, acks)
         has_sack = column(table, "sack") >= 0
@@ -140,6 +144,7 @@ class _Work:
         requested = (before > 0) | (run["sacked_before"] > table.seq)
         trips = run["round_trip_ns"][self.connection]
         late = asking & (covered.filled > 0) & (known == 0)
+        old = old_duplicates(table, self.flow, live, asking & (known > 0), run["previous"])
         return Passes(
             **run,
             connection=self.connection,
@@ -152,7 +157,8 @@ class _Work:
             probe=probe,
             duplicate_ack=duplicate,
             hidden=self._hidden(asking, run, trips),
-            wandered=old_duplicates(table, asking & (known > 0), run["previous"]),
+            wandered=old.wandered,
+            overtook=old.overtook,
             gaps=judge_gaps(table, self.flow, late, covered.opener, requested, trips, self.settings),
         )
 
@@ -201,7 +207,20 @@ class _Work:
         peer = self.flow ^ 1
         silent = top[peer] == NONE
         known = table.isn_seen.reshape(-1)[peer] if len(peer) else np.zeros(0, bool)
-        return np.asarray(silent | ((table.ack < top[peer] + FAR) & (table.ack >= np.where(known, 0, -FAR))))
+        near = (table.ack < top[peer] + FAR) & (table.ack >= np.where(known, 0, -FAR))
+        return np.asarray(silent | near & ~self._taken_back(top[peer], ordinary))
+
+    def _taken_back(self, peer_top: Ints, ordinary: Bools) -> Bools:
+        """Acknowledges what the other side never sent, and its sender's last word is less: a third party's segment,
+        which RFC 9293 section 3.10.7.4 answers and drops."""
+        table = self.table
+        acking = ordinary & ((table.flags & Flag.ACK) != 0)
+        last = np.full(2 * len(table), -1)
+        at = np.flatnonzero(acking)
+        last[self.flow[at]] = at
+        final = last[self.flow]
+        late = table.time_ns[final] > table.time_ns + self.settings.jitter_ns
+        return np.asarray(acking & (table.ack > peer_top) & (table.ack[final] < table.ack) & late)
 
     def _window_zero(self, previous_peer: Ints) -> Bools:
         table = self.table

@@ -1,4 +1,4 @@
-"""Repetitions whose first transmission never passed this tap and left no gap; old duplicates that no one sent again.
+"""Repetitions whose first transmission never passed this tap and left no gap.
 
 A lost tail leaves no gap behind. But a sender that counts its packets in the IP ID has skipped one; a sender that
 marks the end of each write with PSH does not pause before it when nothing holds it up; and a SYN-ACK that echoes the
@@ -13,13 +13,17 @@ import numpy.typing as npt
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import column, stamped
 from pcapreport.settings import SECOND, Settings
-from pcapreport.tcp import sequence
 from pcapreport.tcp.connections import ConnectionTable
+from pcapreport.tcp.host_profile import LINUX, systems_of_ends
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-FEW = 3
+FEW, MANY = 3, 6
+SYN_ACK_TIMEOUTS = (1, 3, 7, 15)
+"""Seconds after the first one."""
+TIMEOUT_SPREAD_NS = SECOND // 4
+"""Timers are late and the path takes its time; a server that answers a SYN after seconds for another reason is rare."""
 SKIPS_SHARE = 50
 """A sender that numbers its packets skips an ID seldom: once, and once more in so many packets."""
 
@@ -35,6 +39,8 @@ def skipped_ids(
 ) -> Bools:
     """New, contiguous data or FIN before which the sender sent a packet that we lack, after a pause.
 
+    Linux numbers the packets of each socket for themselves (inet_id in net/ipv4/ip_output.c), so that two of them
+    tell its habit, and several may lack if the pause has room for its timeouts, each twice as long as the one before.
     What lacks did not acknowledge anything new (this row does not either), so it carried the same numbers.
     `ordinary`: rows that continue where their sender was; `round_trip`: per row.
     """
@@ -43,11 +49,16 @@ def skipped_ids(
     valid = ordinary & (previous >= 0) & (column(table, "ip_version") == 4) & (ids != 0) & (ids[previous] != 0)
     total = np.bincount(flow[valid], minlength=2 * len(table))
     skips = np.bincount(flow[valid & (step != 1)], minlength=2 * len(table))
-    steady = (total >= FEW) & (skips <= 1 + total // SKIPS_SHARE)
+    steady = (total >= 2) & (skips <= 1 + total // SKIPS_SHARE)
     pause = table.time_ns - table.time_ns[previous]
     quiet = (pause >= settings.jitter_ns) & (pause >= round_trip)
     same = (table.ack == table.ack[previous]) & (table.window == table.window[previous])
-    return np.asarray(fresh & valid & steady[flow] & (step >= 2) & (step <= FEW) & quiet & same)
+    found = fresh & valid & steady[flow] & (step >= 2) & (step <= MANY) & quiet & same
+    if (found & ((total[flow] < FEW) | (step > FEW))).any():
+        own = systems_of_ends(table).reshape(-1)[flow] == LINUX
+        patient = pause >= settings.shortest_rto_ns << np.clip(step - FEW, 0, MANY)
+        found &= (total[flow] >= FEW) & (step <= FEW) | own & patient
+    return np.asarray(found)
 
 
 def stalled_writes(
@@ -75,27 +86,18 @@ def stalled_writes(
 
 
 def late_syn_acks(table: ConnectionTable, connection: Ints, first_syn_ack: Bools, settings: Settings) -> Bools:
-    """First SYN-ACKs seen that echo a SYN which was repeated since (and which they would have followed at once)."""
+    """First SYN-ACKs seen that echo a SYN which was repeated since (and which they would have followed at once), or
+    that follow the only one by the time after which a SYN-ACK is sent again (RFC 6298 sections 2.1 and 5.5)."""
     chosen = np.zeros(len(table.row), bool)
     values, echoes = column(table, "ts_val"), column(table, "ts_ecr")
     for at in np.flatnonzero(first_syn_ack & stamped(table)).tolist():
         start = int(table.bounds[connection[at]])
-        if at - start < 2:
-            continue
         earlier = np.arange(start, at)
         syns = earlier[(table.side[earlier] != table.side[at]) & ((table.flags[earlier] & Flag.SYN) != 0)]
         stamps = values[syns]
         echoed = np.flatnonzero(stamps == echoes[at])
-        if len(echoed) and len(syns) > 1 and stamps[-1] != stamps[echoed[0]]:
-            chosen[at] = table.time_ns[at] - table.time_ns[syns[echoed[0]]] >= SECOND - settings.jitter_ns
+        if len(echoed):
+            waited = int(table.time_ns[at] - table.time_ns[syns[echoed[0]]]) + settings.jitter_ns
+            after_timeout = any(0 <= waited - timeout * SECOND <= TIMEOUT_SPREAD_NS for timeout in SYN_ACK_TIMEOUTS)
+            chosen[at] = waited >= SECOND if stamps[-1] != stamps[echoed[0]] else after_timeout
     return chosen
-
-
-def old_duplicates(table: ConnectionTable, repeated: Bools, previous: Ints) -> Bools:
-    """Old numbers with a timestamp no newer than one of a second ago: wandered, not sent again (RFC 7323 5.4)."""
-    values = column(table, "ts_val").astype(np.uint32)
-    both = stamped(table)
-    both &= both[previous]
-    stale = sequence.distances(values, values[previous]) <= 0
-    pause = table.time_ns - table.time_ns[previous]
-    return np.asarray(repeated & (previous >= 0) & both & stale & (pause >= SECOND))
