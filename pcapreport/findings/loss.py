@@ -7,15 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag
+from pcapreport.capture.packet_table import Flag, Option
 from pcapreport.findings.arrived import answers_to_missed_syns, arrived_before, arrived_only_then
+from pcapreport.findings.columns import column
 from pcapreport.findings.grouping import SIDES, Bools, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.old_duplicates import last_with_these_numbers
-from pcapreport.findings.passes import FAR
+from pcapreport.findings.passes import FAR, Passes
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import The, count, duration, first_of, frames, side_name, times
 from pcapreport.settings import MILLISECOND, SECOND
+from pcapreport.tcp.connections import ConnectionTable
+from pcapreport.tcp.host_profile import LINUX, systems_of_ends
 
 Ints = npt.NDArray[np.int64]
 
@@ -100,13 +103,27 @@ def _prompted(evidence: Evidence) -> Bools:
 
 
 def _tail_loss_probe(evidence: Evidence) -> Bools:
-    """The last segment once more, earlier than a timeout could, or while older data waits (a timeout sends that)."""
+    """The last segment once more, earlier than a timeout could, or while older data waits (a timeout sends that).
+
+    Linux probes before each first timeout where SACK is in use (tcp_schedule_loss_probe in net/ipv4/tcp_output.c); with
+    one segment on its way it waits as long as the timeout.
+    """
     table, passes = evidence.table, evidence.passes
     last = (table.end == passes.sent_before) & (passes.known == table.end - table.seq)
     first_time = passes.known[passes.previous_send] == 0
     older_waits = (passes.acked_before != NONE) & (passes.acked_before < table.seq)
     early = table.time_ns - table.time_ns[passes.previous_send] < SHORTEST_TIMEOUT_NS
-    return np.asarray(last & first_time & (passes.previous_send >= 0) & (older_waits | early))
+    return np.asarray(last & first_time & (passes.previous_send >= 0) & (older_waits | early | _probes(table, passes)))
+
+
+def _probes(table: ConnectionTable, passes: Passes) -> Bools:
+    """Rows of Linux in a connection in which both sides permitted SACK."""
+    opening, permits = (table.flags & Flag.SYN) != 0, (column(table, "options") & Option.SACK_PERMITTED) != 0
+    permitted = np.zeros(2 * len(table), bool)
+    flow = passes.connection * 2 + table.side
+    permitted[flow[opening & permits]] = True
+    both = permitted.reshape(-1, 2).all(axis=1)
+    return np.asarray(both[passes.connection] & (systems_of_ends(table).reshape(-1) == LINUX)[flow])
 
 
 _WHY = {

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from . import sent_again
 from .scoring import CaptureScore, score_run
 from .tables import failures, grouped
 from .tally import Tally, share
@@ -63,7 +64,7 @@ def _width(tally: Tally, place: str) -> str:
 def update() -> int:
     """Score the runs of this repository and write everything that tells of it."""
     scores = [score for folder in FOLDERS for score in score_run(folder)]
-    README.write_text(readme(README.read_text(), scores))
+    README.write_text(readme(README.read_text(), scores, sent_again.table(FOLDERS)))
     ACCURACY.write_text(by_scenario(scores))
     KNOWN.write_text(known_wrong(scores))
     UNDECIDABLE.write_text(undecidable(scores))
@@ -74,11 +75,11 @@ def update() -> int:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def readme(text: str, scores: Sequence[CaptureScore]) -> str:
-    """README.md with the table of these scores."""
+def readme(text: str, scores: Sequence[CaptureScore], labels: str) -> str:
+    """README.md with the table of these scores and the one of what was sent again."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n\n{by_variant(scores)}\n{_END}{after}"
+    return f"{before}{_BEGIN}\n\n{by_variant(scores)}\n{labels}\n{_END}{after}"
 
 
 def by_variant(scores: Sequence[CaptureScore]) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lab.bench import Bench
@@ -31,6 +32,8 @@ _ON_THE_MOVE = {"SYN_SENT", "SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
 _WAITING = {"TIME_WAIT"}
 _PATIENCE, _LONG_PATIENCE = 10.0, 150.0
 _ABORT = struct.pack("ii", 1, 0)
+CAUSES = ("TCPTimeouts", "TCPLossProbes", "TCPFastRetrans", "TCPSlowStartRetrans", "TCPLostRetransmit")
+"""Counters of why segments were sent again (net/ipv4/proc.c)."""
 Settings = dict[str, dict[str, str]]
 
 
@@ -65,6 +68,8 @@ class Run:
     epoch: int
     """Add this to a monotonic time to have one since 1970."""
     to_the_end: bool
+    counters: dict[str, dict[str, int]]
+    """By side what its kernel counted of CAUSES."""
 
 
 class Lab(Bench):
@@ -306,6 +311,7 @@ def perform(
         lab.wire.stop()
         ended = time.monotonic_ns()
         samples = tables.stop()
+        counters = {side: _counted(host) for side, host in lab.hosts.items()}
         addresses = {side: dict(host.addresses) for side, host in lab.hosts.items()}
         events = [event for event in trace.stop() if event.at <= ended]
     plays = [{"port": talk.port, "version": talk.version, **talk.params} for talk in talks]
@@ -323,7 +329,15 @@ def perform(
         ended,
         epoch,
         to_the_end,
+        counters,
     )
+
+
+def _counted(host: Host) -> dict[str, int]:
+    with host.inside():
+        names, values = (line.split() for line in Path("/proc/thread-self/net/netstat").read_text().splitlines()[:2])
+    found = dict(zip(names, values, strict=True))
+    return {name: int(found[name]) for name in CAUSES}
 
 
 def _play(scenario: Scenario, talk: Talk, errors: list[str]) -> None:

@@ -265,6 +265,7 @@ def _description(
         "params": run.plays,
         "path": {side: [dataclasses.asdict(hop) for hop in hops] for side, hops in run.hops.items()},
         "sysctl": run.settings,
+        "counters": run.counters,
         "addr": {side: list(both.values()) for side, both in run.addresses.items()},
         "captures": captures,
         "packets": len(run.ledger),
