@@ -11,7 +11,7 @@ from pcapreport.capture.packet_table import Flag, Option
 from pcapreport.findings.arrived import answers_to_missed_syns, arrived_before, arrived_only_then
 from pcapreport.findings.columns import column
 from pcapreport.findings.grouping import SIDES, Bools, Group, finding, groups
-from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
+from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.old_duplicates import last_with_these_numbers
 from pcapreport.findings.passes import FAR, Passes
 from pcapreport.findings.segmented import NONE
@@ -147,15 +147,26 @@ def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
         what = f"{count(many, 'segment')} again ({where}; {count(length, 'byte')})"
         summary = f"{who} sent {what} {_WHY[rule]}{_delay(evidence, group)}."
     alternatives: tuple[Alternative, ...] = ()
-    confidence = Confidence.HIGH
+    confidence, severity = Confidence.HIGH, None
+    if rule == "fin_retransmission" and _sooner_than_a_timeout(evidence, group):
+        summary = f"{summary[:-1]}: sooner than after a timeout, so that nothing need have been lost."
+        severity = Severity.NOTE
     if unseen.any():
         summary += _first_transmissions(evidence, group.rows[unseen])
         if (evidence.passes.gaps.by_time | evidence.passes.hidden)[group.rows].any():
             confidence = Confidence.MEDIUM
             alternatives = (Alternative("The network delivered the first transmission late.", Confidence.LOW),)
     return finding(
-        evidence, rule, group.connection, SIDES[group.side], group.rows, summary, None, confidence, alternatives
+        evidence, rule, group.connection, SIDES[group.side], group.rows, summary, severity, confidence, alternatives
     )
+
+
+def _sooner_than_a_timeout(evidence: Evidence, group: Group) -> bool:
+    """All of them are probes, as Linux sends them while the acknowledgment is delayed."""
+    table, passes = evidence.table, evidence.passes
+    before = passes.previous_send[group.rows]
+    sooner = (before >= 0) & (table.time_ns[group.rows] - table.time_ns[before] < SHORTEST_TIMEOUT_NS)
+    return bool(sooner.all() and (passes.known[group.rows] > 0).all() and len(group.rows) == 1)
 
 
 def _first_transmissions(evidence: Evidence, rows: Ints) -> str:

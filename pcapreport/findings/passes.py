@@ -265,6 +265,7 @@ class _Work:
         repeats &= (table.ack == run["own_ack_before"]) & (previous >= 0)
         same_window = (table.window == table.window[previous]) & ((table.flags[previous] & Flag.SYN) == 0)
         answers = keep_alive[peer] & (peer > previous)
+        answers |= (column(table, "mptcp") != 0) & ~has_sack  # speaks of the whole connection (RFC 8684 section 3.3.2)
         return np.asarray(repeats & (same_window | has_sack) & (run["peer_sent_before"] > table.ack) & ~answers)
 
     def _hidden(self, live: Bools, run: dict[str, Any], trips: Ints) -> Bools:
