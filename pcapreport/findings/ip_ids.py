@@ -32,7 +32,7 @@ def counting_flows(table: ConnectionTable, flow: Ints, wanted: Ints) -> Bools:
 def _counts_packets(table: ConnectionTable, flow: Ints, one: int) -> bool:
     """Steps back count as well: the network changes the order of packets."""
     rows = np.arange(table.bounds[one // 2], table.bounds[one // 2 + 1])
-    rows = rows[flow[rows] == one]
+    rows = rows[(flow[rows] == one) & (table.original[rows] < 0)]
     packets = table.packets
     rows = rows[packets["ip_id"][table.row[rows]] != 0]  # Linux answers for no socket, or one in TIME-WAIT, with 0
     if len(rows) < 4 or (packets["ip_version"][table.row[rows]] != 4).any():

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag, Option
+from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.arrived import answers_to_missed_syns, arrived_before, arrived_only_then
-from pcapreport.findings.columns import column
+from pcapreport.findings.columns import sack_permitted
 from pcapreport.findings.grouping import SIDES, Bools, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.old_duplicates import last_with_these_numbers
@@ -118,12 +118,8 @@ def _tail_loss_probe(evidence: Evidence) -> Bools:
 
 def _probes(table: ConnectionTable, passes: Passes) -> Bools:
     """Rows of Linux in a connection in which both sides permitted SACK."""
-    opening, permits = (table.flags & Flag.SYN) != 0, (column(table, "options") & Option.SACK_PERMITTED) != 0
-    permitted = np.zeros(2 * len(table), bool)
-    flow = passes.connection * 2 + table.side
-    permitted[flow[opening & permits]] = True
-    both = permitted.reshape(-1, 2).all(axis=1)
-    return np.asarray(both[passes.connection] & (systems_of_ends(table).reshape(-1) == LINUX)[flow])
+    both = sack_permitted(table).all(axis=1)[passes.connection]
+    return np.asarray(both & (systems_of_ends(table)[passes.connection, table.side] == LINUX))
 
 
 _WHY = {

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
-from pcapreport.findings.columns import column
+from pcapreport.findings.columns import column, sack_permitted
 from pcapreport.findings.gaps import Gaps, judge_gaps
 from pcapreport.findings.holes import coverage
 from pcapreport.findings.old_duplicates import old_duplicates
@@ -231,12 +231,21 @@ class _Work:
         """(keep-alives and probes, of these the zero-window probes)."""
         table = self.table
         plain = live & ((table.flags & (Flag.SYN | Flag.FIN | Flag.ACK)) == Flag.ACK)
+        plain &= ~self._just_before(live)
         below = (table.seq == sent - 1) | ((table.seq == acked - 1) & (table.seq < sent))
         empty = plain & (table.length == 0) & below
         one = plain & (table.length == 1)
         garbage = one & (table.end == sent) & (acked >= table.end)
         pushed = one & zero & (table.seq >= acked) & (table.seq >= sent - 1)
         return empty | garbage | pushed, (empty | garbage | pushed) & zero
+
+    def _just_before(self, live: Bools) -> Bools:
+        """Empty segments alike closer than any sender repeats them: copies that nothing else tells."""
+        table, before = self.table, self._latest(live)[0]
+        close = (before >= 0) & (table.time_ns - table.time_ns[before] <= self.settings.copy_window_ns)
+        for values in (table.seq, table.end, table.ack, table.window, column(table, "ts_val")):
+            close &= values == values[before]
+        return np.asarray(close)
 
     def _without_probe_bytes(self, known: Ints, live: Bools, keep_alive: Bools) -> Ints:
         """A byte that only probed a closed window before is not sent again when it goes out with the data behind it."""
@@ -265,8 +274,13 @@ class _Work:
         repeats &= (table.ack == run["own_ack_before"]) & (previous >= 0)
         same_window = (table.window == table.window[previous]) & ((table.flags[previous] & Flag.SYN) == 0)
         answers = keep_alive[peer] & (peer > previous)
+        repeats &= has_sack | ~self._selective()  # RFC 6675 section 2: with SACK in use it says what arrived
         answers |= (column(table, "mptcp") != 0) & ~has_sack  # speaks of the whole connection (RFC 8684 section 3.3.2)
         return np.asarray(repeats & (same_window | has_sack) & (run["peer_sent_before"] > table.ack) & ~answers)
+
+    def _selective(self) -> Bools:
+        """Both sides permitted selective acknowledgments."""
+        return np.asarray(sack_permitted(self.table).all(axis=1)[self.connection])
 
     def _hidden(self, live: Bools, run: dict[str, Any], trips: Ints) -> Bools:
         table, sent = self.table, run["sent_before"]

@@ -14,8 +14,9 @@ from pcapreport.tcp import hashing
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-COPYING_SHARE, COPYING_LEAST = 0.2, 2
-"""From this share, and number, of copies among a connection's segments that can be told apart, the capture copies."""
+COPYING_SHARE, COPYING_SELDOM, COPYING_LEAST = 0.2, 0.04, 2
+"""From this share (the second if they come at once), and number, of copies among a connection's segments that can be
+told apart, the capture copies."""
 
 BETWEEN_TAPS_NS = SECOND
 """Longest way between two places where one capture was taken."""
@@ -62,18 +63,27 @@ def originals(sent: Sent, settings: Settings) -> Ints:
     at = alike[copies]
     certain = _distinct(sent, at)
     if not certain.all():
-        certain |= _in_copied_connections(sent, at, certain)
+        gaps = np.abs(time[sent.row[at]] - time[sent.row[original[copies]]])
+        certain |= _in_copied_connections(sent, at, certain, gaps, settings)
     found[at[certain]] = original[copies[certain]]
     return found
 
 
-def _in_copied_connections(sent: Sent, at: Ints, certain: Bools) -> Bools:
-    """Which of the copies at these rows belong to a connection of which others, the certain ones, show copying."""
+def _in_copied_connections(sent: Sent, at: Ints, certain: Bools, gaps: Ints, settings: Settings) -> Bools:
+    """Which of the copies at these rows belong to a connection of which others, the certain ones, show copying.
+
+    Fewer of them show it if they follow what they copy as closely as no network does, for rows as close. `gaps`: ns.
+    """
     connection = sent.flow >> 1
     copied = np.bincount(connection[at[certain]], minlength=int(connection.max()) + 1)
     total = np.bincount(connection[_distinct(sent, np.arange(len(connection)))], minlength=len(copied))
-    copying = (copied >= COPYING_LEAST) & (copied >= COPYING_SHARE * total)
-    return np.asarray(copying[connection[at]])
+    widest = np.zeros(len(copied), np.int64)
+    np.maximum.at(widest, connection[at[certain]], gaps[certain])
+    several = copied >= COPYING_LEAST
+    often, seldom = several & (copied >= COPYING_SHARE * total), several & (copied >= COPYING_SELDOM * total)
+    seldom &= widest <= settings.beside_tap_ns
+    of = connection[at]
+    return np.asarray(often[of] | seldom[of] & (gaps <= widest[of]))
 
 
 def _with_likes(sent: Sent) -> Ints:
@@ -92,9 +102,11 @@ def _with_likes(sent: Sent) -> Ints:
 
 
 def _distinct(sent: Sent, at: Ints) -> Bools:
-    """Which of these rows look different when sent again: with an IP ID, or not likely to be sent again at once."""
+    """Which of these rows look different when sent again: with an IP ID, or not likely to be sent again at once (what
+    selective ACKs say changes with each segment that arrives)."""
     packets, row = sent.packets, sent.row[at]
     occupies = (packets["payload_len"][row] > 0) | (packets["flags"][row] & int(Flag.SYN | Flag.FIN) != 0)
+    occupies |= packets["sack"][row] >= 0
     distinct: Bools = occupies | ((packets["ip_id"][row] != 0) & (packets["ip_version"][row] == 4))
     return distinct
 
