@@ -89,8 +89,13 @@ def late_syn_acks(table: ConnectionTable, connection: Ints, first_syn_ack: Bools
     """First SYN-ACKs seen that echo a SYN which was repeated since (and which they would have followed at once), or
     that follow the only one by the time after which a SYN-ACK is sent again (RFC 6298 sections 2.1 and 5.5)."""
     chosen = np.zeros(len(table.row), bool)
-    values, echoes = column(table, "ts_val"), column(table, "ts_ecr")
-    for at in np.flatnonzero(first_syn_ack & stamped(table)).tolist():
+    begun = table.time_ns[table.bounds[:-1]]
+    candidates = np.flatnonzero(first_syn_ack)
+    late = table.time_ns[candidates] - begun[connection[candidates]] >= SECOND - settings.jitter_ns
+    if not late.any():
+        return chosen
+    values, echoes, has = column(table, "ts_val"), column(table, "ts_ecr"), stamped(table)
+    for at in (row for row in candidates[late].tolist() if has[row]):
         start = int(table.bounds[connection[at]])
         earlier = np.arange(start, at)
         syns = earlier[(table.side[earlier] != table.side[at]) & ((table.flags[earlier] & Flag.SYN) != 0)]
