@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.findings.columns import stamped
-from pcapreport.findings.ip_ids import counting_flows, id_step
+from pcapreport.findings.ip_ids import FAR_STEP, counting_flows, id_step
 from pcapreport.findings.sender_clock import stamp_steps, ticked
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
@@ -76,5 +76,6 @@ def _higher_id(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) ->
     """1: a higher IP ID than the witness, -1: a lower, 0: the IDs of this flow tell nothing."""
     if not len(rows):
         return np.empty(0, np.int64)
-    usable = counting_flows(table, flow, flow[rows])
-    return np.where(usable, np.sign(id_step(table, rows, witness)), 0).astype(np.int64)
+    steps = id_step(table, rows, witness)
+    usable = counting_flows(table, flow, flow[rows]) & (np.abs(steps) < FAR_STEP)
+    return np.where(usable, np.sign(steps), 0).astype(np.int64)

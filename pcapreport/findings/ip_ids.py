@@ -12,7 +12,8 @@ Bools = npt.NDArray[np.bool_]
 
 ORDERLY_SHARE = 0.9
 """A flow whose IP IDs differ by little this often counts its packets with them."""
-SMALL_STEP = 256
+SMALL_STEP, FAR_STEP = 256, 1 << 13
+"""From the second on a step may be one forward as well as one back."""
 
 
 def id_step(table: ConnectionTable, later: Ints, earlier: Ints) -> Ints:
@@ -27,6 +28,15 @@ def counting_flows(table: ConnectionTable, flow: Ints, wanted: Ints) -> Bools:
     different, place = np.unique(wanted, return_inverse=True)
     orderly = np.array([_counts_packets(table, flow, int(one)) for one in different], bool)
     return orderly[place]
+
+
+def several_ids(table: ConnectionTable, flow: Ints, wanted: Ints) -> Bools:
+    """Whether each of the flows `wanted` has more than one IP ID: some programs write the same one into all packets."""
+    lowest, highest = np.full(2 * len(table), 1 << 16), np.zeros(2 * len(table), np.int64)
+    ids = table.packets["ip_id"][table.row].astype(np.int64)
+    np.minimum.at(lowest, flow, ids)
+    np.maximum.at(highest, flow, ids)
+    return np.asarray(lowest[wanted] < highest[wanted])
 
 
 def _counts_packets(table: ConnectionTable, flow: Ints, one: int) -> bool:

@@ -202,7 +202,8 @@ def old_duplicates(evidence: Evidence) -> Iterator[Finding]:
         numbers = group.frames(evidence)
         summary = (
             f"{count(len(numbers), 'old segment')} of the {side_name(group.side)} passed the tap once more "
-            f"({first_of(numbers)}) with an outdated timestamp: not sent again, but long on its way or forged."
+            f"({first_of(numbers)}) though sent no later than what had brought its bytes: not sent again, but "
+            "long on its way, doubled by the network or forged."
         )
         yield finding(
             evidence, "old_duplicate", group.connection, Side.NETWORK, group.rows, summary, None, Confidence.MEDIUM

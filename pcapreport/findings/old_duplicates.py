@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import column, stamped
-from pcapreport.findings.ip_ids import counting_flows, id_step
+from pcapreport.findings.ip_ids import SMALL_STEP, counting_flows, id_step, several_ids
 from pcapreport.findings.sender_clock import stamp_steps, ticked
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import ConnectionTable
@@ -51,7 +51,7 @@ def old_duplicates(table: ConnectionTable, flow: Ints, live: Bools, repeated: Bo
     still |= both & (step <= 0) & (table.time_ns[rows] - table.time_ns[witness] >= SECOND)  # the slowest clock's tick
     earlier = direct & (step < 0)
     earlier[direct] |= _numbered_before(table, flow, rows[direct], witness[direct])
-    still |= direct & _same_packet(table, rows, witness)
+    still |= direct & _same_packet(table, flow, rows, witness)
     found.wandered[rows] = (witness >= 0) & (still | earlier)
     found.overtook[witness[earlier]] = True
     return found
@@ -68,16 +68,19 @@ def last_with_these_numbers(table: ConnectionTable, flow: Ints, wanted: Bools) -
     return last
 
 
-def _same_packet(table: ConnectionTable, rows: Ints, witness: Ints) -> Bools:
-    """The IP ID and timestamp of the witness once more (IPv4 only)."""
+def _same_packet(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) -> Bools:
+    """The IP ID and timestamp of the witness once more (IPv4 only), of a sender that has others."""
     ids, values = column(table, "ip_id"), column(table, "ts_val")
     same = (ids[rows] != 0) & (column(table, "ip_version")[rows] == 4) & (ids[rows] == ids[witness])
-    return np.asarray(same & (values[rows] == values[witness]) & (table.end[rows] == table.end[witness]))
+    same &= (values[rows] == values[witness]) & (table.end[rows] == table.end[witness])
+    same[same] = several_ids(table, flow, flow[rows[same]])
+    return np.asarray(same)
 
 
 def _numbered_before(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) -> Bools:
     """A lower IP ID than the witness's, of a sender that counts its packets and stamps no time."""
     ids = column(table, "ip_id")
-    lower = (id_step(table, rows, witness) < 0) & (ids[rows] != 0) & (ids[witness] != 0) & ~stamped(table)[rows]
+    step = id_step(table, rows, witness)
+    lower = (step < 0) & (step > -SMALL_STEP) & (ids[rows] != 0) & (ids[witness] != 0) & ~stamped(table)[rows]
     lower[lower] = counting_flows(table, flow, flow[rows[lower]])
     return np.asarray(lower)

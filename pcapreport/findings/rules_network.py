@@ -124,13 +124,15 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
     RuleDoc(
         "old_duplicate",
         "An old segment appeared again",
-        WARNING,
-        "A segment with bytes seen before passed again, stamped no newer than what its sender had sent a second or "
-        "more earlier: the sender cannot have sent it now.",
-        "Such wanderers are the reason why a closed connection waits in TIME-WAIT; they may also be forged.",
-        "A segment held up in the network, a loop, a replay by a test tool or an attacker.",
+        NOTE,
+        "A segment with bytes seen before passed again, but by its timestamp or IP ID it was sent before, or together "
+        "with, the one that brought them: it was not sent again.",
+        "Counted as retransmissions they would tell of losses that never were. Such wanderers are the reason why a "
+        "closed connection waits in TIME-WAIT; they may also be forged.",
+        "A segment held up or doubled in the network (a wireless link repeats what it holds to be lost), an original "
+        "overtaken by its own retransmission, a loop, a replay by a test tool or an attacker.",
         "Compare the TTL and the path of the segment with its neighbours.",
-        "Needs TCP timestamps.",
+        "Needs TCP timestamps, or IP IDs that differ from packet to packet.",
         ("RFC 7323 section 5", "RFC 9293 section 3.6.1"),
     ),
     RuleDoc(
