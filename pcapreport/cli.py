@@ -4,83 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
-from pcapreport import errors
+from pcapreport import errors, options
 from pcapreport.configuration import configured
 from pcapreport.progress import Progress
 from pcapreport.version import __version__
-
-FORMATS = ("html", "json", "md")
-LEVELS = ("note", "warning", "error", "never")
-PREFIX = "PCAPREPORT_"
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _option(*names: str, **kwargs: Any) -> Callable[[Command], Command]:
-    """An option that PCAPREPORT_NAME in the environment sets as well."""
-    long = next(name for name in names if name.startswith("--")).lstrip("-")
-    return click.option(*names, envvar=PREFIX + long.replace("-", "_").upper(), show_envvar=False, **kwargs)
-
-
-def _note_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
-    if value:
-        context.ensure_object(set).add("debug")
-    return value
-
-
-_debug_option = _option("--debug", is_flag=True, callback=_note_debug, help="Show a traceback for errors.")
-
-
-def _bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
-    if not found or not int(found[1]):
-        raise click.BadParameter(f"{value!r}: give bytes such as 500M or 2G")
-    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
-
-
-def _analysis_options(command: Command) -> Command:
-    """Options of every command that reads captures."""
-    for decorate in reversed(
-        (
-            _option(
-                "--time-wait",
-                default="auto",
-                show_default=True,
-                metavar="auto|PROFILE|SECONDS",
-                help="How long TIME-WAIT lasts: linux, windows, bsd, macos, rfc9293, or seconds.",
-            ),
-            _option(
-                "--max-connections",
-                type=click.IntRange(0),
-                default=30,
-                show_default=True,
-                metavar="N",
-                help="Connections told in detail; the JSON always holds all.",
-            ),
-            _option("--checksums", is_flag=True, help="Verify TCP checksums, and tell damage from offload."),
-            _option(
-                "--max-size",
-                callback=_bytes,
-                metavar="BYTES",
-                help="Let a compressed or piped capture grow to so many bytes, such as 4G.",
-            ),
-            _debug_option,
-        )
-    ):
-        command = decorate(command)
-    return command
 
 
 @click.group(
@@ -94,7 +30,7 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         sys.exit(errors.EXIT_USAGE)
-    context.default_map = configured(Path("pyproject.toml"), _options_of(context.command))
+    context.default_map = configured(options.CONFIGURATION, _options_of(context.command))
 
 
 def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
@@ -106,27 +42,22 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     }
 
 
-def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -> frozenset[str]:
-    chosen = frozenset(part.strip() for part in value.split(",") if part.strip())
-    if not chosen or chosen - set(FORMATS):
-        raise click.BadParameter(f"{value!r}: choose from {', '.join(FORMATS)}, separated by commas")
-    return chosen
-
-
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@_option("-o", "--output", default="pcapreport-out", show_default=True, type=click.Path(file_okay=False), metavar="DIR")
-@_option(
+@options.option(
+    "-o", "--output", default="pcapreport-out", show_default=True, type=click.Path(file_okay=False), metavar="DIR"
+)
+@options.option(
     "--format",
     "formats",
     default="html,json",
     show_default=True,
-    callback=_formats,
+    callback=options.formats,
     metavar="LIST",
     help="html, json, md.",
 )
-@_analysis_options
-@_option(
+@options.analysis_options
+@options.option(
     "--jobs",
     type=click.IntRange(1),
     default=os.cpu_count() or 1,
@@ -134,34 +65,43 @@ def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -
     metavar="N",
     help="Worker processes.",
 )
-@_option(
+@options.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Give a capture up after so many seconds."
 )
-@_option(
+@options.option(
     "--memory",
     default="1G",
     show_default=True,
-    callback=_bytes,
+    callback=options.number_of_bytes,
     metavar="BYTES",
     help="Memory for one capture's analysis, such as 500M; what needs more goes through temporary files.",
 )
-@_option("--force", is_flag=True, help="Do again what an earlier run with the same options has done.")
-@_option(
+@options.option("--force", is_flag=True, help="Do again what an earlier run with the same options has done.")
+@options.option(
     "--templates",
     type=click.Path(exists=True, file_okay=False),
     metavar="DIR",
     help="Templates that replace the built-in ones.",
 )
-@_option(
+@options.option(
     "--fail-on",
-    type=click.Choice(LEVELS),
+    type=click.Choice(options.LEVELS),
     default="never",
     show_default=True,
-    help="Exit 1 for a finding at least this severe.",
+    help="Exit 1 for a finding at least this severe, with --baseline for a new one.",
 )
-@_option("-q", "--quiet", is_flag=True, help="No progress, only problems.")
-@_option("-v", "--verbose", is_flag=True, help="A line for every capture.")
-def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: str, **options: Any) -> None:
+@options.option(
+    "--baseline",
+    type=click.Path(exists=True),
+    callback=options.baseline,
+    metavar="OLD.json|DIR",
+    help="Compare with an earlier run: its document, or its directory.",
+)
+@options.option("-q", "--quiet", is_flag=True, help="No progress, only problems.")
+@options.option("-v", "--verbose", is_flag=True, help="A line for every capture.")
+def report(
+    paths: Sequence[str], output: str, formats: frozenset[str], fail_on: str, baseline: str | None, **given: Any
+) -> None:
     """Write a report for every capture under PATH (file, directory, or - for standard input), and an index."""
     from pcapreport.batch import session
     from pcapreport.batch.work import Order
@@ -169,59 +109,31 @@ def report(paths: Sequence[str], output: str, formats: frozenset[str], fail_on: 
     order = Order(
         out=Path(output),
         formats=formats,
-        settings=_settings(options["time_wait"]),
-        details=options["max_connections"],
-        effective=_effective(formats, options),
-        memory=options["memory"],
-        reading=_reading(options["checksums"], options["max_size"]),
-        timeout=options["timeout"],
-        templates=Path(options["templates"]) if options["templates"] else None,
-        debug=options["debug"],
+        settings=options.settings_of(given["time_wait"], given["thresholds"]),
+        details=given["max_connections"],
+        effective=options.effective(formats, given),
+        memory=given["memory"],
+        reading=options.reading_of(given["checksums"], given["max_size"]),
+        timeout=given["timeout"],
+        templates=Path(given["templates"]) if given["templates"] else None,
+        baseline=Path(baseline) if baseline else None,
+        debug=given["debug"],
     )
-    request = session.Request(tuple(paths), order, options["jobs"], options["force"])
-    live = not options["quiet"] and not options["verbose"] and sys.stderr.isatty()
-    progress = Progress(partial(click.echo, err=True), options["quiet"], options["verbose"], live)
+    request = session.Request(tuple(paths), order, given["jobs"], given["force"])
+    live = not given["quiet"] and not given["verbose"] and sys.stderr.isatty()
+    progress = Progress(partial(click.echo, err=True), given["quiet"], given["verbose"], live)
     entries = session.run(request, progress.tell, progress.plan)
     progress.finish()
     _say(str(Path(output) / "index.html"))
     sys.exit(session.exit_code(entries, fail_on))
 
 
-def _effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, Any]:
-    """The options that shape a result, as the document tells them; nothing about this machine."""
-    return {
-        "format": ",".join(sorted(formats)),
-        "time_wait": options["time_wait"],
-        "max_connections": options["max_connections"],
-        "checksums": options["checksums"],
-        "max_size": options["max_size"],
-    }
-
-
-def _reading(checksums: bool, max_size: int | None) -> Any:
-    from pcapreport.settings import DEFAULT_LIMITS, Limits, Reading
-
-    return Reading(Limits.up_to(max_size) if max_size else DEFAULT_LIMITS, checksums)
-
-
-def _settings(time_wait: str) -> Any:
-    from pcapreport.settings import TIME_WAIT_PROFILES, Settings, time_wait_profile
-
-    try:
-        return Settings(time_wait=time_wait_profile(time_wait))
-    except ValueError:
-        names = ", ".join(TIME_WAIT_PROFILES)
-        raise click.BadParameter(
-            f"{time_wait!r}: give auto, a profile ({names}) or 0 to 3600 seconds", param_hint="--time-wait"
-        ) from None
-
-
 @cli.command()
 @click.argument("capture", metavar="CAPTURE")
-@_option(
+@options.option(
     "--connection", type=click.IntRange(1), metavar="N", help="Draw this connection; default: the most notable one."
 )
-@_analysis_options
+@options.analysis_options
 def show(capture: str, connection: int | None, debug: bool, **given: Any) -> None:
     """Print the summary of CAPTURE (or -), then the ladder of one connection."""
     from pcapreport import pipeline
@@ -230,14 +142,15 @@ def show(capture: str, connection: int | None, debug: bool, **given: Any) -> Non
     from pcapreport.report.ladder_text import ladder_text, summary_text
 
     only = None if connection is None else connection - 1
-    options = DocumentOptions(given["max_connections"], only, effective={"time_wait": given["time_wait"]})
+    effective = {"time_wait": given["time_wait"], **options.changes(given["thresholds"])}
+    wanted = DocumentOptions(given["max_connections"], only, effective=effective)
     name = "stdin" if capture == "-" else os.path.basename(capture)
     document = pipeline.analyze(
         opened(capture),
         name=name,
-        settings=_settings(given["time_wait"]),
-        options=options,
-        reading=_reading(given["checksums"], given["max_size"]),
+        settings=options.settings_of(given["time_wait"], given["thresholds"]),
+        options=wanted,
+        reading=options.reading_of(given["checksums"], given["max_size"]),
     )
     connections = document.connections
     if connection is not None and connection > len(connections):
@@ -260,21 +173,29 @@ def _most_notable(connections: Sequence[Any]) -> Any:
 
 @cli.command()
 @click.argument("rule", required=False, metavar="[ID]")
-def rules(rule: str | None) -> None:
+@options.option("--thresholds", is_flag=True, help="List the thresholds that --set changes.")
+def rules(rule: str | None, thresholds: bool) -> None:
     """List the rules, or print one rule's manual page."""
+    from pcapreport import thresholds as all_thresholds
     from pcapreport.report.manual import listing, page
 
-    click.echo(page(rule) if rule else listing())
+    click.echo(all_thresholds.listing() if thresholds else page(rule) if rule else listing())
 
 
 @cli.command()
 @click.argument("document", type=click.Path(exists=True, dir_okay=False), metavar="FILE.json")
-@_option("-o", "--output", type=click.Path(file_okay=False), metavar="DIR", help="Default: beside the file.")
-@_option(
-    "--format", "formats", default="html", show_default=True, callback=_formats, metavar="LIST", help="html, json, md."
+@options.option("-o", "--output", type=click.Path(file_okay=False), metavar="DIR", help="Default: beside the file.")
+@options.option(
+    "--format",
+    "formats",
+    default="html",
+    show_default=True,
+    callback=options.formats,
+    metavar="LIST",
+    help="html, json, md.",
 )
-@_option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR")
-@_debug_option
+@options.option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR")
+@options.debug_option
 def render(document: str, output: str | None, formats: frozenset[str], templates: str | None, debug: bool) -> None:
     """Write the page(s) of a saved result document again."""
     from pcapreport.batch.work import render_formats

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pcapreport.errors import UsageError
+from pcapreport.settings import RuleChange
+
+LOWERED = ("off", "note", "warning")
 
 
 def configured(path: Path, known: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
@@ -15,16 +19,8 @@ def configured(path: Path, known: Mapping[str, Mapping[str, str]]) -> dict[str, 
 
     `known`: command -> option as users write it -> the name of its parameter. Raises UsageError for anything else.
     """
-    if not path.is_file():
-        return {}
-    try:
-        given: Any = tomllib.loads(path.read_text("utf-8"))
-        for key in ("tool", "pcapreport"):
-            given = given.get(key, {})
-            if not isinstance(given, dict):
-                raise ValueError(f"{key} is no table")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}; correct it") from error
+    given = _table(path)
+    given.pop("rules", None)
     wanted = {key.replace("_", "-"): _spelled(value) for key, value in given.items()}
     valid = {option for options in known.values() for option in options}
     unknown = sorted(set(wanted) - valid)
@@ -36,6 +32,43 @@ def configured(path: Path, known: Mapping[str, Mapping[str, str]]) -> dict[str, 
     }
 
 
+def rule_changes(path: Path, known: Iterable[str]) -> tuple[tuple[str, RuleChange], ...]:
+    """What [tool.pcapreport.rules.NAME] of a TOML file says of rules; raises UsageError for what makes no sense."""
+    given, rules = _table(path).get("rules", {}), set(known)
+    place = f"{path}: [tool.pcapreport.rules]"
+    if not isinstance(given, dict):
+        raise UsageError(f"{place} is no table; write [tool.pcapreport.rules.RULE] with severity and reason")
+    found = []
+    for rule, change in given.items():
+        if rule not in rules:
+            near = difflib.get_close_matches(rule, rules, 1)
+            raise UsageError(f"{place} there is no rule {rule}; {f'is it {near[0]}?' if near else 'see `rules`'}")
+        severity, reason = (change.get(key) for key in ("severity", "reason")) if isinstance(change, dict) else (0, 0)
+        if severity not in LOWERED or not isinstance(change, dict) or set(change) - {"severity", "reason"}:
+            raise UsageError(f"{place} {rule}: give severity ({', '.join(LOWERED)}) and reason, nothing else")
+        if not isinstance(reason, str) or not reason.strip():
+            raise UsageError(f"{place} {rule}: give the reason for which it is changed; reports tell it")
+        found.append((rule, RuleChange(str(severity), reason.strip())))
+    return tuple(sorted(found, key=lambda one: one[0]))
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """[tool.pcapreport], empty where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        given: Any = tomllib.loads(path.read_text("utf-8"))
+        for key in ("tool", "pcapreport"):
+            given = given.get(key, {})
+            if not isinstance(given, dict):
+                raise ValueError(f"{key} is no table")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}; correct it") from error
+    return dict(given)
+
+
 def _spelled(value: Any) -> Any:
-    """A TOML list as the command line spells it."""
+    """A TOML list as the command line spells it; a table as options given several times."""
+    if isinstance(value, dict):
+        return [f"{name}={one}" for name, one in value.items()]
     return ",".join(map(str, value)) if isinstance(value, list) else value

@@ -13,6 +13,8 @@ from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
+from pcapreport.findings.suppression import Suppression
+from pcapreport.report.baseline import Baseline
 from pcapreport.report.build import DocumentBuilder, DocumentOptions, Report
 from pcapreport.report.host_records import host_records
 from pcapreport.report.model import Document
@@ -51,11 +53,14 @@ def read_within(most: int | None, source: Source, name: str | None, reading: Rea
     return read_capture(source, name=name, limits=reading.limits, checksums=reading.checksums, budget=budget)
 
 
-def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:
-    """What is to be said of a capture, part by part where it was too large for memory."""
+def report_on(
+    capture: Capture, settings: Settings, options: DocumentOptions, baseline: Baseline | None = None
+) -> Report:
+    """What is to be said of a capture, part by part where it was too large for memory; `baseline`: what an earlier run
+    said of it."""
     quality, hosts = CaptureQuality(), Hosts(capture.openings)
     habits, population = HostHabits(), TimeWaitPopulation()
-    builder = DocumentBuilder(capture, settings, options)
+    builder, suppression = DocumentBuilder(capture, settings, options, baseline), Suppression(settings)
     for packets in capture.tables():
         table = find_connections(packets, settings)
         histories = reconstruct_all(table, capture.last_ns or 0, settings, hosts)
@@ -63,10 +68,11 @@ def report_on(capture: Capture, settings: Settings, options: DocumentOptions) ->
         quality.add(evidence)
         habits.add(table)
         population.add(table, histories)
-        builder.add(evidence, find_in(evidence))
+        builder.add(evidence, suppression.of(find_in(evidence)))
         del packets, table, histories, evidence
         if capture.spilled is not None:
             memory.give_back()
     waits = population.hosts()
     overall = quality.findings(capture) + running_out(population, waits, hosts, settings, capture.first_ns or 0)
-    return builder.finish(overall, host_records(waits, hosts, habits, settings, capture.first_ns or 0))
+    told_hosts = host_records(waits, hosts, habits, settings, capture.first_ns or 0)
+    return builder.finish(suppression.of(overall), told_hosts, suppression.told())

@@ -82,30 +82,59 @@ def time_wait_profile(choice: str) -> TimeWaitProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleChange:
+    """A rule of findings that a project has switched off or lowered."""
+
+    severity: str
+    """"off", "note" or "warning"."""
+    reason: str
+
+
+def _threshold(default: int, means: str) -> int:
+    """A field that `--set` changes; of a name that ends in _ns it takes a time."""
+    return field(default=default, metadata={"means": means})
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What may be changed about an analysis."""
 
     time_wait: TimeWaitProfile = field(default_factory=lambda: time_wait_profile("auto"))
-    jitter_ns: int = 50 * MILLISECOND
-    """How much longer than the quickest round trip a segment may take before it is held to be lost or ignored.
-    Above a delayed ACK (40 ms on Linux), below the shortest retransmission timeout (200 ms on Linux)."""
-    beside_tap_ns: int = 200_000
-    """An endpoint that answers within this time is the capturing host itself (its kernel takes 20 to 100 us)."""
-    shortest_rto_ns: int = 200 * MILLISECOND
-    """No sender repeats for a timeout sooner (TCP_RTO_MIN on Linux; RFC 6298 section 2.4 asks for 1 s)."""
-    burst_ns: int = MILLISECOND
-    """What a host sends within this time it may have decided on at once (many segments of one write or close)."""
-    copy_window_ns: int = 10 * MILLISECOND
-    """Identical segments closer than this are copies of one (made by the network or by the capture): no sender
-    repeats a segment that soon with all fields the same."""
-    reordering_ns: int = 3 * MILLISECOND
-    """Without a handshake to measure the round trip, segments this close in time may have changed places
-    (Wireshark's default)."""
-    unanswered_ns: int = SECOND
-    """A FIN or SYN that stays unanswered this long before the capture ends counts as unanswered; a delayed ACK takes
-    less than 0.5 s (RFC 9293 MUST-40)."""
-    fast_retransmit_acks: int = 3
-    """Duplicate ACKs that start a fast retransmit (RFC 5681 section 3.2)."""
+    rules: tuple[tuple[str, RuleChange], ...] = ()
+    """By the name of the rule."""
+    jitter_ns: int = _threshold(
+        50 * MILLISECOND,
+        "How much longer than the quickest round trip a segment may take before it is held to be lost or ignored. "
+        "Above a delayed ACK (40 ms on Linux), below the shortest retransmission timeout (200 ms on Linux).",
+    )
+    beside_tap_ns: int = _threshold(
+        200_000,
+        "An endpoint that answers within this time is the capturing host itself (its kernel takes 20 to 100 us).",
+    )
+    shortest_rto_ns: int = _threshold(
+        200 * MILLISECOND,
+        "No sender repeats for a timeout sooner (TCP_RTO_MIN on Linux; RFC 6298 section 2.4 asks for 1 s).",
+    )
+    burst_ns: int = _threshold(
+        MILLISECOND,
+        "What a host sends within this time it may have decided on at once (many segments of one write or close).",
+    )
+    copy_window_ns: int = _threshold(
+        10 * MILLISECOND,
+        "Identical segments closer than this are copies of one (made by the network or by the capture): no sender "
+        "repeats a segment that soon with all fields the same.",
+    )
+    reordering_ns: int = _threshold(
+        3 * MILLISECOND,
+        "Without a handshake to measure the round trip, segments this close in time may have changed places "
+        "(Wireshark's default).",
+    )
+    unanswered_ns: int = _threshold(
+        SECOND,
+        "A FIN or SYN that stays unanswered this long before the capture ends counts as unanswered; a delayed ACK "
+        "takes less than 0.5 s (RFC 9293 MUST-40).",
+    )
+    fast_retransmit_acks: int = _threshold(3, "Duplicate ACKs that start a fast retransmit (RFC 5681 section 3.2).")
 
 
 MAX_RECORD_BYTES = 262_144

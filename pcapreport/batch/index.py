@@ -47,6 +47,10 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Connections that a reset ended."""
     retransmitted: int = 0
     """Frames that sent bytes, SYN or FIN again."""
+    new: dict[str, int] | None = None
+    """Findings by severity that an earlier run did not have; null where none was compared with."""
+    gone: int = 0
+    """Findings of that run that are no more."""
 
 
 def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntry:
@@ -76,6 +80,8 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
         time_waits=totals.time_waits,
         resets=sum(totals.closings.get(kind, 0) for kind in ("reset-by-client", "reset-by-server", "refused")),
         retransmitted=totals.retransmitted,
+        new=None if document.baseline is None else {level: n for level, n in document.baseline.new_by_severity.items()},
+        gone=0 if document.baseline is None else len(document.baseline.gone),
     )
 
 

@@ -13,6 +13,7 @@ from pcapreport.batch.index import IndexEntry, index_document, render_index
 from pcapreport.batch.manifest import Manifest
 from pcapreport.batch.runner import run as run_jobs
 from pcapreport.batch.work import Order
+from pcapreport.report.baseline import load
 
 RECORD_EVERY = 50
 """Finished captures between two writes to the manifest: little is lost when a run is interrupted."""
@@ -42,8 +43,9 @@ def run(
     """
     found = discover(request.paths)
     order = request.order
+    _check_baseline(order.baseline, len(found.jobs))
     order.out.mkdir(parents=True, exist_ok=True)
-    shaping = {**order.effective, "templates": _contents(order.templates)}
+    shaping = {**order.effective, "templates": _contents(order.templates), "baseline": _contents(order.baseline)}
     manifest = Manifest(order.out, order.formats, shaping)
     entries: list[IndexEntry] = []
     todo = []
@@ -73,19 +75,32 @@ def run(
     return entries
 
 
+def _check_baseline(baseline: Path | None, captures: int) -> None:
+    """Raises UsageError now for what every capture would fail with."""
+    if baseline is None or baseline.is_dir():
+        return
+    if captures > 1:
+        raise errors.UsageError(f"--baseline {baseline}: is one document; give the directory of a whole run")
+    load(baseline)
+
+
 def _contents(folder: Path | None) -> list[tuple[str, str]]:
-    """What the files of a folder of templates hold: pages made with others count as not done."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else []
+    """What the files of a folder of templates, or of an earlier run, hold: with others nothing counts as done."""
+    if folder is None:
+        return []
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else [folder]
     return [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
 
 
 def exit_code(entries: Sequence[IndexEntry], fail_on: str) -> int:
-    """The command's exit status: what could not be read weighs more than what was found."""
+    """The command's exit status: what could not be read weighs more than what was found, of which only what is new
+    counts where an earlier run is compared with."""
     if not any(entry.status in ("ok", "damaged") for entry in entries):
         return errors.EXIT_NOTHING_ANALYSED
     if any(entry.status != "ok" for entry in entries):
         return errors.EXIT_SOME_UNREADABLE
     levels = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on in SEVERITIES else ()
-    if any(entry.findings.get(level) for entry in entries for level in levels):
+    counts = [entry.findings if entry.new is None else entry.new for entry in entries]
+    if any(count.get(level) for count in counts for level in levels):
         return errors.EXIT_FINDINGS
     return errors.EXIT_DONE

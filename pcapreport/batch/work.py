@@ -17,9 +17,10 @@ from typing import Any, BinaryIO
 from pcapreport import pipeline
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.index import IndexEntry, entry_of
-from pcapreport.errors import UnreadableCapture
+from pcapreport.errors import UnreadableCapture, UsageError
 from pcapreport.memory import for_analysis
 from pcapreport.report import model
+from pcapreport.report.baseline import counterpart
 from pcapreport.report.build import DocumentOptions, Report
 from pcapreport.report.html import CONNECTION_ROWS
 from pcapreport.settings import DEFAULT_READING, Reading, Settings
@@ -39,6 +40,8 @@ class Order:
     reading: Reading = DEFAULT_READING
     timeout: float | None = None
     templates: Path | None = None
+    baseline: Path | None = None
+    """An earlier run: its document, or its directory."""
     debug: bool = False
 
 
@@ -65,7 +68,7 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
             _latest[:] = [report]
             written = _write(report, job, order)
             return entry_of(report.document, job.name, written.get("html", ""), written.get("json", ""))
-    except UnreadableCapture as error:
+    except (UnreadableCapture, UsageError) as error:  # the latter of its baseline
         return IndexEntry(file=job.name, status="unreadable", message=str(error))
     except _TooSlow:
         message = f"{job.name}: not finished within {order.timeout:g} s; raise --timeout or cut the capture"
@@ -114,9 +117,10 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def _analyze(job: Job, order: Order) -> Report:
+    baseline = counterpart(order.baseline, job.name) if order.baseline else None
     capture = pipeline.read_within(order.memory, opened(job.source), job.name, order.reading)
     options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS)
-    return pipeline.report_on(capture, order.settings, options)
+    return pipeline.report_on(capture, order.settings, options, baseline)
 
 
 def _write(report: Report, job: Job, order: Order) -> dict[str, str]:

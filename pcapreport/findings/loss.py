@@ -17,7 +17,7 @@ from pcapreport.findings.passes import FAR, Passes
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import The, count, duration, first_of, frames, side_name, times
 from pcapreport.settings import MILLISECOND, SECOND
-from pcapreport.tcp.connections import ConnectionTable
+from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.host_profile import LINUX, systems_of_ends
 
 Ints = npt.NDArray[np.int64]
@@ -118,8 +118,9 @@ def _tail_loss_probe(evidence: Evidence) -> Bools:
 
 def _probes(table: ConnectionTable, passes: Passes) -> Bools:
     """Rows of Linux in a connection in which both sides permitted SACK."""
-    both = sack_permitted(table).all(axis=1)[passes.connection]
-    return np.asarray(both & (systems_of_ends(table)[passes.connection, table.side] == LINUX))
+    permitted = sack_permitted(table)
+    both = permitted[:, CLIENT] & permitted[:, SERVER]
+    return np.asarray(both[passes.connection] & (systems_of_ends(table)[passes.connection, table.side] == LINUX))
 
 
 _WHY = {

@@ -280,7 +280,8 @@ class _Work:
 
     def _selective(self) -> Bools:
         """Both sides permitted selective acknowledgments."""
-        return np.asarray(sack_permitted(self.table).all(axis=1)[self.connection])
+        permitted = sack_permitted(self.table)
+        return np.asarray((permitted[:, CLIENT] & permitted[:, SERVER])[self.connection])
 
     def _hidden(self, live: Bools, run: dict[str, Any], trips: Ints) -> Bools:
         table, sent = self.table, run["sent_before"]

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from pcapreport.capture.model import Capture
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding, Severity
+from pcapreport.findings.suppression import Suppressed
 from pcapreport.findings.verdict import Case
 from pcapreport.report import model
+from pcapreport.report.baseline import Baseline, Comparison
 from pcapreport.report.connection_records import Part, finding_record
 from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
@@ -82,7 +84,10 @@ class _Kept(NamedTuple):
 class DocumentBuilder:
     """Makes the document of a capture that comes in parts, each of whole connections."""
 
-    def __init__(self, capture: Capture, settings: Settings, options: DocumentOptions) -> None:
+    def __init__(
+        self, capture: Capture, settings: Settings, options: DocumentOptions, baseline: Baseline | None = None
+    ) -> None:
+        self._comparison = Comparison(baseline)
         self._capture, self._settings, self._options = capture, settings, options
         self._clock = Clock(capture.first_ns or 0)
         self._case = Case(capture)
@@ -99,7 +104,7 @@ class DocumentBuilder:
         self._rules.update(finding.rule for finding in findings)
         self._rules.update(evidence.histories.rules())
         self._store.begin_part()
-        part = Part.of(evidence, self._clock, findings)
+        part = Part.of(evidence, self._clock, findings, self._comparison)
         self._vantages.add(part.vantages, part.endpoints)
         places = [self._add(connection) for connection in part.connections()]
         most = self._options.details if self._options.only is None else 1
@@ -120,19 +125,23 @@ class DocumentBuilder:
             self._listed = _foremost(self._listed, most)
         return place
 
-    def finish(self, overall: Sequence[Finding], hosts: Sequence[model.Host]) -> Report:
-        """The document, given also the findings about the capture as a whole and what is said of hosts; nothing can be
-        added afterwards."""
+    def finish(
+        self, overall: Sequence[Finding], hosts: Sequence[model.Host], suppressed: Sequence[Suppressed] = ()
+    ) -> Report:
+        """The document, given also the findings about the capture as a whole, what is said of hosts and what was not to
+        be told; nothing can be added afterwards."""
         self._case.add_overall(overall)
         self._rules.update(finding.rule for finding in overall)
         tally, verdict, clock = self._case.tally, self._case.verdict(), self._clock
+        told = [finding_record(finding, clock, self._comparison) for finding in overall]
+        self._comparison.add(told)
         document = model.Document(
             schema_version=model.SCHEMA_VERSION,
             tool=model.Tool(name="pcapreport", version=__version__),
             options=dict(self._options.effective),
             capture=_capture(self._capture, clock),
             connections=self._connections(),
-            findings=[finding_record(finding, clock) for finding in overall],
+            findings=told,
             verdict=model.Verdict(
                 text=verdict.text,
                 side=model.spelled(verdict.side),
@@ -152,7 +161,17 @@ class DocumentBuilder:
             hosts=list(hosts),
             connections_shown_in_detail=len(self._detailed),
             vantage=self._vantages.record(),
-            method=[*METHOD, _two_msl_sentence(self._settings)],
+            method=[*METHOD, _two_msl_sentence(self._settings), *_changes(self._options.effective.get("set"))],
+            baseline=self._comparison.record(),
+            suppressed=[
+                model.Suppressed(
+                    rule=one.rule,
+                    severity=model.spelled(one.change.severity),
+                    reason=one.change.reason,
+                    findings=one.findings,
+                )
+                for one in suppressed
+            ],
             rules=_rules_used(self._rules),
         )
         return Report(document, self._store)
@@ -168,6 +187,12 @@ class DocumentBuilder:
 
 def _foremost(kept: list[_Kept], most: int | None) -> list[_Kept]:
     return sorted(kept, key=lambda one: one.rank)[:most]
+
+
+def _changes(thresholds: Mapping[str, str] | None) -> Iterator[str]:
+    if thresholds:
+        told = ", ".join(f"{name} {change}" for name, change in thresholds.items())
+        yield f"Thresholds that are not the usual ones here: {told}."
 
 
 def _two_msl_sentence(settings: Settings) -> str:

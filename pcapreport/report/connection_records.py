@@ -15,6 +15,7 @@ from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.verdict import tell
 from pcapreport.report import measures, model
+from pcapreport.report.baseline import CAPTURE, Comparison, finding_id, scope_of
 from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
@@ -37,9 +38,10 @@ def _by_connection(findings: Sequence[Finding], count: int) -> list[list[Finding
     return grouped
 
 
-def finding_record(finding: Finding, clock: Clock) -> model.Finding:
+def finding_record(finding: Finding, clock: Clock, comparison: Comparison, scope: str = CAPTURE) -> model.Finding:
     """A finding as the document tells it."""
     doc = rules.RULES.get(finding.rule)
+    name = finding_id(finding.rule, finding.side, scope)
     return model.Finding(
         rule=finding.rule,
         severity=model.spelled(finding.severity),
@@ -54,6 +56,8 @@ def finding_record(finding: Finding, clock: Clock) -> model.Finding:
         ],
         title=doc.title if doc else finding.rule,
         filter=frames_filter(finding.frames),
+        id=name,
+        status=comparison.status(name),
     )
 
 
@@ -113,14 +117,15 @@ class Part:
     bounds: _Bounds
     endpoints: Sequence[tuple[Endpoint, Endpoint]]
     vantages: Sequence[Vantage]
+    comparison: Comparison
 
     @classmethod
-    def of(cls, evidence: Evidence, clock: Clock, findings: Sequence[Finding]) -> Part:
+    def of(cls, evidence: Evidence, clock: Clock, findings: Sequence[Finding], comparison: Comparison) -> Part:
         """Ready to make each connection's record."""
         table = evidence.table
         found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
         vantages = find_vantages(table, evidence.settings).each()
-        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints, vantages)
+        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints, vantages, comparison)
 
     def notable(self, most: int, only: int | None) -> list[int]:
         """The connections worth a look: the worst first, then the first ones; or that one."""
@@ -137,7 +142,9 @@ class Part:
     def connections(self) -> Iterator[model.Connection]:
         """All connections in order, without details and numbers."""
         for index, history in enumerate(self.evidence.histories):
-            yield self._connection(index, history, False)
+            connection = self._connection(index, history, False)
+            self.comparison.add(connection.findings)
+            yield connection
 
     def detailed(self, index: int) -> model.Connection:
         """One connection with its detail, without a number."""
@@ -148,7 +155,7 @@ class Part:
         client, server = self.endpoints[index]
         first, last = self.bounds.frames[index]
         start, end = self.bounds.times[index]
-        vantage = self.vantages[index]
+        vantage, scope = self.vantages[index], scope_of(client.address, server.address, server.port)
         return model.Connection(
             id=0,
             client=model.Endpoint(address=client.address, port=client.port),
@@ -162,7 +169,7 @@ class Part:
                 client=self._endpoint(history.client, vantage.round_trip[CLIENT]),
                 server=self._endpoint(history.server, vantage.round_trip[SERVER]),
             ),
-            findings=[finding_record(finding, self.clock) for finding in found],
+            findings=[finding_record(finding, self.clock, self.comparison, scope) for finding in found],
             metrics=measures.metrics(table, index, self.sums, detailed),
             first_frame=first,
             last_frame=last,

@@ -31,6 +31,7 @@ Severity = Literal["note", "warning", "error"]
 Confidence = Literal["high", "medium", "low"]
 Certainty = Literal["proven", "supposed", "assumed"]
 Interval = tuple[float | None, float | None]
+Status = Literal["new", "unchanged"]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,6 +216,49 @@ class Finding(Record, frozen=True, kw_only=True):
     """The rule's name in plain words."""
     filter: str = ""
     """Wireshark display filter that shows the frames."""
+    id: str = ""
+    """Rule, side and scope: the same in another run about the same hosts; several findings may share it."""
+    status: Status | None = None
+    """Compared with the baseline, if there is one."""
+
+
+class Gone(Record, frozen=True, kw_only=True):
+    """A finding of the baseline that is no more; the first of those that share its id."""
+
+    id: str
+    rule: str
+    severity: Severity
+    summary: str
+
+
+class CountChange(Record, frozen=True, kw_only=True):
+    """There are more or fewer findings of one id than in the baseline."""
+
+    id: str
+    before: int
+    now: int
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """With an earlier run."""
+
+    file: str
+    """Its document; "" where it knew no such capture."""
+    new: int
+    unchanged: int
+    gone: list[Gone]
+    new_by_severity: dict[Severity, int]
+    counts_changed: list[CountChange]
+
+
+class Suppressed(Record, frozen=True, kw_only=True):
+    """A rule that the project has switched off or lowered."""
+
+    rule: str
+    severity: Literal["off", "note", "warning"]
+    reason: str
+    findings: int
+    """Left out, or told as less severe than they are."""
 
 
 class Step(Record, frozen=True, kw_only=True):
@@ -462,6 +506,8 @@ class Document(Record, frozen=True, kw_only=True):
     vantage: CaptureVantage | None = None
     method: list[str] = []
     """How the results were reached, in sentences; limits included."""
+    baseline: Comparison | None = None
+    suppressed: list[Suppressed] = []
     rules: dict[str, str] = {}
     """Every rule named in the document (transition rules included) and what it says."""
 
