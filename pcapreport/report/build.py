@@ -13,6 +13,7 @@ from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding, Severity
 from pcapreport.findings.suppression import Suppressed
 from pcapreport.findings.verdict import Case
+from pcapreport.findings.wireshark_comparison import Compared, WiresharkComparison
 from pcapreport.report import model
 from pcapreport.report.baseline import Baseline, Comparison
 from pcapreport.report.connection_records import Part, finding_record
@@ -20,6 +21,7 @@ from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.report.vantage_words import VantageSummary
+from pcapreport.report.wireshark_records import wireshark_records
 from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, Settings
 from pcapreport.tcp.host_profile import SYSTEM_NAMES
 from pcapreport.tcp.states import rule_texts
@@ -94,6 +96,7 @@ class DocumentBuilder:
         self._rules: set[str] = set()
         self._retransmitted = 0
         self._vantages = VantageSummary()
+        self._wireshark = WiresharkComparison()
         self._store = ConnectionStore(on_disk=capture.spilled is not None)
         self._listed: list[_Kept] = []
         self._detailed: list[_Kept] = []
@@ -101,10 +104,12 @@ class DocumentBuilder:
     def add(self, evidence: Evidence, findings: Sequence[Finding]) -> None:
         """Whole connections and the findings about them."""
         self._case.add(evidence, findings)
+        compared = Compared.of(evidence, findings)
+        self._wireshark.add(compared)
         self._rules.update(finding.rule for finding in findings)
         self._rules.update(evidence.histories.rules())
         self._store.begin_part()
-        part = Part.of(evidence, self._clock, findings, self._comparison)
+        part = Part.of(compared, self._clock, findings, self._comparison)
         self._vantages.add(part.vantages, part.endpoints)
         places = [self._add(connection) for connection in part.connections()]
         most = self._options.details if self._options.only is None else 1
@@ -162,6 +167,7 @@ class DocumentBuilder:
             connections_shown_in_detail=len(self._detailed),
             vantage=self._vantages.record(),
             method=[*METHOD, _two_msl_sentence(self._settings), *_changes(self._options.effective.get("set"))],
+            wireshark=wireshark_records(self._wireshark),
             baseline=self._comparison.record(),
             suppressed=[
                 model.Suppressed(

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -14,14 +13,17 @@ import numpy as np
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.verdict import tell
+from pcapreport.findings.wireshark_comparison import Compared
 from pcapreport.report import measures, model
 from pcapreport.report.baseline import CAPTURE, Comparison, finding_id, scope_of
+from pcapreport.report.filters import frames_filter
 from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.time_wait_records import time_wait_record
 from pcapreport.report.times import Clock
 from pcapreport.report.vantage_words import vantage_record
+from pcapreport.report.wireshark_records import other_words
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, OPENER_TEXT, SERVER, ConnectionTable, Endpoint, OpenerEvidence
 from pcapreport.tcp.estimate import estimates
@@ -58,26 +60,6 @@ def finding_record(finding: Finding, clock: Clock, comparison: Comparison, scope
         filter=frames_filter(finding.frames),
         id=name,
         status=comparison.status(name),
-    )
-
-
-def frames_filter(frames: Sequence[int], most: int = 40) -> str:
-    """Wireshark display filter for frames; runs become ranges, and beyond `most` parts the rest is left out."""
-    parts: list[str] = []
-    start = previous = None
-    for frame in chain(frames, (None,)):
-        if previous is not None and frame is not None and frame == previous + 1:
-            previous = frame
-            continue
-        if start is not None:
-            parts.append(f"{start}" if start == previous else f"{start}..{previous}")
-            if len(parts) > most:
-                break
-        start = previous = frame
-    if not parts:
-        return ""
-    return (
-        f"frame.number == {parts[0]}" if parts == [str(frames[0])] else f"frame.number in {{{', '.join(parts[:most])}}}"
     )
 
 
@@ -118,14 +100,16 @@ class Part:
     endpoints: Sequence[tuple[Endpoint, Endpoint]]
     vantages: Sequence[Vantage]
     comparison: Comparison
+    compared: Compared
 
     @classmethod
-    def of(cls, evidence: Evidence, clock: Clock, findings: Sequence[Finding], comparison: Comparison) -> Part:
+    def of(cls, compared: Compared, clock: Clock, findings: Sequence[Finding], comparison: Comparison) -> Part:
         """Ready to make each connection's record."""
+        evidence = compared.evidence
         table = evidence.table
         found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
         vantages = find_vantages(table, evidence.settings).each()
-        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints, vantages, comparison)
+        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints, vantages, comparison, compared)
 
     def notable(self, most: int, only: int | None) -> list[int]:
         """The connections worth a look: the worst first, then the first ones; or that one."""
@@ -218,6 +202,7 @@ class Part:
             teardown=teardown_steps(rows, lanes.after, self.clock),
             series=measures.series(rows, measures.resent_rows(rows.frame, found), self.clock),
             ladder_omitted=omitted,
+            wireshark=other_words(self.compared, index),
             reading=tell(index, evidence, found),
         )
 

@@ -251,6 +251,41 @@ class Comparison(Record, frozen=True, kw_only=True):
     counts_changed: list[CountChange]
 
 
+class WiresharkDifference(Record, frozen=True, kw_only=True):
+    """Frames that have one of Wireshark's fields and are called otherwise here, or the other way round."""
+
+    wireshark: bool
+    """They have the field; otherwise only this report has what corresponds to it."""
+    called: str
+    """The rule that names them here; "" where none does."""
+    reason: str
+    count: int
+    frames: list[int]
+    """The first ones."""
+    filter: str
+
+
+class WiresharkField(Record, frozen=True, kw_only=True):
+    """How often Wireshark marks a segment with one of its fields, and how often this report says the same."""
+
+    field: str
+    wireshark: int
+    ours: int | None
+    """None: nothing here corresponds to it."""
+    differences: list[WiresharkDifference]
+
+
+class OtherWord(Record, frozen=True, kw_only=True):
+    """A frame that Wireshark calls otherwise."""
+
+    frame: int
+    wireshark: list[str]
+    """Its fields without "tcp.analysis."."""
+    called: list[str]
+    """Rules that name it here."""
+    reason: str
+
+
 class Suppressed(Record, frozen=True, kw_only=True):
     """A rule that the project has switched off or lowered."""
 
@@ -338,6 +373,8 @@ class Detail(Record, frozen=True, kw_only=True):
     series: list[Series]
     ladder_omitted: str = ""
     """What the ladder leaves out, in words; "" if nothing."""
+    wireshark: list[OtherWord] = []
+    """The first frames that Wireshark calls otherwise."""
     reading: str = ""
     """The connection told in two or three sentences."""
 
@@ -508,6 +545,8 @@ class Document(Record, frozen=True, kw_only=True):
     """How the results were reached, in sentences; limits included."""
     baseline: Comparison | None = None
     suppressed: list[Suppressed] = []
+    wireshark: list[WiresharkField] = []
+    """Wireshark 4.0's analysis with its usual preferences, compared."""
     rules: dict[str, str] = {}
     """Every rule named in the document (transition rules included) and what it says."""
 

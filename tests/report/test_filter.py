@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcapreport.report.connection_records import frames_filter
+from pcapreport.report.filters import frames_filter
 
 
 def test_a_filter_of_many_frames_is_that_of_its_first_parts() -> None:
