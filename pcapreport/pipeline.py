@@ -13,6 +13,7 @@ from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
+from pcapreport.findings.scans import Scans
 from pcapreport.report.build import DocumentBuilder, DocumentOptions, Report
 from pcapreport.report.host_records import host_records
 from pcapreport.report.model import Document
@@ -53,7 +54,7 @@ def read_within(most: int | None, source: Source, name: str | None, reading: Rea
 
 def report_on(capture: Capture, settings: Settings, options: DocumentOptions) -> Report:
     """What is to be said of a capture, part by part where it was too large for memory."""
-    quality, hosts = CaptureQuality(), Hosts(capture.openings)
+    quality, scans, hosts = CaptureQuality(), Scans(), Hosts(capture.openings)
     habits, population = HostHabits(), TimeWaitPopulation()
     builder = DocumentBuilder(capture, settings, options)
     for packets in capture.tables():
@@ -61,6 +62,7 @@ def report_on(capture: Capture, settings: Settings, options: DocumentOptions) ->
         histories = reconstruct_all(table, capture.last_ns or 0, settings, hosts)
         evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
         quality.add(evidence)
+        scans.add(evidence)
         habits.add(table)
         population.add(table, histories)
         builder.add(evidence, find_in(evidence))
@@ -68,5 +70,6 @@ def report_on(capture: Capture, settings: Settings, options: DocumentOptions) ->
         if capture.spilled is not None:
             memory.give_back()
     waits = population.hosts()
-    overall = quality.findings(capture) + running_out(population, waits, hosts, settings, capture.first_ns or 0)
+    overall = quality.findings(capture) + scans.findings(capture, settings)
+    overall += running_out(population, waits, hosts, settings, capture.first_ns or 0)
     return builder.finish(overall, host_records(waits, hosts, habits, settings, capture.first_ns or 0))

@@ -183,3 +183,24 @@ DEFAULT_READING = Reading()
 BYTES_PER_ROW, BYTES_PER_CONNECTION = 600, 3_700
 """What a segment and a connection cost in memory on their way through the analysis, measured on captures of a million
 segments in one connection, in 77,000 connections, and in 300,000 of one segment each."""
+
+FORGED_HOPS = 2
+"""A hop limit that differs by more from all others of its sender was not set by it: routes that balance load differ by
+a hop or two (RFC 2991 section 2; Augustin et al., Avoiding traceroute anomalies with Paris traceroute, 2006)."""
+
+CLOSE_WAIT_LINGERS_NS = 60 * SECOND
+"""CLOSE-WAIT for longer outlasts its peer: Linux gives up FIN-WAIT-2 after tcp_fin_timeout, 60 s (net/ipv4/tcp.c)."""
+
+FLOOD_SYNS = 100
+"""SYNs to one address and port that stay half-open within FLOOD_WINDOW_NS, from which on it is a flood: Linux queues
+128 to 4096 of them (tcp_max_syn_backlog) and each is kept for a minute or so, RFC 4987 section 2."""
+FLOOD_WINDOW_NS = 10 * SECOND
+FLOOD_SHARE = 0.8
+"""Of the SYNs to that address and port in that time, how many never complete the handshake; users complete theirs."""
+
+SCAN_TARGETS = 20
+"""Ports or hosts that one host tried within SCAN_WINDOW_NS; Snort's port scan detection takes 5 to 25 in a minute."""
+SCAN_WINDOW_NS = 60 * SECOND
+SCAN_FAILED_SHARE = 0.8
+"""Of these, how many refused or stayed silent; threshold random walk (Jung et al., Fast portscan detection, 2004) takes
+80 % of first connections to fail for a scanner, and 20 % for others."""

@@ -78,6 +78,7 @@ def box_resets_after_request(t: Stage) -> None:
     time.sleep(t.round_trip * 0.3)
     t.forge_reset("B", flags, 1, **signs)
     quietly(read, ends["B"], 200)
+    time.sleep(t.round_trip + 0.02)
     quietly(ends["B"].sendall, text(900))
     t.rest()
     for end in ends.values():
