@@ -13,6 +13,7 @@ from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
+from pcapreport.findings.scans import Scans
 from pcapreport.findings.suppression import Suppression
 from pcapreport.report.baseline import Baseline
 from pcapreport.report.build import DocumentBuilder, DocumentOptions, Report
@@ -58,7 +59,7 @@ def report_on(
 ) -> Report:
     """What is to be said of a capture, part by part where it was too large for memory; `baseline`: what an earlier run
     said of it."""
-    quality, hosts = CaptureQuality(), Hosts(capture.openings)
+    quality, scans, hosts = CaptureQuality(), Scans(), Hosts(capture.openings)
     habits, population = HostHabits(), TimeWaitPopulation()
     builder, suppression = DocumentBuilder(capture, settings, options, baseline), Suppression(settings)
     for packets in capture.tables():
@@ -66,6 +67,7 @@ def report_on(
         histories = reconstruct_all(table, capture.last_ns or 0, settings, hosts)
         evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
         quality.add(evidence)
+        scans.add(evidence)
         habits.add(table)
         population.add(table, histories)
         builder.add(evidence, suppression.of(find_in(evidence)))
@@ -73,6 +75,7 @@ def report_on(
         if capture.spilled is not None:
             memory.give_back()
     waits = population.hosts()
-    overall = quality.findings(capture) + running_out(population, waits, hosts, settings, capture.first_ns or 0)
+    overall = quality.findings(capture) + scans.findings(capture, settings)
+    overall += running_out(population, waits, hosts, settings, capture.first_ns or 0)
     told_hosts = host_records(waits, hosts, habits, settings, capture.first_ns or 0)
     return builder.finish(suppression.of(overall), told_hosts, suppression.told())

@@ -135,6 +135,29 @@ class Settings:
         "takes less than 0.5 s (RFC 9293 MUST-40).",
     )
     fast_retransmit_acks: int = _threshold(3, "Duplicate ACKs that start a fast retransmit (RFC 5681 section 3.2).")
+    forged_hops: int = _threshold(
+        2,
+        "A hop limit that differs by more from all others of its sender was not set by it: routes that balance load "
+        "differ by a hop or two (RFC 2991 section 2; Augustin et al., Avoiding traceroute anomalies with Paris "
+        "traceroute, 2006).",
+    )
+    close_wait_lingers_ns: int = _threshold(
+        60 * SECOND,
+        "CLOSE-WAIT for longer outlasts its peer: Linux gives up FIN-WAIT-2 after tcp_fin_timeout, 60 s "
+        "(net/ipv4/tcp.c).",
+    )
+    flood_syns: int = _threshold(
+        100,
+        "SYNs to one address and port that stay half-open within flood-window, from which on it is a flood: Linux "
+        "queues 128 to 4096 of them (tcp_max_syn_backlog) and keeps each for a minute or so (RFC 4987 section 2).",
+    )
+    flood_window_ns: int = _threshold(10 * SECOND, "The time that flood-syns are counted in.")
+    scan_targets: int = _threshold(
+        20,
+        "Ports or hosts that one host tried within scan-window, from which on it scans; Snort's port scan detection "
+        "takes 5 to 25 in a minute.",
+    )
+    scan_window_ns: int = _threshold(60 * SECOND, "The time that scan-targets are counted in.")
 
 
 MAX_RECORD_BYTES = 262_144
@@ -212,3 +235,10 @@ DEFAULT_READING = Reading()
 BYTES_PER_ROW, BYTES_PER_CONNECTION = 600, 3_700
 """What a segment and a connection cost in memory on their way through the analysis, measured on captures of a million
 segments in one connection, in 77,000 connections, and in 300,000 of one segment each."""
+
+FLOOD_SHARE = 0.8
+"""Of the SYNs to that address and port in that time, how many never complete the handshake; users complete theirs."""
+
+SCAN_FAILED_SHARE = 0.8
+"""Of these, how many refused or stayed silent; threshold random walk (Jung et al., Fast portscan detection, 2004) takes
+80 % of first connections to fail for a scanner, and 20 % for others."""

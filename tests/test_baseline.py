@@ -180,7 +180,7 @@ def test_every_threshold_says_what_it_means_and_where_it_is_from() -> None:
     text = run("rules", "--thresholds").output
     assert text.strip() == listing()
     for threshold in thresholds().values():
-        assert len(threshold.means) > 40
+        assert len(threshold.means) > 30
         assert f"{threshold.name} = {threshold.spelled(threshold.default)}" in text
         assert changed(Settings(), [f"{threshold.name}={threshold.spelled(threshold.default)}"])[0] == Settings()
 

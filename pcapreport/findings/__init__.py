@@ -9,11 +9,23 @@ the capture as a whole shows is summed over its parts (`capture_quality.py`, `ta
 from __future__ import annotations
 
 from pcapreport.capture.model import Capture
-from pcapreport.findings import capture_quality, checksums, handshake, icmp, loss, teardown, time_wait, window
+from pcapreport.findings import (
+    capture_quality,
+    checksums,
+    half_closed,
+    handshake,
+    icmp,
+    loss,
+    middlebox,
+    teardown,
+    time_wait,
+    window,
+)
 from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Detector, Evidence, Finding
 from pcapreport.findings.passes import Passes
+from pcapreport.findings.scans import Scans
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.families import Histories
@@ -38,9 +50,10 @@ DETECTORS: tuple[Detector, ...] = (
     window.zero_window_probes,
     window.keep_alives,
     window.silent_peers,
+    middlebox.forged_resets,
     teardown.resets,
     teardown.unanswered_fins,
-    teardown.half_closed,
+    half_closed.half_closed,
     time_wait.ledgers,
     time_wait.collisions,
 )
@@ -55,7 +68,10 @@ def find_all(capture: Capture, table: ConnectionTable, histories: Histories, set
     population = TimeWaitPopulation()
     population.add(table, histories)
     ports = running_out(population, population.hosts(), Hosts(capture.openings), settings, capture.first_ns or 0)
-    return sorted([*quality.findings(capture), *ports, *find_in(evidence)], key=_order)
+    scans = Scans()
+    scans.add(evidence)
+    crowds = scans.findings(capture, settings)
+    return sorted([*quality.findings(capture), *ports, *crowds, *find_in(evidence)], key=_order)
 
 
 def find_in(evidence: Evidence) -> list[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pcapreport.capture.packet_table import Flag
+from pcapreport.findings.filters import FilterSigns
 from pcapreport.findings.grouping import SIDES, Ints, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.wording import address, duration, first_of, times
@@ -17,9 +18,13 @@ BOTH = Flag.SYN | Flag.ACK
 
 def openings(evidence: Evidence) -> Iterator[Finding]:
     """Connections that were refused, not answered or not completed."""
-    for opening, told in (("refused", _refused), ("unanswered", _unanswered), ("incomplete", _incomplete)):
+    for opening, told in (("refused", _refused), ("incomplete", _incomplete)):
         for connection in evidence.histories.opened(opening):
             yield from told(evidence, connection)
+    unanswered = list(evidence.histories.opened("unanswered"))
+    signs = FilterSigns(evidence, unanswered) if unanswered else None
+    for connection in unanswered:
+        yield from _unanswered(evidence, connection, signs)
 
 
 def _rows(evidence: Evidence, connection: int, side: int, mask: int, value: int) -> Ints:
@@ -47,7 +52,7 @@ def _refused(evidence: Evidence, connection: int) -> Iterator[Finding]:
     )
 
 
-def _unanswered(evidence: Evidence, connection: int) -> Iterator[Finding]:
+def _unanswered(evidence: Evidence, connection: int, signs: FilterSigns | None) -> Iterator[Finding]:
     table = evidence.table
     syns = _rows(evidence, connection, CLIENT, BOTH, Flag.SYN)
     waited = (evidence.capture.last_ns or 0) - int(table.time_ns[syns[0]]) if len(syns) else 0
@@ -59,6 +64,13 @@ def _unanswered(evidence: Evidence, connection: int) -> Iterator[Finding]:
         f"The client sent its SYN to {address(server)} {times(len(numbers))} ({first_of(numbers)}) and got no TCP "
         f"answer in {duration(waited)}."
     )
+    sign = signs.of(connection) if signs is not None else None
+    if sign is not None:
+        told = f"{summary[:-1]}; {sign.words}."
+        yield finding(
+            evidence, "syn_filtered", connection, sign.side, syns, told, None, sign.confidence, sign.alternatives
+        )
+        return
     others = (
         Alternative("A firewall drops the SYN or its answer silently.", Confidence.MEDIUM),
         Alternative("The server's host is down, or its queue of waiting connections is full.", Confidence.MEDIUM),

@@ -123,6 +123,44 @@ ENDPOINT_RULES: tuple[RuleDoc, ...] = (
         ("RFC 9293 section 3.6",),
     ),
     RuleDoc(
+        "close_wait_lingering",
+        "Never closed: lingers in CLOSE-WAIT",
+        WARNING,
+        "A side acknowledged the other's FIN and had not closed its own side a minute or more later.",
+        "Its application holds a socket that no one needs; such sockets pile up until the process runs out of file "
+        "descriptors. The other side may have given up waiting meanwhile.",
+        "An application that does not notice the end of the connection, an error path or a pool that never closes.",
+        "Count the CLOSE-WAIT sockets on that host (ss -t state close-wait) and find which program holds them.",
+        "A protocol that closes one direction early on purpose and sends for long looks the same while it is silent.",
+        ("RFC 9293 section 3.6", "RFC 9293 section 3.3.2"),
+    ),
+    RuleDoc(
+        "fin_wait_2_orphaned",
+        "Closed too late for the other side",
+        WARNING,
+        "A side closed, or spoke again, so long after the other side's FIN that this one had given up FIN-WAIT-2; the "
+        "answer was a RST.",
+        "The late side sees a reset or nothing at all. That it closes late points to an application that holds "
+        "connections too long.",
+        "An application that sits in CLOSE-WAIT for longer than the other host waits (60 s on Linux); a host that "
+        "waits only shortly.",
+        "Let the late application close as soon as it reads the end of the connection.",
+        "A host that restarted in between answers alike.",
+        ("RFC 9293 section 3.6", "RFC 1122 section 4.2.2.20"),
+    ),
+    RuleDoc(
+        "syn_filtered",
+        "SYN filtered",
+        ERROR,
+        "A SYN got no TCP answer, and there is a sign of a filter: a router said by ICMP that communication is "
+        "prohibited, or the same host answers on other ports but not on this one.",
+        "The service cannot be reached although its host is up; without the ICMP error the user waits for minutes.",
+        "A firewall in the path or on the server's host that lets this port pass for others only, or for no one.",
+        "Ask for the rule of the firewall that said so, or look for one between the two sides and on the server.",
+        "Without ICMP it may as well be a filter on the server's own host. A closed port would answer with a RST.",
+        ("RFC 1812 section 5.2.7.1", "RFC 4443 section 3.1", "RFC 9293 section 3.10.7.1"),
+    ),
+    RuleDoc(
         "fin_unanswered",
         "FIN never acknowledged",
         ERROR,

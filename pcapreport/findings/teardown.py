@@ -1,4 +1,4 @@
-"""How connections end: resets and their reasons, closes that stay one-sided or unanswered."""
+"""How connections end: resets and their reasons, closes that stay unanswered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pcapreport.capture.packet_table import Flag
-from pcapreport.findings.grouping import SIDES, Bools, Group, finding, groups
+from pcapreport.findings.forged_resets import forged_rows
+from pcapreport.findings.grouping import SIDES, Bools, Group, Ints, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.segmented import latest_before
 from pcapreport.findings.wording import The, count, duration, first_of, frames, side_name, times
@@ -23,16 +24,27 @@ def resets(evidence: Evidence) -> Iterator[Finding]:
     """Each RST of a connection that had been open: the one that ended it, or one that came when it was over."""
     table, passes = evidence.table, evidence.passes
     chosen = ((table.flags & Flag.RST) != 0) & (passes.original < 0) & ~_to_old_numbers(evidence)
+    forged = forged_rows(evidence)  # told by middlebox.py
+    chosen[forged] = False
+    first_forged = _first_forged(evidence, forged)
     for group in groups(evidence, chosen):
         history = evidence.histories.like(group.connection)
         if history.opening in NEVER_OPEN:
             continue
-        if ABORTING.get(history.closing) == group.side:
+        if first_forged.get((group.connection, 1 - group.side), group.rows[0]) < group.rows[0]:
+            yield _harmless(evidence, group, "a RST from a box in the path had ended it for this side")
+        elif ABORTING.get(history.closing) == group.side:
             yield from _abort(evidence, group)
         elif history.closing in ABORTING or _over(evidence, group):
             yield _harmless(evidence, group)
         else:
             yield _ignored(evidence, group)
+
+
+def _first_forged(evidence: Evidence, forged: Ints) -> dict[tuple[int, int], int]:
+    """The first forged row by connection and the side that it names."""
+    names = zip(evidence.passes.connection[forged].tolist(), evidence.table.side[forged].tolist(), strict=True)
+    return {name: row for name, row in reversed(list(zip(names, forged.tolist(), strict=True)))}
 
 
 def _to_old_numbers(evidence: Evidence) -> Bools:
@@ -65,7 +77,10 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
     where = f" in {mine.value}" if mine else ""
     numbers = group.frames(evidence)
     lost = _outstanding(evidence, row)
-    reason, alternatives = _reason(evidence, group, row)
+    if _orphaned(evidence, group, row):
+        yield _closed_too_late(evidence, group, row)
+        return
+    reason, alternatives, confidence = _reason(evidence, group, row)
     more = f"; {count(lost, 'byte')} of data {'was' if lost == 1 else 'were'} not acknowledged by then" if lost else ""
     summary = f"{The(group.side)} reset the connection{where} ({first_of(numbers)}): {reason}{more}."
     severity = Severity.ERROR if lost else Severity.WARNING
@@ -77,24 +92,27 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
         group.rows,
         summary,
         severity,
-        Confidence.HIGH,
+        confidence,
         alternatives,
     )
     prompt = int(passes.previous_peer[row])
     if prompt >= 0 and table.length[prompt] and _sent_fin_before(evidence, group, prompt):
         yield _data_after_close(evidence, group, prompt)
-    elif table.flags[row] & Flag.ACK and passes.peer_sent_before[row] > table.ack[row] > 0:
-        yield _unread(evidence, group, row)
+    elif table.flags[row] & Flag.ACK and (left := _untaken(evidence, group, row)):
+        yield _unread(evidence, group, row, left)
 
 
 def _outstanding(evidence: Evidence, row: int) -> int:
     """Bytes either side had sent that the other had not acknowledged when `row` passed."""
-    passes = evidence.passes
+    table, passes = evidence.table, evidence.passes
     pairs = ((passes.sent_before, passes.acked_before), (passes.peer_sent_before, passes.own_ack_before))
+    earlier = slice(int(table.bounds[passes.connection[row]]), row)
+    fins = passes.live[earlier] & ((table.flags[earlier] & Flag.FIN) != 0)
     total = 0
-    for sent, acked in pairs:
+    for mine, (sent, acked) in zip((True, False), pairs, strict=True):
         if sent[row] > 0 and acked[row] > 0:
-            total += max(int(sent[row] - acked[row]), 0)
+            closed = np.any(fins & ((table.side[earlier] == table.side[row]) == mine))
+            total += max(int(sent[row] - acked[row]) - bool(closed), 0)
     return total
 
 
@@ -104,22 +122,72 @@ def _sent_fin_before(evidence: Evidence, group: Group, row: int) -> bool:
     return bool(np.any((table.side[earlier] == group.side) & ((table.flags[earlier] & Flag.FIN) != 0)))
 
 
-def _reason(evidence: Evidence, group: Group, row: int) -> tuple[str, tuple[Alternative, ...]]:
-    """Why it was sent, as far as the RST and what came before it tell, and what else could be."""
+def _reason(evidence: Evidence, group: Group, row: int) -> tuple[str, tuple[Alternative, ...], Confidence]:
+    """Why it was sent, as far as the RST and what came before it tell, what else could be, and how sure that is."""
     table, passes = evidence.table, evidence.passes
     prompt = int(passes.previous_peer[row])
     alone = int(passes.previous[row])
     if prompt >= 0 and alone > prompt and passes.keep_alive[alone]:
-        return "its keep-alives had no answer", ()
+        return "its keep-alives had no answer", (), Confidence.HIGH
     if table.flags[row] & Flag.ACK:
         unread = Alternative("It closed while received data lay unread.", Confidence.MEDIUM)
         killed = Alternative("A middle box sent the RST in its name.", Confidence.LOW)
-        return "aborted from its own side, by its application or a timer of its own", (unread, killed)
+        return "aborted from its own side, by its application or a timer of its own", (unread, killed), Confidence.HIGH
     answered = f"frame {int(table.frame[prompt])}" if prompt >= 0 else "an earlier segment"
     if prompt >= 0 and _sent_fin_before(evidence, group, prompt):
-        return f"it had closed already and no one was left to take {answered}", ()
-    restarted = Alternative("A middle box that lost the connection's state sent it in its name.", Confidence.LOW)
-    return f"it no longer knew the connection when {answered} came (a restart, or state lost)", (restarted,)
+        return f"it had closed already and no one was left to take {answered}", (), Confidence.HIGH
+    reason = f"it no longer knew the connection when {answered} came (a restart, or state lost)"
+    if prompt >= 0 and table.time_ns[row] - table.time_ns[prompt] <= evidence.settings.beside_tap_ns:
+        return reason, (), Confidence.HIGH  # whatever else had ended it there would have passed this tap
+    others = (
+        Alternative("A RST that passed only behind this tap, such as a middle box's, had ended it.", Confidence.MEDIUM),
+        Alternative("A middle box that lost the connection's state sent it in its name.", Confidence.LOW),
+    )
+    return reason, others, Confidence.MEDIUM
+
+
+def _orphaned(evidence: Evidence, group: Group, row: int) -> bool:
+    """Its FIN had long been acknowledged when the other's FIN, or an empty segment, came; no data, no FIN before.
+
+    In FIN-WAIT-2 a host answers these by an ACK; a RST shows that it waits no more (tcp_fin_timeout on Linux).
+    """
+    table, passes = evidence.table, evidence.passes
+    prompt = int(passes.previous_peer[row])
+    if prompt < 0 or table.flags[row] & Flag.ACK or table.length[prompt] or table.seq[row] != table.ack[prompt]:
+        return False
+    earlier = np.arange(table.bounds[group.connection], prompt)
+    fins = earlier[((table.flags[earlier] & Flag.FIN) != 0) & passes.live[earlier]]
+    if not len(fins) or np.any(table.side[fins] != group.side):
+        return False
+    known = earlier[(table.side[earlier] != group.side) & passes.acks[earlier]]
+    known = known[table.ack[known] >= table.end[fins[0]]]
+    return bool(len(known)) and table.time_ns[prompt] - table.time_ns[known[0]] > evidence.settings.unanswered_ns
+
+
+def _closed_too_late(evidence: Evidence, group: Group, row: int) -> Finding:
+    table, prompt = evidence.table, int(evidence.passes.previous_peer[row])
+    rows = np.arange(table.bounds[group.connection], prompt)
+    fin = int(rows[((table.flags[rows] & Flag.FIN) != 0)][0])
+    late, other = duration(int(table.time_ns[prompt] - table.time_ns[fin])), 1 - group.side
+    what = "sent its FIN" if table.flags[prompt] & Flag.FIN else "spoke again"
+    summary = (
+        f"{The(other)} {what} (frame {int(table.frame[prompt])}) only {late} after the {side_name(group.side)}'s FIN "
+        f"(frame {int(table.frame[fin])}), which had given up FIN-WAIT-2 by then and answered with a RST "
+        f"(frame {int(table.frame[row])})."
+    )
+    hasty = Alternative("The closing side's host gives up FIN-WAIT-2 sooner than is usual.", Confidence.LOW)
+    found = np.concatenate([[fin, prompt], group.rows])
+    return finding(
+        evidence,
+        "fin_wait_2_orphaned",
+        group.connection,
+        SIDES[other],
+        found,
+        summary,
+        None,
+        Confidence.HIGH,
+        (hasty,),
+    )
 
 
 def _data_after_close(evidence: Evidence, group: Group, prompt: int) -> Finding:
@@ -132,9 +200,16 @@ def _data_after_close(evidence: Evidence, group: Group, prompt: int) -> Finding:
     return finding(evidence, "data_after_close", group.connection, SIDES[1 - group.side], rows, summary)
 
 
-def _unread(evidence: Evidence, group: Group, row: int) -> Finding:
-    table, passes = evidence.table, evidence.passes
-    left = int(passes.peer_sent_before[row] - table.ack[row])
+def _untaken(evidence: Evidence, group: Group, row: int) -> int:
+    """Bytes of the other side that a RST does not acknowledge, its FIN apart."""
+    table = evidence.table
+    sent, taken = int(evidence.passes.peer_sent_before[row]), int(table.ack[row])
+    closed = taken < sent and _sent_fin_before(evidence, group._replace(side=1 - group.side), row)
+    return max(sent - taken - closed, 0) if taken > 0 else 0
+
+
+def _unread(evidence: Evidence, group: Group, row: int, left: int) -> Finding:
+    table = evidence.table
     summary = (
         f"{The(group.side)} closed by a RST (frame {int(table.frame[row])}) without taking the last "
         f"{count(left, 'byte')} of the {side_name(1 - group.side)}."
@@ -166,7 +241,7 @@ def _over(evidence: Evidence, group: Group) -> bool:
     return not len(later)
 
 
-def _harmless(evidence: Evidence, group: Group) -> Finding:
+def _harmless(evidence: Evidence, group: Group, told: str = "") -> Finding:
     table, passes = evidence.table, evidence.passes
     row = int(group.rows[0])
     prompt = int(passes.previous_peer[row])
@@ -174,7 +249,9 @@ def _harmless(evidence: Evidence, group: Group) -> Finding:
     state = _before_closed(_end(evidence, group.connection, group.side))
     answered = f", in answer to frame {int(table.frame[prompt])}" if prompt >= 0 else ""
     history = evidence.histories.like(group.connection)
-    if history.closing in ABORTING:
+    if told:
+        why = told
+    elif history.closing in ABORTING:
         why = "the connection had been reset already"
     elif state in (State.TIME_WAIT, State.LAST_ACK, State.CLOSED, State.CLOSING):
         why = "both sides had closed already"
@@ -231,63 +308,3 @@ def unanswered_fins(evidence: Evidence) -> Iterator[Finding]:
             Confidence.MEDIUM,
             others,
         )
-
-
-def half_closed(evidence: Evidence) -> Iterator[Finding]:
-    """One side closed and the other went on sending, or never closed."""
-    table, passes = evidence.table, evidence.passes
-    fin = passes.live & ((table.flags & Flag.FIN) != 0) & (passes.known == 0)
-    first = np.full(len(table), -1)
-    at = np.flatnonzero(fin)[::-1]
-    first[passes.connection[at]] = at
-    has = first >= 0
-    ends = np.where(has, table.end[first], 0)
-    closer = table.side[first] if len(first) else np.zeros(0, np.uint8)
-    late = passes.live & (table.length > 0) & (table.side != closer[passes.connection]) & has[passes.connection]
-    late &= passes.acks & (table.ack >= ends[passes.connection]) & (passes.known < table.end - table.seq)
-    answered = set()
-    for group in groups(evidence, late):
-        answered.add(group.connection)
-        if evidence.histories.like(group.connection).closing in ("client-first", "server-first", "half-closed"):
-            yield _went_on(evidence, group, int(first[group.connection]))
-    for connection in np.flatnonzero(has).tolist():
-        if evidence.histories.like(connection).closing == "half-closed" and connection not in answered:
-            yield from _never_closed(evidence, connection, int(first[connection]))
-
-
-def _went_on(evidence: Evidence, group: Group, fin: int) -> Finding:
-    table = evidence.table
-    data = int(table.length[group.rows].sum())
-    span = duration(max(int(table.time_ns[group.rows[-1]] - table.time_ns[fin]), 0))
-    summary = (
-        f"{The(1 - group.side)} closed its direction in frame {int(table.frame[fin])}; the {side_name(group.side)} "
-        f"knew it and sent {count(data, 'byte')} more in {count(len(group.rows), 'segment')} over the next {span}."
-    )
-    rows = np.concatenate([[fin], group.rows])
-    return finding(evidence, "half_closed", group.connection, SIDES[1 - group.side], rows, summary)
-
-
-def _never_closed(evidence: Evidence, connection: int, fin: int) -> Iterator[Finding]:
-    table, passes = evidence.table, evidence.passes
-    closer = int(table.side[fin])
-    waited = (evidence.capture.last_ns or 0) - int(table.time_ns[fin])
-    if waited < evidence.settings.unanswered_ns or passes.acked_at_end[fin] < table.end[fin]:
-        return
-    summary = (
-        f"{The(closer)} closed in frame {int(table.frame[fin])}; the {side_name(1 - closer)} acknowledged that but "
-        f"had not closed its own side {duration(waited)} later, when the capture ends: it stays in CLOSE-WAIT."
-    )
-    others = (Alternative("Its FIN was not captured, or it still had something to send.", Confidence.LOW),)
-    long = waited >= evidence.settings.time_wait.two_msl_ns  # longer than any orderly close would keep a socket
-    severity = Severity.WARNING if long else Severity.NOTE
-    yield finding(
-        evidence,
-        "half_closed",
-        connection,
-        SIDES[1 - closer],
-        [fin],
-        summary,
-        severity,
-        Confidence.HIGH,
-        others,
-    )

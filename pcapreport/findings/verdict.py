@@ -23,9 +23,13 @@ from pcapreport.findings.wording import address, count, duration, flag_words, si
 __all__ = ["Case", "Verdict", "judge", "tell"]
 
 GRAVEST_FIRST = (
+    "syn_flood",
+    "port_scan",
     "icmp_unreachable",
     "icmp_time_exceeded",
+    "reset_by_middlebox",
     "peer_silent",
+    "syn_filtered",
     "syn_unanswered",
     "connection_refused",
     "fin_unanswered",
@@ -37,6 +41,8 @@ GRAVEST_FIRST = (
     "ephemeral_ports_running_out",
     "half_open_connection",
     "handshake_incomplete",
+    "fin_wait_2_orphaned",
+    "close_wait_lingering",
     "half_closed",
     "bad_checksum",
     "retransmission",
@@ -50,6 +56,8 @@ GRAVEST_FIRST = (
     "keep_alive",
 )
 """Among findings of equal severity, what explains more comes first."""
+CROWDS = GRAVEST_FIRST[:2]
+"""About many connections, whose single findings they explain."""
 UNDECIDABLE = frozenset(
     {
         "peer_silent",
@@ -59,9 +67,12 @@ UNDECIDABLE = frozenset(
     }
 )
 """A dead host and a dead path look the same."""
+ONLY_IF_SURE = frozenset({"reset"})
+"""A host that forgot its connection and one whose connection was reset unseen, behind the tap, answer alike."""
 PHRASES = {
     "icmp_unreachable": "were told by ICMP that the other side cannot be reached",
     "icmp_time_exceeded": "had segments that went in circles until their hop limit ran out",
+    "reset_by_middlebox": "were reset by a box in the path",
     "peer_silent": "lost the other side",
     "syn_unanswered": "got no answer to the SYN",
     "connection_refused": "were refused",
@@ -72,6 +83,9 @@ PHRASES = {
     "zero_window": "were held up by a receiver without room",
     "handshake_incomplete": "were begun but never opened",
     "half_closed": "were closed on one side only",
+    "close_wait_lingering": "stay in CLOSE-WAIT: one side never closed",
+    "fin_wait_2_orphaned": "were closed too late for the other side",
+    "syn_filtered": "met a filter",
     "time_wait_collision": "met TIME-WAIT when they opened",
     "half_open_connection": "met an older connection when they opened",
 }
@@ -242,7 +256,7 @@ class Case:
             text += f" Nothing went wrong in what it shows: {self._outcome()}."
         return Verdict(
             text=text,
-            side=self._side(lead.finding.rule),
+            side=self._side(lead.finding),
             confidence=lead.finding.confidence,
             rules=tuple(dict.fromkeys(e.finding.rule for e in serious)),
             evidence=tuple(self._proof(exhibit, text) for exhibit in serious[:EVIDENCE_SHOWN]),
@@ -288,9 +302,12 @@ class Case:
             return ""
         return " It closed in order all the same." if total == 1 else " All closed in order all the same."
 
-    def _side(self, rule: str) -> str:
-        sides = self.tally.serious[rule].sides
-        return next(iter(sides)).value if len(sides) == 1 and rule not in UNDECIDABLE else "undecidable"
+    def _side(self, lead: Finding) -> str:
+        sides, rule = self.tally.serious[lead.rule].sides, lead.rule
+        decided = len(sides) == 1 and rule not in UNDECIDABLE
+        if lead.confidence is not Confidence.HIGH and rule in ONLY_IF_SURE:
+            decided = False
+        return next(iter(sides)).value if decided else "undecidable"
 
     def _counts(self) -> tuple[int, int]:
         """(connections seen to open, connections closed in order)."""
@@ -326,7 +343,8 @@ class Case:
 
 def _tells_the_same(lead: Finding, second: Finding) -> bool:
     """The second concerns frames that the lead named already."""
-    return (lead.connection is None) == (second.connection is None) and bool(set(lead.frames) & set(second.frames))
+    alike = (lead.connection is None) == (second.connection is None) or lead.rule in CROWDS
+    return alike and bool(set(lead.frames) & set(second.frames))
 
 
 def _who_closed(closings: Counter[str], total: int) -> str:

@@ -31,8 +31,8 @@ def test_gives_exactly_what_it_lists(path: Path) -> None:
     assert found == scenario.expected
 
 
-TAKES_THOUSANDS = {"ephemeral_ports_running_out"}
-"""Of connections, so that no one can read it aloud: see tests/tcp/test_time_wait_population.py."""
+TAKES_THOUSANDS = {"ephemeral_ports_running_out", "syn_flood", "port_scan"}
+"""Of connections, so that no one can read it aloud: see tests/tcp/test_time_wait_population.py and test_scans.py."""
 
 
 def test_every_rule_has_a_scenario() -> None:

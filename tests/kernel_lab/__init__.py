@@ -8,6 +8,7 @@
     record.py    the files of a run: captures at three taps, spoiled copies of them, ledger, truth, description
     recorded.py  reads those files; scoring.py holds the report's histories against the truth, hidden.py says what the
                  capture cannot tell; tally.py adds up, tables.py prints, accuracy.py writes; compare.py asks others
+    causes/      plays with one known cause, for the verdicts; verdicts.py scores these
 
 ``python -m tests.kernel_lab run`` needs root, namespaces, TUN and tracefs; ``score`` needs nothing but the files.
 The hosts are those of the sample captures (``sample_pcaps/lab``).

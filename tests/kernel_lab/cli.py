@@ -33,6 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
     score.add_argument("--wrong", action="store_true", help="name every connection that is told wrong")
     score.add_argument("--scorer", type=Path, metavar="SCORE.PY", help="check against another scorer's counts")
     commands.add_parser("accuracy", help="write what the runs of this repository score: tables, lists of what is wrong")
+    verdicts = commands.add_parser("verdicts", help="judge verdicts by runs of known cause, and perhaps record these")
+    verdicts.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="of this repository unless given")
+    verdicts.add_argument("--record", action="store_true", help="record them anew first (needs root)")
+    verdicts.add_argument("--causes", default="", metavar="A,B", help="record only these")
+    verdicts.add_argument("--jobs", type=int, default=6, metavar="N", help="plays at a time")
+    verdicts.add_argument("--all", action="store_true", help="show every verdict, not only those that are not right")
     commands.add_parser("list", help="name the scenarios")
     chosen = parser.parse_args(arguments)
     if chosen.command == "list":
@@ -45,9 +51,23 @@ def main(arguments: list[str] | None = None) -> int:
         from .accuracy import update
 
         return update()
+    if chosen.command == "verdicts":
+        return _verdicts(chosen)
     from .tables import report
 
     return report(chosen.folder, chosen.wrong, chosen.scorer)
+
+
+def _verdicts(chosen: argparse.Namespace) -> int:
+    from . import verdicts
+
+    folder = chosen.folder or verdicts.RUNS
+    if chosen.record:
+        from .causes.record import record
+
+        if record(folder, [name for name in chosen.causes.split(",") if name], chosen.jobs):
+            return 2
+    return verdicts.report(folder, chosen.all)
 
 
 def _run(chosen: argparse.Namespace) -> int:

@@ -102,6 +102,7 @@ class Wire:
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._free_from = {(side, hop): 0 for side in SIDES for hop in (0, 1)}
+        self._apart = dict.fromkeys(SIDES, 0)
         self._orders: list[Callable[[], None]] = []
         self._running = True
         for tun in tuns.values():
@@ -117,6 +118,17 @@ class Wire:
     def inject(self, sender: str, segment: Segment, payload: bytes = b"", note: str = "") -> None:
         """Send a forged packet from the middle, in the name of ``sender``, to the other side."""
         self._orders.append(partial(self._inject, sender, segment, payload, note))
+
+    def insert(self, sender: str, packet: bytes, segment: Segment, hop: int, note: str) -> None:
+        """Send a packet made on the path: in the first half of it (hop 0) or behind the middle (hop 1).
+
+        ``sender``: in whose name, or from whose direction. ``segment``: what it holds; of an ICMP error what it quotes.
+        """
+        self._orders.append(partial(self._insert, sender, packet, segment, hop, note))
+
+    def pace(self, sender: str, apart_ns: int) -> None:
+        """From now on let a sender's segments pass the first half of the path no closer than so many ns."""
+        self._apart[sender] = apart_ns
 
     @property
     def idle(self) -> float:
@@ -194,7 +206,8 @@ class Wire:
             packet.notes.append(f"seg{hop + 1}:reorder")
             arrival += round(nature.late_by * 1e9)
         elif not hold:
-            arrival = max(arrival, self._free_from[packet.sender, hop])
+            apart = self._apart[packet.sender] if hop == 0 else 0
+            arrival = max(arrival, self._free_from[packet.sender, hop] + apart)
             self._free_from[packet.sender, hop] = arrival
         twin = hop == 1 and packet.origin == "tx" and chance.random() < nature.duplication
         self._at(arrival, partial(self._arrive, packet, hop, doomed))
@@ -229,6 +242,11 @@ class Wire:
         packet.notes.append(note)
         packet.middle = now
         self._travel(self._enter(packet), 1, now)
+
+    def _insert(self, sender: str, data: bytes, segment: Segment, hop: int, note: str) -> None:
+        now = time.monotonic_ns()
+        packet = Packet(len(self.ledger), sender, "injected", data, segment, injected=now, notes=[note])
+        self._travel(self._enter(packet), hop, now)
 
     def _at(self, moment: int, action: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._order), action))

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from pcapreport.tcp.moment import Moment, Trace, greatest, least, passing
@@ -83,6 +83,7 @@ def test_what_was_traced_holds_for_all_times_that_pass_the_guards(
     assert stamped == expected
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(PROGRAM, THREE, THREE)
 def test_times_for_which_a_comparison_comes_out_otherwise_do_not_pass(
     program: Program, times: list[int], others: list[int]

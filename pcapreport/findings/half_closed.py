@@ -1,0 +1,67 @@
+"""Connections of which one side closed: the other goes on, closes late, or never does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pcapreport.capture.packet_table import Flag
+from pcapreport.findings.grouping import SIDES, Group, finding, groups
+from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
+from pcapreport.findings.wording import The, count, duration, side_name
+
+
+def half_closed(evidence: Evidence) -> Iterator[Finding]:
+    """One side closed and the other went on sending, or never closed."""
+    table, passes = evidence.table, evidence.passes
+    fin = passes.live & ((table.flags & Flag.FIN) != 0) & (passes.known == 0)
+    first = np.full(len(table), -1)
+    at = np.flatnonzero(fin)[::-1]
+    first[passes.connection[at]] = at
+    has = first >= 0
+    ends = np.where(has, table.end[first], 0)
+    closer = table.side[first] if len(first) else np.zeros(0, np.uint8)
+    late = passes.live & (table.length > 0) & (table.side != closer[passes.connection]) & has[passes.connection]
+    late &= passes.acks & (table.ack >= ends[passes.connection]) & (passes.known < table.end - table.seq)
+    answered = set()
+    for group in groups(evidence, late):
+        answered.add(group.connection)
+        if evidence.histories.like(group.connection).closing in ("client-first", "server-first", "half-closed"):
+            yield _went_on(evidence, group, int(first[group.connection]))
+    for connection in np.flatnonzero(has).tolist():
+        if evidence.histories.like(connection).closing == "half-closed" and connection not in answered:
+            yield from _never_closed(evidence, connection, int(first[connection]))
+
+
+def _went_on(evidence: Evidence, group: Group, fin: int) -> Finding:
+    table = evidence.table
+    data = int(table.length[group.rows].sum())
+    span = duration(max(int(table.time_ns[group.rows[-1]] - table.time_ns[fin]), 0))
+    summary = (
+        f"{The(1 - group.side)} closed its direction in frame {int(table.frame[fin])}; the {side_name(group.side)} "
+        f"knew it and sent {count(data, 'byte')} more in {count(len(group.rows), 'segment')} over the next {span}."
+    )
+    rows = np.concatenate([[fin], group.rows])
+    return finding(evidence, "half_closed", group.connection, SIDES[1 - group.side], rows, summary)
+
+
+def _never_closed(evidence: Evidence, connection: int, fin: int) -> Iterator[Finding]:
+    table, passes = evidence.table, evidence.passes
+    closer = int(table.side[fin])
+    waited = (evidence.capture.last_ns or 0) - int(table.time_ns[fin])
+    if waited < evidence.settings.unanswered_ns or passes.acked_at_end[fin] < table.end[fin]:
+        return
+    summary = (
+        f"{The(closer)} closed in frame {int(table.frame[fin])}; the {side_name(1 - closer)} acknowledged that but "
+        f"had not closed its own side {duration(waited)} later, when the capture ends: it stays in CLOSE-WAIT."
+    )
+    others = (Alternative("Its FIN was not captured, or it still had something to send.", Confidence.LOW),)
+    if waited < evidence.settings.close_wait_lingers_ns:
+        yield finding(
+            evidence, "half_closed", connection, SIDES[1 - closer], [fin], summary, None, Confidence.HIGH, others
+        )
+        return
+    yield finding(
+        evidence, "close_wait_lingering", connection, SIDES[1 - closer], [fin], summary, None, Confidence.HIGH, others
+    )
