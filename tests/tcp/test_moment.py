@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
-from hypothesis import HealthCheck, assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from pcapreport.tcp.moment import Moment, Trace, greatest, least, passing
