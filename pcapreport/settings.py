@@ -135,6 +135,11 @@ class Settings:
         "takes less than 0.5 s (RFC 9293 MUST-40).",
     )
     fast_retransmit_acks: int = _threshold(3, "Duplicate ACKs that start a fast retransmit (RFC 5681 section 3.2).")
+    slow_ns: int = _threshold(
+        SECOND,
+        "An application that takes longer makes people wait: beyond a second they notice and lose the thread (Miller, "
+        "Response time in man-computer conversational transactions, 1968; Nielsen, Usability Engineering, 1993).",
+    )
     forged_hops: int = _threshold(
         2,
         "A hop limit that differs by more from all others of its sender was not set by it: routes that balance load "

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pcapreport.capture.model import Capture
 from pcapreport.findings.passes import Passes
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.families import Histories
+
+if TYPE_CHECKING:
+    from pcapreport.findings.time_ledger import TimeLedger
 
 
 class Severity(StrEnum):
@@ -63,7 +68,7 @@ class Finding:
     alternatives: tuple[Alternative, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """All that detectors look at; they change nothing and do not see each other."""
 
@@ -72,6 +77,13 @@ class Evidence:
     histories: Histories
     passes: Passes
     settings: Settings
+
+    @cached_property
+    def ledger(self) -> TimeLedger:
+        """Where the time went."""
+        from pcapreport.findings.time_ledger import time_ledger  # which looks at evidence itself
+
+        return time_ledger(self)
 
 
 Detector = Callable[[Evidence], Iterator[Finding]]

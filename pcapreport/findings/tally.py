@@ -23,6 +23,7 @@ NETWORK = frozenset(
     }
 )
 """Sent by a side, but caused by the network."""
+LIMITS = frozenset({"application_limited", "network_limited"})
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class Tally:
     severities: Counter[Severity] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     serious: defaultdict[str, Serious] = field(default_factory=lambda: defaultdict(Serious))
+    waited_for: Counter[Side] = field(default_factory=Counter)
+    """Connections that spent most of their time waiting for a side's application, or for the network."""
 
     def add(self, evidence: Evidence, findings: Sequence[Finding]) -> None:
         """Count whole connections and the findings about them."""
@@ -74,6 +77,7 @@ class Tally:
         for finding in findings:
             self.severities[finding.severity] += 1
             self.rules[finding.rule] += 1
+            self.waited_for[finding.side] += finding.rule in LIMITS
             if finding.severity is not Severity.NOTE:
                 concerned[finding.rule].add(finding.connection)
                 under = self.serious[finding.rule]

@@ -17,7 +17,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.rules import RULES
 from pcapreport.findings.story import RANK, tell
-from pcapreport.findings.tally import Tally
+from pcapreport.findings.tally import LIMITS, Tally
 from pcapreport.findings.wording import address, count, duration, flag_words, side_name
 
 __all__ = ["Case", "Verdict", "judge", "tell"]
@@ -333,12 +333,25 @@ class Case:
         else:
             text = f"Nothing went wrong that this capture shows: {self._outcome()}."
         notes = self._notes.chosen()
+        limit = self._limit(notes)
+        if limit:
+            text += f" {self._told(limit)}"
+            notes = [limit, *(exhibit for exhibit in notes if exhibit is not limit)]
         if notes:
             names = ", ".join(dict.fromkeys(RULES[e.finding.rule].title.lower() for e in notes))
             text += f" Worth knowing: {names}."
         shown = tuple(self._told(exhibit) for exhibit in notes[:EVIDENCE_SHOWN])
         level = Confidence.HIGH if self._capture.complete and opened == total else Confidence.MEDIUM
-        return Verdict(text, "none", level, tuple(dict.fromkeys(e.finding.rule for e in notes)), shown, limits)
+        side = limit.finding.side.value if limit else "none"
+        return Verdict(text, side, level, tuple(dict.fromkeys(e.finding.rule for e in notes)), shown, limits)
+
+    def _limit(self, notes: Sequence[Exhibit]) -> Exhibit | None:
+        """What at least half of the connections waited for most of their time, if that is one side or the network."""
+        waited = self.tally.waited_for.most_common(1)
+        if not waited or 2 * waited[0][1] < self.tally.connections:
+            return None
+        sure = (e for e in notes if e.finding.rule in LIMITS and e.finding.confidence is not Confidence.LOW)
+        return next((e for e in sure if e.finding.side is waited[0][0]), None)
 
 
 def _tells_the_same(lead: Finding, second: Finding) -> bool:

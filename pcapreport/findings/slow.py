@@ -1,0 +1,109 @@
+"""Who took the time: answers that a server thought about for long, and what most of a connection's time went to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pcapreport.findings.grouping import finding
+from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
+from pcapreport.findings.time_ledger import Ints, Part, TimeLedger
+from pcapreport.findings.wording import count, duration, frames, side_name
+from pcapreport.settings import Settings
+from pcapreport.tcp.connections import SERVER
+
+HALF = 2
+MOST_TURNS = 1_000
+"""Named in one finding."""
+_SIDES = {Part.CLIENT: Side.CLIENT, Part.SERVER: Side.SERVER, Part.NETWORK: Side.NETWORK}
+PUSH = Alternative(
+    "It waited for something to tell (a long poll, a push); or another server made it wait.", Confidence.LOW
+)
+QUEUE = Alternative("A segment was held up on the way to the server or back.", Confidence.LOW)
+
+
+def dominant(ledger: TimeLedger, settings: Settings) -> Ints:
+    """(connections,): the Part of CLIENT, SERVER and NETWORK that at least half of a connection's time went to, if that
+    is long; else -1. The handshake is the network's time as well."""
+    spent = ledger.spent[:, [Part.CLIENT, Part.SERVER, Part.NETWORK]].copy()
+    spent[:, 2] += ledger.spent[:, Part.HANDSHAKE]
+    most = spent.argmax(axis=1)
+    longest = spent[np.arange(len(spent)), most]
+    whole = ledger.spent.sum(axis=1)
+    named = (longest >= settings.slow_ns) & (longest * HALF >= whole)
+    return np.where(named, np.array([Part.CLIENT, Part.SERVER, Part.NETWORK])[most], -1)
+
+
+def slow_responses(evidence: Evidence) -> Iterator[Finding]:
+    """Answers that the server's application took long for."""
+    ledger, settings = evidence.ledger, evidence.settings
+    turns = ledger.turns
+    slow = np.flatnonzero((turns.side == SERVER) & (turns.own_ns >= settings.slow_ns))
+    mostly = dominant(ledger, settings)
+    bounds = np.append(np.flatnonzero(np.diff(turns.connection[slow], prepend=-1)), len(slow))
+    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        chosen = slow[start:stop]
+        connection = int(turns.connection[chosen[0]])
+        yield _slow_response(evidence, connection, chosen, mostly[connection] == Part.SERVER)
+
+
+def _slow_response(evidence: Evidence, connection: int, chosen: Ints, mostly: bool) -> Finding:
+    table, turns = evidence.table, evidence.ledger.turns
+    worst = int(chosen[np.argmax(turns.own_ns[chosen])])
+    asked, answered = (int(table.frame[rows[worst]]) for rows in (turns.asked, turns.answered))
+    own, took = int(turns.own_ns[worst]), int(turns.took_ns[worst])
+    rest = "" if took - own < took // 20 else f", the other {duration(took - own)} being the network's"
+    several = (
+        ""
+        if len(chosen) == 1
+        else f"; so in {count(len(chosen), 'answer')}, {duration(int(turns.own_ns[chosen].sum()))} in all"
+    )
+    summary = (
+        f"The server thought {duration(own)} about the request that ended in frame {asked} before it answered in frame "
+        f"{answered}{rest}{several}."
+    )
+    rows = np.concatenate([turns.asked[chosen], turns.answered[chosen]])[:MOST_TURNS]
+    severity = Severity.WARNING if mostly else Severity.NOTE
+    return finding(
+        evidence, "slow_response", connection, Side.SERVER, rows, summary, severity, Confidence.MEDIUM, (PUSH, QUEUE)
+    )
+
+
+def limited(evidence: Evidence) -> Iterator[Finding]:
+    """Connections that spent most of their time waiting for one application, or for the network."""
+    ledger = evidence.ledger
+    mostly = dominant(ledger, evidence.settings)
+    for connection in np.flatnonzero((mostly == Part.CLIENT) | (mostly == Part.SERVER)).tolist():
+        yield _application(evidence, connection, Part(int(mostly[connection])))
+    for connection in np.flatnonzero(mostly == Part.NETWORK).tolist():
+        yield _network(evidence, connection)
+
+
+def _application(evidence: Evidence, connection: int, part: Part) -> Finding:
+    table, ledger = evidence.table, evidence.ledger
+    spent, whole = int(ledger.spent[connection, part]), int(ledger.spent[connection].sum())
+    side = part - Part.CLIENT
+    turns = np.flatnonzero((ledger.turns.connection == connection) & (ledger.turns.side == side))
+    longest = turns[np.argsort(-ledger.turns.own_ns[turns], kind="stable")[:3]]
+    longest = longest[ledger.turns.own_ns[longest] * 10 >= spent]
+    rows = ledger.turns.answered[longest] if len(longest) else np.array([table.bounds[connection]])
+    named = f", most before {frames(sorted(table.frame[rows].tolist()))}" if len(longest) else ""
+    summary = (
+        f"{duration(spent)} of {duration(whole)} went to the {side_name(side)}'s application, which had nothing to "
+        f"wait for and did not send{named}."
+    )
+    often = np.count_nonzero(ledger.turns.own_ns[turns] >= evidence.settings.slow_ns) > 1
+    confidence = Confidence.MEDIUM if often else Confidence.LOW  # one pause may have another cause, in another place
+    return finding(evidence, "application_limited", connection, _SIDES[part], rows, summary, None, confidence)
+
+
+def _network(evidence: Evidence, connection: int) -> Finding:
+    table, ledger = evidence.table, evidence.ledger
+    parts = ledger.spent[connection]
+    spent, whole = int(parts[Part.NETWORK] + parts[Part.HANDSHAKE]), int(parts.sum())
+    trip = int(evidence.passes.round_trip_ns[connection])
+    length = f": a round trip takes {duration(trip)}" if trip > 0 else ""
+    summary = f"{duration(spent)} of {duration(whole)} went to the network{length}, and neither application was slow."
+    first = int(table.bounds[connection])
+    return finding(evidence, "network_limited", connection, Side.NETWORK, [first], summary, None, Confidence.MEDIUM)
