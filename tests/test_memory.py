@@ -20,6 +20,7 @@ from pcapreport.tcp.tuples import endpoint_hash
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted(path for path in (ROOT / "sample_pcaps").iterdir() if ".pcap" in path.name)
+RUNS = ROOT / "tests" / "kernel_lab" / "verdict_runs"
 OTHERS = ROOT / ".." / "shared" / "captures" / "files"
 LITTLE = 20_000
 
@@ -34,6 +35,12 @@ def told(path: Path, memory: int | None) -> tuple[bytes, str]:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_a_sample_is_told_the_same_from_parts(path: Path) -> None:
+    assert told(path, LITTLE) == told(path, None)
+
+
+@pytest.mark.parametrize("name", ["syn_flood-0", "syn_flood-1", "port_scan-0", "port_scan-1", "port_filtered-0"])
+def test_what_takes_many_connections_to_tell_is_told_the_same_from_parts(name: str) -> None:
+    path = RUNS / name / "client.pcap.gz"
     assert told(path, LITTLE) == told(path, None)
 
 

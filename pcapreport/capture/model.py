@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pcapreport.capture.answers import ANSWER
 from pcapreport.capture.icmp import IcmpError
 from pcapreport.capture.openings import OPENING
 from pcapreport.capture.packet_table import PacketTable
@@ -92,6 +93,8 @@ class Capture:
     """What routers and hosts said of segments, in file order; no rows of the table."""
     openings: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, OPENING))
     """What each host's SYNs and SYN-ACKs look like, of type openings.OPENING."""
+    answers: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, ANSWER))
+    """Which ports answered a SYN, of type answers.ANSWER."""
     offloading: npt.NDArray[np.void] | None = None
     """The senders whose network cards fill in the checksums, for verify_checksums; None: checksums not looked at."""
 

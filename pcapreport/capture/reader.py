@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pcapreport.capture import pcap, pcapng, snoop
+from pcapreport.capture.answers import Answers
 from pcapreport.capture.checksums import Senders
 from pcapreport.capture.clock import steps_back
 from pcapreport.capture.container import BLOCK_BYTES, BLOCK_RECORDS, NO_INTERFACE, Findings, RecordBlock
@@ -80,6 +81,7 @@ def _capture(opened: Source, container: str, found: Findings, table: _Table) -> 
         other_blocks=dict(found.other_blocks),
         icmp_errors=tuple(table.dissector.icmp_errors),
         openings=table.openings.all(),
+        answers=table.answers.all(),
         offloading=table.senders.offloading() if table.senders else None,
     )
 
@@ -116,6 +118,7 @@ class _Table:
     meter: Meter | None = None
     senders: Senders | None = None
     openings: Openings = field(default_factory=Openings)
+    answers: Answers = field(default_factory=Answers)
     spilled: Parts | None = None
     """Where the rows went when there were too many."""
     steps_back: list[np.ndarray] = field(default_factory=list)
@@ -165,6 +168,7 @@ class _Table:
         self.steps_back.append(steps_back(table["frame"], table["time_ns"], self.latest_segment_ns))
         self.latest_segment_ns = int(table["time_ns"][-1])
         self.openings.add(table)
+        self.answers.add(table)
         if self.senders:
             self.senders.add(table)
         if self.spilled:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapreport.capture.icmp import IcmpError
-from pcapreport.capture.packet_table import Flag
-from pcapreport.findings.grouping import Ints
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Side
 from pcapreport.tcp import addresses
 from pcapreport.tcp.connections import SERVER, Endpoint
@@ -34,7 +33,7 @@ class FilterSign(NamedTuple):
 
 
 class FilterSigns:
-    """What tells of filters in a part of the capture, for the connections that were not answered."""
+    """What tells of filters, for the connections of a part of the capture that were not answered."""
 
     def __init__(self, evidence: Evidence, unanswered: Sequence[int]) -> None:
         self._evidence = evidence
@@ -45,9 +44,8 @@ class FilterSigns:
                 self._prohibited[Endpoint(error.src, error.sport), Endpoint(error.dst, error.dport)].append(error)
         self._answering: defaultdict[str, dict[int, int]] = defaultdict(dict)
         """By address of a server: the ports that answered, with the first frame that did."""
-        for row in _first_answers(evidence, unanswered).tolist():
-            server = self._endpoints[int(evidence.passes.connection[row])][SERVER]
-            self._answering[server.address].setdefault(server.port, int(evidence.table.frame[row]))
+        for version, high, low, port, frame in _answers_of(evidence, unanswered).tolist():
+            self._answering[addresses.text_of(version, high, low)][port] = frame
 
     def of(self, connection: int) -> FilterSign | None:
         """The best sign for a connection, or None."""
@@ -67,21 +65,14 @@ class FilterSigns:
         return FilterSign(words, Side.NETWORK, Confidence.MEDIUM, (OWN_FILTER, FULL))
 
 
-def _first_answers(evidence: Evidence, unanswered: Sequence[int]) -> Ints:
-    """The first row with which each port answered, of the servers that these connections turned to."""
-    table = evidence.table
-    silent = np.zeros(len(table), bool)
-    silent[unanswered] = True
-    first, version = table.bounds[:-1], table.packets["ip_version"]
-    ends = []
-    for high, low, port in (("src_hi", "src_lo", "sport"), ("dst_hi", "dst_lo", "dport")):
-        ends.append([table.packets[name][table.row[first]] for name in (high, low, port)])
-    from_server = table.side[first] == SERVER
-    high, low, port = (np.where(from_server, sent, got) for sent, got in zip(*ends, strict=True))
-    host = addresses.hashed([version[table.row[first]], high, low])
-    met = np.isin(host, host[silent])
-    answer = (table.side == SERVER) & ((table.flags & (Flag.SYN | Flag.RST)) != 0)
-    rows = np.flatnonzero(answer & met[evidence.passes.connection])
-    owner = evidence.passes.connection[rows]
-    once = np.unique(host[owner] ^ port[owner].astype(np.uint64), return_index=True)[1]
-    return np.asarray(rows[once])
+def _answers_of(evidence: Evidence, unanswered: Sequence[int]) -> npt.NDArray[np.void]:
+    """Of the ports that answered anywhere in the capture, those of the servers that these connections turned to."""
+    table, answers = evidence.table, evidence.capture.answers
+    first = table.bounds[np.array(unanswered, np.int64)]
+    row, from_server = table.row[first], table.side[first] == SERVER
+    high, low = (
+        np.where(from_server, table.packets[f"src_{half}"][row], table.packets[f"dst_{half}"][row])
+        for half in ("hi", "lo")
+    )
+    met = addresses.hashed([table.packets["ip_version"][row], high, low])
+    return answers[np.isin(addresses.hashed([answers[name] for name in ("ip_version", "src_hi", "src_lo")]), met)]

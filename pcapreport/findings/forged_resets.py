@@ -24,6 +24,9 @@ FEWEST = 2
 COUNTS_UP, SKIPS = 16, 1024
 """A sender that counts its IP IDs steps by few; its other connections may make it skip some more, for each second."""
 
+REORDERED = 8
+"""Segments that were under way already when the RST was sent, at most."""
+
 
 class Signs(NamedTuple):
     """The RSTs of connections that their side had sent other segments of, r of them; every field (r,).
@@ -46,6 +49,8 @@ class Signs(NamedTuple):
     """It acknowledges but has no timestamps though the others have."""
     other_window: Bools
     """It acknowledges but with a window of 0, though the side had room before."""
+    stray_window: Bools
+    """It has no ACK but a window: what answers a stray segment has none."""
     untimely: Bools
     """It answers nothing: it has no ACK, and what it would answer came longer ago than a round trip."""
     goes_on: Ints
@@ -59,14 +64,15 @@ class Signs(NamedTuple):
 
         A count alone is not, nor with a window of 0: Windows counts for all connections together and resets like that.
         """
-        goes_on, weak = self.goes_on >= 0, self.unstamped | self.untimely
-        sent_on = goes_on & (self.believed | weak | self.other_window)
+        goes_on, weak = self.goes_on >= 0, self.unstamped | self.stray_window | self.untimely
+        sent_on = goes_on & (self.believed | self.unstamped | self.untimely | self.other_window)
         return np.asarray(self.off_route | sent_on | self.off_count & (weak | goes_on))
 
     @property
     def agreeing(self) -> Ints:
         """How many independent signs it has."""
-        signs = (self.off_route, self.off_count, self.unstamped, self.other_window, self.untimely, self.goes_on >= 0)
+        window = self.other_window | self.stray_window
+        signs = (self.off_route, self.off_count, self.unstamped, window, self.untimely, self.goes_on >= 0)
         return np.asarray(np.sum(signs, axis=0), np.int64)
 
 
@@ -105,6 +111,7 @@ def signs_of_forgery(evidence: Evidence) -> Signs:
         off_count=_off_count(evidence, rows, last, np.where(known, before, -1)),
         unstamped=known & acknowledges & has[last] & ~has[rows],
         other_window=known & acknowledges & (table.window[rows] == 0) & (table.window[last] > 0),
+        stray_window=~acknowledges & (table.window[rows] > 0),
         untimely=known & ~acknowledges & _untimely(evidence, rows),
         goes_on=goes_on,
         believed=believed,
@@ -137,6 +144,17 @@ def _untimely(evidence: Evidence, rows: Ints) -> Bools:
     return np.asarray((trip != UNKNOWN) & ((prompt < 0) | (waited > trip + evidence.settings.jitter_ns)))
 
 
+def _next(candidates: Ints, flow: Ints, rows: Ints, of: Ints) -> Ints:
+    """For each row the next candidate of its flow, or -1."""
+    if not len(candidates):
+        return np.full(len(rows), -1)
+    size = len(flow) + 1
+    keys = np.sort(flow[candidates] * size + candidates)
+    at = np.minimum(np.searchsorted(keys, of * size + rows, side="right"), len(keys) - 1)
+    found = (keys[at] // size == of) & (keys[at] % size > rows)
+    return np.where(found, keys[at] % size, -1)
+
+
 def _afterwards(evidence: Evidence, rows: Ints, own: Ints, flow: Ints) -> tuple[Ints, Bools]:
     """(see Signs.goes_on, Signs.believed)"""
     table, passes, settings = evidence.table, evidence.passes, evidence.settings
@@ -144,20 +162,13 @@ def _afterwards(evidence: Evidence, rows: Ints, own: Ints, flow: Ints) -> tuple[
     fresh = np.zeros(len(table.row), bool)
     fresh[own] = news[own] & ((table.flags[own] & Flag.SYN) == 0)
     of = flow[rows]
-    later = np.full(len(rows), -1)
-    last = np.full(2 * len(table), -1)
-    candidates = np.flatnonzero(fresh)
-    last[flow[candidates]] = candidates
-    goes = (last[of] > rows) & (table.time_ns[last[of]] > table.time_ns[rows] + settings.reordering_ns)
-    for place in np.flatnonzero(goes).tolist():
-        stop = int(last[of[place]]) + 1
-        span = np.arange(rows[place] + 1, stop)
-        span = span[flow[span] == of[place]]
-        if np.any((table.flags[span] & Flag.SYN) != 0):  # it had reset an older connection, and opens the next
-            continue
-        span = span[fresh[span]]
-        span = span[table.time_ns[span] > table.time_ns[rows[place]] + settings.reordering_ns]
-        later[place] = int(span[0]) if len(span) else -1
+    later = _next(np.flatnonzero(fresh), flow, rows, of)
+    for _ in range(REORDERED):  # those that close were under way already
+        near = (later >= 0) & (table.time_ns[later] <= table.time_ns[rows] + settings.reordering_ns)
+        later[near] = _next(np.flatnonzero(fresh), flow, later[near], of[near])
+    near = table.time_ns[later] <= table.time_ns[rows] + settings.reordering_ns
+    syn = _next(own[(table.flags[own] & Flag.SYN) != 0], flow, rows, of)
+    later[near | (syn >= 0) & (syn < later)] = -1  # with a SYN it opens the next connection, having reset an older one
     end = np.full(2 * len(table), -1)
     live = np.flatnonzero(passes.live)
     end[flow[live]] = live

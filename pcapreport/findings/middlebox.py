@@ -68,6 +68,8 @@ def _words(evidence: Evidence, signs: Signs, at: int, side: int) -> Iterator[str
         yield "it has no timestamps though that side's segments do"
     if signs.other_window[at]:
         yield "its window is 0 though that side had room"
+    if signs.stray_window[at]:
+        yield "it has a window but no ACK, as no answer to a stray segment has"
     if signs.untimely[at]:
         prompt = int(evidence.passes.previous_peer[row])
         since = duration(max(int(table.time_ns[row] - table.time_ns[prompt]), 0)) if prompt >= 0 else ""

@@ -15,7 +15,8 @@ from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Meeting, TimeWait
 from pcapreport.tcp.states import State
 
-TOLD = frozenset({"connection_refused", "syn_unanswered", "handshake_incomplete", "reset"})
+RESETS = ("reset_by_middlebox", "fin_wait_2_orphaned", "reset")
+TOLD = frozenset({"connection_refused", "syn_unanswered", "syn_filtered", "handshake_incomplete", *RESETS})
 """Rules whose summary takes the place of a sentence of the story."""
 RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 
@@ -78,7 +79,7 @@ def _closed(connection: int, evidence: Evidence, history: ConnectionHistory, own
     if history.closing in endings:
         return f"{amounts}; {endings[history.closing]}."
     if history.closing.startswith("reset-by-"):
-        told = next((finding.summary for finding in own if finding.rule == "reset"), "")
+        told = next((finding.summary for finding in own if finding.rule in RESETS), "")
         return f"{amounts}. {told or 'The ' + history.closing[9:] + ' reset the connection.'}"
     if history.closing == "half-closed":
         side = CLIENT if client else SERVER

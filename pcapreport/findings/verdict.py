@@ -67,8 +67,9 @@ UNDECIDABLE = frozenset(
     }
 )
 """A dead host and a dead path look the same."""
-ONLY_IF_SURE = frozenset({"reset"})
-"""A host that forgot its connection and one whose connection was reset unseen, behind the tap, answer alike."""
+ONLY_IF_SURE = frozenset({"reset", "syn_filtered"})
+"""A host that forgot its connection and one whose connection was reset unseen, behind the tap, answer alike; a filter
+that says nothing may stand in the path or on the server's own host."""
 PHRASES = {
     "icmp_unreachable": "were told by ICMP that the other side cannot be reached",
     "icmp_time_exceeded": "had segments that went in circles until their hop limit ran out",

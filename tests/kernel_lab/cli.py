@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     verdicts.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="of this repository unless given")
     verdicts.add_argument("--record", action="store_true", help="record them anew first (needs root)")
     verdicts.add_argument("--causes", default="", metavar="A,B", help="record only these")
+    verdicts.add_argument("--first-seed", type=int, default=0, metavar="N", help="others than those recorded")
     verdicts.add_argument("--jobs", type=int, default=6, metavar="N", help="plays at a time")
     verdicts.add_argument("--all", action="store_true", help="show every verdict, not only those that are not right")
     commands.add_parser("list", help="name the scenarios")
@@ -65,7 +66,7 @@ def _verdicts(chosen: argparse.Namespace) -> int:
     if chosen.record:
         from .causes.record import record
 
-        if record(folder, [name for name in chosen.causes.split(",") if name], chosen.jobs):
+        if record(folder, [name for name in chosen.causes.split(",") if name], chosen.jobs, chosen.first_seed):
             return 2
     return verdicts.report(folder, chosen.all)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pcapreport import analyze
+from pcapreport.findings.tally import NETWORK
 
 RUNS = Path(__file__).parent / "verdict_runs"
 OUTCOMES = ("right", "allowed", "missed", "WRONG")
@@ -57,7 +58,8 @@ def judged(folder: Path = RUNS) -> Iterator[Judged]:
         for tap in truth["taps"]:
             document = analyze(path.with_name(f"{tap}.pcap.gz"))
             found = [*document.findings, *(f for c in document.connections for f in c.findings)]
-            sides = frozenset(str(f.side) for f in found if f.severity != "note")
+            grave = [f for f in found if f.severity != "note"]
+            sides = frozenset("network" if f.rule in NETWORK else str(f.side) for f in grave)
             rules = tuple(sorted({f.rule for f in found}))
             verdict = document.verdict
             yield Judged(path.parent.name, tap, truth, str(verdict.side), verdict.text, rules, sides)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
+import struct
 import time
 
 from lab.talk import text
@@ -14,6 +16,10 @@ from kernel_lab.wire import Rule
 from .register import cause
 from .stage import Stage
 
+_SO_ATTACH_FILTER = 26
+_PROGRAM = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+_DROP_ALL = struct.pack("HxxxxxxQ", 1, ctypes.addressof(_PROGRAM))
+"""A socket filter of one instruction, `ret #0`: the host drops all that comes to the socket, silently."""
 SIGNS = (
     {"ttl": 64, "ip_id": 0, "window": 0, "stamps": False},
     {"ttl": 255, "ip_id": 0x3039, "window": 0, "stamps": False},
@@ -129,18 +135,23 @@ def icmp_refused(t: Stage) -> None:
     client.close()
 
 
-@cause("network", "filter", seeds=2)
+@cause("", "filter", seeds=3, hidden_at=("client", "middle", "server"))
 def port_filtered(t: Stage) -> None:
-    """A filter drops the SYNs to one port while another port of the same host answers."""
-    place = t.variant("place", (0, 1))
-    hidden = ("server",) if place == 1 else ("middle", "server")
-    t.blame("network", f"filter, place {place}", hidden_at=hidden)
+    """The SYNs to one port are dropped, on the path or on the server's host, while another port of it answers."""
+    place = t.variant("place", (0, 1, "host"))
     ends = t.connect()
     t.exchange(ends)
     second = t.client()
     second.settimeout(4)
     closed = t.port + 2000
-    t.lab.wire.add(Rule("filter", "A", lambda s: s.target_port == closed and s.only(SYN), float("inf"), hop=place))
+    if place == "host":
+        t.blame("server", "filter on its host")
+        listener = t.lab.open(t.lab.server, t.version, closed)
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _DROP_ALL)
+        listener.listen(4)
+    else:
+        t.blame("network", f"filter, place {place}")
+        t.lab.wire.add(Rule("filter", "A", lambda s: s.target_port == closed and s.only(SYN), float("inf"), hop=place))
     quietly(second.connect, (t.server_at[0], closed))
     second.close()
     t.exchange(ends)

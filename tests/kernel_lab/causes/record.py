@@ -23,9 +23,9 @@ from .register import TAPS, Cause
 from .stage import Stage, as_seen
 
 
-def record(out: Path, names: list[str], jobs: int) -> int:
-    """Record each of the named causes in all its variants; returns how many failed."""
-    plays = [(name, number) for name in names or CAUSES for number in range(CAUSES[name].seeds)]
+def record(out: Path, names: list[str], jobs: int, first: int = 0) -> int:
+    """Record each of the named causes in all its variants, from this seed on; returns how many failed."""
+    plays = [(name, first + number) for name in names or CAUSES for number in range(CAUSES[name].seeds)]
     plays.sort(key=lambda play: CAUSES[play[0]].family != "close")  # the longest ones first
     tasks = [(name, number, slot, out) for slot, (name, number) in enumerate(plays, os.getpid() * 7)]
     failed = 0
@@ -74,6 +74,7 @@ def _record_one(cause: Cause, number: int, slot: int, folder: Path) -> dict[str,
 
 def _settle(lab: Lab) -> None:
     """Until the wire is quiet, or 10 s have passed."""
+    time.sleep(0.2)  # what was done last takes its time to be seen
     until = time.monotonic() + 10
     while time.monotonic() < until and lab.wire.idle < 0.6:
         with suppress(InterruptedError):
