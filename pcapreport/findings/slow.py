@@ -75,27 +75,28 @@ def limited(evidence: Evidence) -> Iterator[Finding]:
     ledger = evidence.ledger
     mostly = dominant(ledger, evidence.settings)
     for connection in np.flatnonzero((mostly == Part.CLIENT) | (mostly == Part.SERVER)).tolist():
-        yield _application(evidence, connection, Part(int(mostly[connection])))
+        yield from _application(evidence, connection, Part(int(mostly[connection])))
     for connection in np.flatnonzero(mostly == Part.NETWORK).tolist():
         yield _network(evidence, connection)
 
 
-def _application(evidence: Evidence, connection: int, part: Part) -> Finding:
+def _application(evidence: Evidence, connection: int, part: Part) -> Iterator[Finding]:
+    """None where it is a single pause: that has its own finding, or is nobody's habit."""
     table, ledger = evidence.table, evidence.ledger
     spent, whole = int(ledger.spent[connection, part]), int(ledger.spent[connection].sum())
     side = part - Part.CLIENT
-    turns = np.flatnonzero((ledger.turns.connection == connection) & (ledger.turns.side == side))
+    start, stop = np.searchsorted(ledger.turns.connection, [connection, connection + 1]).tolist()
+    turns = start + np.flatnonzero(ledger.turns.side[start:stop] == side)
     longest = turns[np.argsort(-ledger.turns.own_ns[turns], kind="stable")[:3]]
-    longest = longest[ledger.turns.own_ns[longest] * 10 >= spent]
-    rows = ledger.turns.answered[longest] if len(longest) else np.array([table.bounds[connection]])
-    named = f", most before {frames(sorted(table.frame[rows].tolist()))}" if len(longest) else ""
+    if len(longest) < 2 or ledger.turns.own_ns[longest[1]] < evidence.settings.slow_ns:
+        return
+    rows = ledger.turns.answered[longest]
+    named = frames(sorted(table.frame[rows].tolist()))
     summary = (
         f"{duration(spent)} of {duration(whole)} went to the {side_name(side)}'s application, which had nothing to "
-        f"wait for and did not send{named}."
+        f"wait for and did not send, longest before {named}."
     )
-    often = np.count_nonzero(ledger.turns.own_ns[turns] >= evidence.settings.slow_ns) > 1
-    confidence = Confidence.MEDIUM if often else Confidence.LOW  # one pause may have another cause, in another place
-    return finding(evidence, "application_limited", connection, _SIDES[part], rows, summary, None, confidence)
+    yield finding(evidence, "application_limited", connection, _SIDES[part], rows, summary, None, Confidence.MEDIUM)
 
 
 def _network(evidence: Evidence, connection: int) -> Finding:
@@ -103,7 +104,11 @@ def _network(evidence: Evidence, connection: int) -> Finding:
     parts = ledger.spent[connection]
     spent, whole = int(parts[Part.NETWORK] + parts[Part.HANDSHAKE]), int(parts.sum())
     trip = int(evidence.passes.round_trip_ns[connection])
+    first, last = int(table.bounds[connection]), int(table.bounds[connection + 1]) - 1
+    begun, ended = int(table.frame[first]), int(table.frame[last])
     length = f": a round trip takes {duration(trip)}" if trip > 0 else ""
-    summary = f"{duration(spent)} of {duration(whole)} went to the network{length}, and neither application was slow."
-    first = int(table.bounds[connection])
+    summary = (
+        f"{duration(spent)} of {duration(whole)} went to the network (frames {begun} to {ended}){length}, and neither "
+        "application was slow."
+    )
     return finding(evidence, "network_limited", connection, Side.NETWORK, [first], summary, None, Confidence.MEDIUM)

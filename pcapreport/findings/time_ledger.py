@@ -4,13 +4,16 @@ The tap sees when segments pass, so each interval between one segment and the ne
 
 - a repetition: the time before it was lost to recovery;
 - while one side's window is closed: to that receiver, which did not read;
-- the segments that open and, behind the last data, close the connection: to handshake and close;
-- a keep-alive, or a FIN or RST when all was said: both sides were idle;
+- the segments that open and, behind the last data, close the connection: to handshake and close; to the latter also
+  what a side thinks about after the other's FIN;
+- a keep-alive, or when all was said a FIN, a RST, or a bare acknowledgment that comes too late to answer anything: both
+  sides were idle;
 - data: whoever sent it was thinking, but for the round trip between the tap and that side, which is the network's. Who
   still waits for acknowledgments, or is in the midst of a message (its segment before was a full one), does not think;
 - the rest, and bare acknowledgments: the network.
 
-Where only one direction was captured none of this can be told. Round trips are the quickest answers of each side to
+Where only one direction was captured none of this can be told, nor why something that waits for an acknowledgment
+was neither acknowledged nor sent again for long. Round trips are the quickest answers of each side to
 what passed the tap (tcp/vantage.py), so that what a side took longer than that is its own doing or a queue's.
 """
 
@@ -26,11 +29,16 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.loss import sent_again
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
+from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.vantage import find_vantages
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+
+DELAYED_ACK_NS = SECOND // 2
+"""No acknowledgment is delayed longer (RFC 9293 section 3.8.6.3)."""
 
 
 class Part(IntEnum):
@@ -123,18 +131,22 @@ def _judged(evidence: Evidence, steps: _Steps, trips: Ints) -> tuple[Ints, Ints]
     side, connection = table.side[j].astype(np.int64), table.connection[j]
     flags = table.flags[j]
     ends = (flags & (Flag.FIN | Flag.RST)) != 0
-    data = (table.length[j] > 0) & ~passes.keep_alive[j]
+    data = (table.length[j] > 0) & ~passes.keep_alive[j] & ~passes.wandered[j]
     reacts = table.side[i] != table.side[j]
     waits = (passes.sent_before[j] > passes.acked_before[j]) & (passes.acked_before[j] >= 0)
     free = np.where(reacts, np.maximum(took - trips[connection, side], 0), np.where(waits, 0, took))
-    thinks = data & ~_midway(table, passes, j)
+    long = took > trips[connection].sum(axis=1) + DELAYED_ACK_NS
+    thinks = data & (long | ~_midway(table, passes, j))
     silent = ends & ~data & ~waits
     part = np.full(len(j), int(Part.NETWORK))
     own = took.copy()
     part[thinks] = np.where(side[thinks] == CLIENT, Part.CLIENT, Part.SERVER)
     own[thinks] = free[thinks]
+    late = long & (~data | waits)
+    part[late] = np.where(waits[late], Part.UNKNOWN, Part.IDLE)
     part[silent | passes.keep_alive[j] | passes.keep_alive[i]] = Part.IDLE
-    part[(i >= _first_fin(table, passes)[connection]) & (i >= _last_data(table, passes)[connection])] = Part.CLOSE
+    closing = i >= _first_fin(table, passes)[connection]
+    part[closing & (thinks | (i >= _last_data(table, passes)[connection]))] = Part.CLOSE
     part[j <= _third(table, passes)[connection]] = Part.HANDSHAKE
     part[sent_again(evidence)[j]] = Part.RECOVERY
     for closed, which in zip(_closed(table, passes, i), (Part.CLIENT_WINDOW, Part.SERVER_WINDOW), strict=True):

@@ -351,8 +351,7 @@ class Case:
         waited = self.tally.waited_for.most_common(1)
         if not waited or 2 * waited[0][1] < self.tally.connections:
             return None
-        sure = (e for e in notes if e.finding.rule in LIMITS and e.finding.confidence is not Confidence.LOW)
-        return next((e for e in sure if e.finding.side is waited[0][0]), None)
+        return next((e for e in notes if e.finding.rule in LIMITS and e.finding.side is waited[0][0]), None)
 
 
 def _tells_the_same(lead: Finding, second: Finding) -> bool:

@@ -89,7 +89,8 @@ def find_vantages(table: ConnectionTable, settings: Settings) -> Vantages:
     """The vantage of each connection."""
     count = len(table)
     head = _head_rows(table)
-    connection = np.repeat(np.arange(count), np.minimum(np.diff(table.bounds), HEAD_ROWS))
+    head = head[table.original[head] < 0]  # what was captured twice answers nothing
+    connection = table.connection[head]
     side = table.side[head].astype(np.int64)
     flow = connection * 2 + side
     round_trip, samples = _answers(table, head, flow, count)
