@@ -9,7 +9,17 @@ the capture as a whole shows is summed over its parts (`capture_quality.py`, `ta
 from __future__ import annotations
 
 from pcapreport.capture.model import Capture
-from pcapreport.findings import capture_quality, checksums, handshake, icmp, loss, teardown, time_wait, window
+from pcapreport.findings import (
+    capture_quality,
+    checksums,
+    conformance,
+    handshake,
+    icmp,
+    loss,
+    teardown,
+    time_wait,
+    window,
+)
 from pcapreport.findings.capture_quality import CaptureQuality
 from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Detector, Evidence, Finding
@@ -38,6 +48,10 @@ DETECTORS: tuple[Detector, ...] = (
     window.zero_window_probes,
     window.keep_alives,
     window.silent_peers,
+    conformance.windows,
+    conformance.impossible_flags,
+    conformance.stripped_options,
+    conformance.ecn_misuse,
     teardown.resets,
     teardown.unanswered_fins,
     teardown.half_closed,

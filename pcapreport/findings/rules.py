@@ -1,6 +1,6 @@
 """The manual: what each finding means, why it matters, where it comes from and what to do about it.
 
-Built from three tables: about the network, the endpoints and the capture.
+Built from four tables: about the network, the endpoints, their conformance and the capture.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from types import MappingProxyType
 
 from pcapreport.findings.rule_doc import RuleDoc
 from pcapreport.findings.rules_capture import CAPTURE_RULES
+from pcapreport.findings.rules_conformance import CONFORMANCE_RULES
 from pcapreport.findings.rules_endpoints import ENDPOINT_RULES
 from pcapreport.findings.rules_network import NETWORK_RULES
 
 RULES: Mapping[str, RuleDoc] = MappingProxyType(
-    {doc.id: doc for doc in (*NETWORK_RULES, *ENDPOINT_RULES, *CAPTURE_RULES)}
+    {doc.id: doc for doc in (*NETWORK_RULES, *ENDPOINT_RULES, *CONFORMANCE_RULES, *CAPTURE_RULES)}
 )
