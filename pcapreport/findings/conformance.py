@@ -17,15 +17,19 @@ from pcapreport.tcp.connections import CLIENT, SERVER
 
 NEGOTIATED = Option.WINDOW_SCALE | Option.SACK_PERMITTED | Option.TIMESTAMP
 ECN = Flag.ECE | Flag.CWR | Flag.AE
+SILLY_TIMES, SILLY_PART = 10, 4
+"""So many segments below this part of the sender's largest; RFC 9293 section 3.8.6.2.2 keeps a receiver from offering
+less than half its buffer or a full segment."""
 PROBE_BYTES = 1
 """A zero-window probe may bring one byte that the window does not allow (RFC 9293 section 3.8.6.1)."""
 
 
 def windows(evidence: Evidence) -> Iterator[Finding]:
-    """Windows taken back, and data that no window allowed."""
+    """Windows taken back, data that no window allowed, and windows that open by a few bytes at a time."""
     said = advertised(evidence)
     yield from _shrunk_windows(evidence, said)
     yield from _data_outside(evidence, said)
+    yield from _silly_windows(evidence, said)
 
 
 def _shrunk_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
@@ -95,6 +99,31 @@ def _data_outside(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
         rows = group.rows
         yield finding(
             evidence, "data_outside_window", group.connection, side, rows, summary, None, Confidence.MEDIUM, (missed,)
+        )
+
+
+def _silly_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
+    """Small segments that each fill the window to its edge, again and again (RFC 9293 section 3.8.6.2)."""
+    table, passes = evidence.table, evidence.passes
+    at_edge = passes.live & (table.length > 0) & ~passes.keep_alive & (passes.known == 0)
+    at_edge &= (said.peer_before != NONE) & (table.seq + table.length == said.peer_before)
+    for group in groups(evidence, at_edge):
+        if len(group.rows) < SILLY_TIMES:
+            continue
+        rows = np.arange(table.bounds[group.connection], table.bounds[group.connection + 1])
+        full = int(table.length[rows[table.side[rows] == group.side]].max())
+        small = group.rows[table.length[group.rows] * SILLY_PART < full]
+        if len(small) < SILLY_TIMES:
+            continue
+        other = 1 - group.side
+        summary = (
+            f"{The(other)} opened its window by so little that the {side_name(group.side)} filled it "
+            f"{times(len(small))} with a small segment (first: frame {int(table.frame[small].min())})."
+        )
+        writes = Alternative("The program wrote just as many bytes as the window took.", Confidence.LOW)
+        side = SIDES[other]
+        yield finding(
+            evidence, "silly_window", group.connection, side, small, summary, None, Confidence.MEDIUM, (writes,)
         )
 
 

@@ -33,6 +33,17 @@ CONFORMANCE_RULES: tuple[RuleDoc, ...] = (
         ("RFC 9293 section 3.8.6",),
     ),
     RuleDoc(
+        "silly_window",
+        "Silly window",
+        WARNING,
+        "The receiver opened its window a few bytes at a time, and small segments filled it again and again.",
+        "Most of what is sent is headers: the transfer is slow and loads hosts and network.",
+        "A receiving program that reads in small pieces, on a system that does not hold back small window updates.",
+        "Make the receiver read in larger pieces, or give it a larger receive buffer.",
+        "Told only from ten such segments on, and where both SYNs were captured.",
+        ("RFC 9293 section 3.8.6.2", "RFC 1122 section 4.2.3.3"),
+    ),
+    RuleDoc(
         "impossible_flags",
         "Impossible flags",
         WARNING,
