@@ -12,6 +12,7 @@ from pcapreport.capture.model import Capture
 from pcapreport.findings import (
     capture_quality,
     checksums,
+    conformance,
     half_closed,
     handshake,
     icmp,
@@ -53,6 +54,10 @@ DETECTORS: tuple[Detector, ...] = (
     slow.limited,
     window.keep_alives,
     window.silent_peers,
+    conformance.windows,
+    conformance.impossible_flags,
+    conformance.stripped_options,
+    conformance.ecn_misuse,
     middlebox.forged_resets,
     teardown.resets,
     teardown.unanswered_fins,

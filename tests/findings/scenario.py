@@ -3,7 +3,7 @@
     # A comment; the first says what the scenario shows.
     isn C 1000                                     raw initial sequence number of a side from here on
     0.000 C > S S 0:0(0) win 64240 ts 100 0        a frame: time, sender, flags, first:last(payload)
-    0.020 S > C S. 0:0(0) ack 1 ts 500 100         "." is ACK; also F R P U; numbers relative to the ISNs
+    0.020 S > C S. 0:0(0) ack 1 ts 500 100         "." is ACK; also F R P U E W A; "-": none; numbers are relative
     0.021 copy 2                                   frame 2 once more, equal in every field
     0.030 192.0.2.1 ! C 0 host unreachable          an ICMP error to C that quotes its segment of this number; also
                                                    "mtu N", "length N" (of the quoted packet; else 1500) before the kind
@@ -13,7 +13,8 @@
     => nothing
 
 More words of a frame: id N (IP ID; else counted per sender; 0 for none), ttl N, sack A:B ..., len-cut (snaplen), port N
-(the client's port), bad-sum or no-sum (its checksum is wrong, or left to the network card). All findings of the capture
+(the client's port), bad-sum or no-sum (its checksum is wrong, or left to the network card),
+scale N (the window scale option). All findings of the capture
 must be listed, and no others.
 """
 
@@ -42,6 +43,7 @@ from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
 
 FLAGS = {".": Flag.ACK, "S": Flag.SYN, "F": Flag.FIN, "R": Flag.RST, "P": Flag.PSH, "U": Flag.URG}
+FLAGS |= {"E": Flag.ECE, "W": Flag.CWR, "A": Flag.AE, "-": Flag(0)}
 ADDRESSES = {"C": 0x0A000001, "S": 0x0A000002}
 START = 1_700_000_000 * SECOND
 ICMP_KINDS = {
@@ -54,7 +56,7 @@ ICMP_KINDS = {
     "time exceeded (hop limit)": (11, 0),
 }
 COMPLAINT = re.compile(r"([\d.]+) (\S+) ! ([CS]) (-?\d+)(?: mtu (\d+))?(?: length (\d+))? ([a-z].*)")
-FRAME = re.compile(r"([\d.]+) ([CS]) > [CS] ([.SFRPU]+) (-?\d+):(-?\d+)\((\d+)\)(.*)")
+FRAME = re.compile(r"([\d.]+) ([CS]) > [CS] ([.SFRPUEWA]+|-) (-?\d+):(-?\d+)\((\d+)\)(.*)")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Frame:
     sack: tuple[tuple[int, int], ...] = ()
     cut: bool = False
     checksum: Checksum = Checksum.GOOD
+    scale: int = -1
 
 
 @dataclass(frozen=True)
@@ -219,13 +222,18 @@ def table(sent: Sequence[Frame | Complaint]) -> PacketTable:
             "window": frame.window,
             "checksum": hash((frame.seq, frame.ack, frame.flags, frame.length, frame.stamp, frame.sack)) & 0xFFFF,
             "payload_len": frame.length,
-            "window_scale": -1,
+            "window_scale": frame.scale,
+            "options": Option.WINDOW_SCALE if frame.scale >= 0 else 0,
             "sack": -1,
             "notes": RowNote.SNAPLEN_CUT if frame.cut else 0,
             CHECKSUMS: frame.checksum,
         }
         if frame.stamp:
-            values |= {"options": Option.TIMESTAMP, "ts_val": frame.stamp[0], "ts_ecr": frame.stamp[1]}
+            values |= {
+                "options": values["options"] | Option.TIMESTAMP,
+                "ts_val": frame.stamp[0],
+                "ts_ecr": frame.stamp[1],
+            }
         if frame.sack:
             values["sack"] = len(sacks)
             block = np.zeros((4, 2), np.uint32)
@@ -322,6 +330,7 @@ class _Reader:
                 for block in more.get("sack", [])
             ),
             cut="len-cut" in more,
+            scale=int(more.get("scale", ["-1"])[0]),
             checksum=Checksum.BAD if "bad-sum" in more else Checksum.OFFLOAD if "no-sum" in more else Checksum.GOOD,
         )
 
