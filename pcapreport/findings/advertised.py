@@ -9,8 +9,7 @@ import numpy as np
 from pcapreport.capture.packet_table import Flag, RowNote
 from pcapreport.findings.columns import Ints
 from pcapreport.findings.model import Evidence
-from pcapreport.findings.segmented import NONE, highest_before
-from pcapreport.tcp.connections import CLIENT
+from pcapreport.findings.segmented import NONE
 
 LARGEST_SCALE = 14
 """RFC 7323 section 2.3."""
@@ -39,12 +38,7 @@ def advertised(evidence: Evidence) -> Advertised:
     unit = np.where(known, np.int64(1) << np.maximum(scale, 0), 1)
     says = known & passes.acks
     edge = np.where(says, table.ack + table.window * np.where(syn, 1, unit), NONE)
-    client = table.side == CLIENT
-    starts = table.bounds[:-1]
-    by_client = highest_before(edge, says & client, starts, passes.connection)
-    by_server = highest_before(edge, says & ~client, starts, passes.connection)
-    own, peer = np.where(client, by_client, by_server), np.where(client, by_server, by_client)
-    return Advertised(unit, edge, own, peer)
+    return Advertised(unit, edge, *passes.flows.highest_before(edge, says))
 
 
 def scales(evidence: Evidence) -> Ints:

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
-from pcapreport.findings.columns import column
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.segmented import NONE
 from pcapreport.tcp import sequence
@@ -36,20 +35,28 @@ def _reported_twice(evidence: Evidence, rows: Ints) -> Bools:
     """A D-SACK behind the row is about its bytes, and no other repetition can be meant by it."""
     table, passes = evidence.table, evidence.passes
     found = np.zeros(len(rows), bool)
-    reports = np.flatnonzero(column(table, "sack") >= 0)
-    low, high = _first_block(evidence, reports)
-    duplicate = (high <= table.ack[reports]) & (high > low)
-    reports, low, high = reports[duplicate], low[duplicate], high[duplicate]
-    for at in np.flatnonzero(np.isin(passes.connection[rows], passes.connection[reports])).tolist():
-        row = int(rows[at])
-        mine = (passes.connection[reports] == passes.connection[row]) & (reports > row)
-        mine &= (table.side[reports] != table.side[row]) & (low < table.end[row]) & (high > table.seq[row])
+    reports, low, high = _duplicates_reported(evidence)
+    first = np.searchsorted(reports, rows)
+    last = np.searchsorted(reports, table.bounds[passes.connection[rows] + 1])
+    for at in np.flatnonzero(first < last).tolist():
+        row, behind = int(rows[at]), slice(first[at], last[at])
+        mine = (table.side[reports[behind]] != table.side[row]) & (low[behind] < table.end[row])
+        mine &= high[behind] > table.seq[row]
         if mine.any():
-            between = slice(row + 1, int(reports[mine][0]))
+            between = slice(row + 1, int(reports[behind][mine][0]))
             again = passes.live[between] & (table.side[between] == table.side[row])
             again &= table.end[between] > table.seq[row]
             found[at] = not np.any(again & (table.seq[between] < table.end[row]))
     return found
+
+
+def _duplicates_reported(evidence: Evidence) -> tuple[Ints, Ints, Ints]:
+    """D-SACKs of bytes acknowledged before: (rows, and the edges of what each reports)."""
+    table = evidence.table
+    reports = np.flatnonzero(table.packets["sack"][table.row] >= 0)
+    low, high = _first_block(evidence, reports)
+    duplicate = (high <= table.ack[reports]) & (high > low)
+    return reports[duplicate], low[duplicate], high[duplicate]
 
 
 def _first_block(evidence: Evidence, reports: Ints) -> tuple[Ints, Ints]:

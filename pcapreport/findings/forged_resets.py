@@ -69,6 +69,11 @@ class Signs(NamedTuple):
         return np.asarray(self.off_route | sent_on | self.off_count & (weak | goes_on))
 
     @property
+    def forged_rows(self) -> Ints:
+        """Rows of the RSTs that a box in the path sent."""
+        return self.rows[self.forged]
+
+    @property
     def agreeing(self) -> Ints:
         """How many independent signs it has."""
         window = self.other_window | self.stray_window
@@ -88,18 +93,17 @@ def signs_of_forgery(evidence: Evidence) -> Signs:
     others = np.bincount(flow[own], minlength=2 * len(table))
     rows = rows[others[flow[rows]] >= FEWEST]
     of = flow[rows]
-    ttl = column(table, "ttl")
     lowest, highest = np.full(2 * len(table), 255), np.zeros(2 * len(table), np.int64)
-    np.minimum.at(lowest, flow[own], ttl[own])
-    np.maximum.at(highest, flow[own], ttl[own])
-    mine, low, high = ttl[rows], lowest[of], highest[of]
+    ttl = column(table, "ttl", own)
+    np.minimum.at(lowest, flow[own], ttl)
+    np.maximum.at(highest, flow[own], ttl)
+    mine, low, high = column(table, "ttl", rows), lowest[of], highest[of]
     hops = evidence.settings.forged_hops
     steady = high - low <= hops
     off_route = steady & ((mine < low - hops) | (mine > high + hops)) & (mine > 0) & (low > 0)
     last, before = passes.previous[rows], passes.previous[np.maximum(passes.previous[rows], 0)]
     known = last >= 0
     acknowledges = (table.flags[rows] & Flag.ACK) != 0
-    has = stamped(table)
     goes_on, believed = _afterwards(evidence, rows, own, flow)
     return Signs(
         rows=rows,
@@ -109,7 +113,7 @@ def signs_of_forgery(evidence: Evidence) -> Signs:
         highest=high,
         off_route=off_route,
         off_count=_off_count(evidence, rows, last, np.where(known, before, -1)),
-        unstamped=known & acknowledges & has[last] & ~has[rows],
+        unstamped=known & acknowledges & stamped(table, last) & ~stamped(table, rows),
         other_window=known & acknowledges & (table.window[rows] == 0) & (table.window[last] > 0),
         stray_window=~acknowledges & (table.window[rows] > 0),
         untimely=known & ~acknowledges & _untimely(evidence, rows),
@@ -118,20 +122,15 @@ def signs_of_forgery(evidence: Evidence) -> Signs:
     )
 
 
-def forged_rows(evidence: Evidence) -> Ints:
-    """Rows of the RSTs that a box in the path sent."""
-    signs = signs_of_forgery(evidence)
-    return signs.rows[signs.forged]
-
-
 def _off_count(evidence: Evidence, rows: Ints, last: Ints, before: Ints) -> Bools:
     table = evidence.table
-    ids, version = column(table, "ip_id"), column(table, "ip_version")
-    step = (ids[last] - ids[before]) & 0xFFFF
-    counts = (before >= 0) & (version[rows] == 4) & (ids[last] != 0) & (step >= 1) & (step <= COUNTS_UP)
-    after = (ids[rows] - ids[last]) & 0xFFFF
+    mine, latest, former = (column(table, "ip_id", at) for at in (rows, last, before))
+    step = (latest - former) & 0xFFFF
+    counts = (before >= 0) & (column(table, "ip_version", rows) == 4)
+    counts &= (latest != 0) & (step >= 1) & (step <= COUNTS_UP)
+    after = (mine - latest) & 0xFFFF
     idle = (table.time_ns[rows] - table.time_ns[last]) / SECOND
-    stray = (ids[rows] == 0) & ((table.flags[rows] & Flag.ACK) == 0)
+    stray = (mine == 0) & ((table.flags[rows] & Flag.ACK) == 0)
     return np.asarray(counts & ~((after >= 1) & (after <= SKIPS * (1 + idle))) & ~stray)
 
 

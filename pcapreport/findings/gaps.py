@@ -66,9 +66,9 @@ def judge_gaps(
 def _newer_timestamp(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) -> Ints:
     """1: stamped later than the witness, -1: earlier (or in the same tick but passing ticks later), 0: unknown."""
     newer = np.sign(stamp_steps(table, rows, witness))
-    has = stamped(table)
-    same = has[rows] & has[witness] & (newer == 0)
-    newer[same] = -ticked(table, flow, has, rows[same], witness[same]).astype(np.int64)
+    same = stamped(table, rows) & stamped(table, witness) & (newer == 0)
+    if same.any():
+        newer[same] = -ticked(table, flow, stamped(table), rows[same], witness[same]).astype(np.int64)
     return newer
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pcapreport.findings.forged_resets import Signs, signs_of_forgery
+from pcapreport.findings.columns import column
+from pcapreport.findings.forged_resets import Signs
 from pcapreport.findings.grouping import finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.wording import The, count, duration, first_of, side_name
@@ -16,7 +17,7 @@ OWN = Alternative("It is that side's own after all: some hosts reset with anothe
 
 def forged_resets(evidence: Evidence) -> Iterator[Finding]:
     """RSTs that do not look like the side that they are from, by connection and side."""
-    signs = signs_of_forgery(evidence)
+    signs = evidence.forgery
     forged = signs.forged
     if not forged.any():
         return
@@ -62,8 +63,8 @@ def _words(evidence: Evidence, signs: Signs, at: int, side: int) -> Iterator[str
             f"{side_name(side)} came with {came}"
         )
     if signs.off_count[at]:
-        ids, last = table.packets["ip_id"][table.row], int(evidence.passes.previous[row])
-        yield f"its IP ID is {int(ids[row])} though that side counts up and was at {int(ids[last])}"
+        mine, last = column(table, "ip_id", np.array([row, evidence.passes.previous[row]])).tolist()
+        yield f"its IP ID is {mine} though that side counts up and was at {last}"
     if signs.unstamped[at]:
         yield "it has no timestamps though that side's segments do"
     if signs.other_window[at]:

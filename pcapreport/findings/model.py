@@ -15,6 +15,7 @@ from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.families import Histories
 
 if TYPE_CHECKING:
+    from pcapreport.findings.forged_resets import Signs
     from pcapreport.findings.time_ledger import TimeLedger
 
 
@@ -77,6 +78,13 @@ class Evidence:
     histories: Histories
     passes: Passes
     settings: Settings
+
+    @cached_property
+    def forgery(self) -> Signs:
+        """What speaks against the RSTs of a side being its own."""
+        from pcapreport.findings.forged_resets import signs_of_forgery  # which looks at evidence itself
+
+        return signs_of_forgery(self)
 
     @cached_property
     def ledger(self) -> TimeLedger:

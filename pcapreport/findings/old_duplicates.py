@@ -46,7 +46,7 @@ def old_duplicates(table: ConnectionTable, flow: Ints, live: Bools, repeated: Bo
     witness = last_with_these_numbers(table, flow, live & concerned[flow])[rows]
     direct = witness >= 0
     witness = np.where(direct, witness, previous[rows])
-    step, both = stamp_steps(table, rows, witness), stamped(table)[rows] & stamped(table)[witness]
+    step, both = stamp_steps(table, rows, witness), stamped(table, rows) & stamped(table, witness)
     still = both & (step == 0) & ticked(table, flow, live, rows, witness)
     still |= both & (step <= 0) & (table.time_ns[rows] - table.time_ns[witness] >= SECOND)  # the slowest clock's tick
     earlier = direct & (step < 0)
@@ -70,17 +70,18 @@ def last_with_these_numbers(table: ConnectionTable, flow: Ints, wanted: Bools) -
 
 def _same_packet(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) -> Bools:
     """The IP ID and timestamp of the witness once more (IPv4 only), of a sender that has others."""
-    ids, values = column(table, "ip_id"), column(table, "ts_val")
-    same = (ids[rows] != 0) & (column(table, "ip_version")[rows] == 4) & (ids[rows] == ids[witness])
-    same &= (values[rows] == values[witness]) & (table.end[rows] == table.end[witness])
+    ids = column(table, "ip_id", rows)
+    same = (ids != 0) & (column(table, "ip_version", rows) == 4) & (ids == column(table, "ip_id", witness))
+    same &= column(table, "ts_val", rows) == column(table, "ts_val", witness)
+    same &= table.end[rows] == table.end[witness]
     same[same] = several_ids(table, flow, flow[rows[same]])
     return np.asarray(same)
 
 
 def _numbered_before(table: ConnectionTable, flow: Ints, rows: Ints, witness: Ints) -> Bools:
     """A lower IP ID than the witness's, of a sender that counts its packets and stamps no time."""
-    ids = column(table, "ip_id")
     step = id_step(table, rows, witness)
-    lower = (step < 0) & (step > -SMALL_STEP) & (ids[rows] != 0) & (ids[witness] != 0) & ~stamped(table)[rows]
+    lower = (step < 0) & (step > -SMALL_STEP) & ~stamped(table, rows)
+    lower &= (column(table, "ip_id", rows) != 0) & (column(table, "ip_id", witness) != 0)
     lower[lower] = counting_flows(table, flow, flow[rows[lower]])
     return np.asarray(lower)

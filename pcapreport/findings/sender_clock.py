@@ -23,15 +23,16 @@ def ticked(table: ConnectionTable, flow: Ints, live: Bools, rows: Ints, earlier:
     """Per row: its sender's clock went on for sure between the passing of `earlier`, of its flow, and of the row."""
     concerned = np.zeros(2 * len(table), bool)
     concerned[flow[rows]] = True
-    among = np.flatnonzero(live & concerned[flow] & stamped(table))
+    among = np.flatnonzero(live & concerned[flow])
+    among = among[stamped(table, among)]
     tick = _longest_ticks(table, flow, among)[flow[rows]]
     return np.asarray(table.time_ns[rows] - table.time_ns[earlier] >= TICKS * tick)
 
 
 def stamp_steps(table: ConnectionTable, rows: Ints, earlier: Ints) -> Ints:
     """How far each row's timestamp is beyond that of `earlier`; 0 as well where one of them has none."""
-    values, has = column(table, "ts_val").astype(np.uint32), stamped(table)
-    return np.where(has[rows] & has[earlier], sequence.distances(values[rows], values[earlier]), 0)
+    now, then = (column(table, "ts_val", at).astype(np.uint32) for at in (rows, earlier))
+    return np.where(stamped(table, rows) & stamped(table, earlier), sequence.distances(now, then), 0)
 
 
 def _longest_ticks(table: ConnectionTable, flow: Ints, among: Ints) -> Floats:

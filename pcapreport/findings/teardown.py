@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from pcapreport.capture.packet_table import Flag
-from pcapreport.findings.forged_resets import forged_rows
 from pcapreport.findings.grouping import SIDES, Bools, Group, Ints, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.segmented import latest_before
@@ -24,7 +23,7 @@ def resets(evidence: Evidence) -> Iterator[Finding]:
     """Each RST of a connection that had been open: the one that ended it, or one that came when it was over."""
     table, passes = evidence.table, evidence.passes
     chosen = ((table.flags & Flag.RST) != 0) & (passes.original < 0) & ~_to_old_numbers(evidence)
-    forged = forged_rows(evidence)  # told by middlebox.py
+    forged = evidence.forgery.forged_rows  # told by middlebox.py
     chosen[forged] = False
     first_forged = _first_forged(evidence, forged)
     for group in groups(evidence, chosen):

@@ -94,13 +94,14 @@ def late_syn_acks(table: ConnectionTable, connection: Ints, first_syn_ack: Bools
     late = table.time_ns[candidates] - begun[connection[candidates]] >= SECOND - settings.jitter_ns
     if not late.any():
         return chosen
-    values, echoes, has = column(table, "ts_val"), column(table, "ts_ecr"), stamped(table)
-    for at in (row for row in candidates[late].tolist() if has[row]):
+    candidates = candidates[late]
+    candidates = candidates[stamped(table, candidates)]
+    for at, echo in zip(candidates.tolist(), column(table, "ts_ecr", candidates).tolist(), strict=True):
         start = int(table.bounds[connection[at]])
         earlier = np.arange(start, at)
         syns = earlier[(table.side[earlier] != table.side[at]) & ((table.flags[earlier] & Flag.SYN) != 0)]
-        stamps = values[syns]
-        echoed = np.flatnonzero(stamps == echoes[at])
+        stamps = column(table, "ts_val", syns)
+        echoed = np.flatnonzero(stamps == echo)
         if len(echoed):
             waited = int(table.time_ns[at] - table.time_ns[syns[echoed[0]]]) + settings.jitter_ns
             after_timeout = any(0 <= waited - timeout * SECOND <= TIMEOUT_SPREAD_NS for timeout in SYN_ACK_TIMEOUTS)

@@ -169,7 +169,7 @@ class Compared:
             (passes.gaps.reordered[rows], Reason.LATE),
         ]
         if mark is Mark.DUPLICATE_ACK:
-            sack = column(table, "sack")[rows] >= 0
+            sack = column(table, "sack", rows) >= 0
             cases += [
                 (theirs & answers, Reason.ANSWER),
                 (theirs & (passes.peer_sent_before[rows] <= table.ack[rows]), Reason.NOTHING_MISSING),
