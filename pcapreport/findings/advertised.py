@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapreport.capture.packet_table import Flag, RowNote
+from pcapreport.capture.packet_table import RowNote
 from pcapreport.findings.columns import Ints
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.segmented import NONE
+from pcapreport.tcp.evidence import SYN
 
 LARGEST_SCALE = 14
 """RFC 7323 section 2.3."""
@@ -34,7 +35,7 @@ def advertised(evidence: Evidence) -> Advertised:
     table, passes = evidence.table, evidence.passes
     scale = scales(evidence)[passes.connection * 2 + table.side]
     known = scale >= 0
-    syn = (table.flags & Flag.SYN) != 0
+    syn = (table.flags & SYN) != 0
     unit = np.where(known, np.int64(1) << np.maximum(scale, 0), 1)
     says = known & passes.acks
     edge = np.where(says, table.ack + table.window * np.where(syn, 1, unit), NONE)
@@ -49,7 +50,7 @@ def scales(evidence: Evidence) -> Ints:
     repeated its SYN leaves open which offer was taken.
     """
     table, passes = evidence.table, evidence.passes
-    at = np.flatnonzero(((table.flags & Flag.SYN) != 0) & passes.live)
+    at = np.flatnonzero(((table.flags & SYN) != 0) & passes.live)
     flow = passes.connection[at] * 2 + table.side[at]
     offer = table.packets["window_scale"][table.row[at]].astype(np.int64)
     cut = (table.packets["notes"][table.row[at]] & CUT) != 0

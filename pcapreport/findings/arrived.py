@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.segmented import NONE
 from pcapreport.tcp import sequence
+from pcapreport.tcp.evidence import RST, SYN
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -76,14 +76,14 @@ def answers_to_missed_syns(evidence: Evidence) -> Bools:
     """
     table, passes = evidence.table, evidence.passes
     asked = passes.acks & (passes.own_ack_before == NONE) & (passes.peer_sent_before == NONE) & (table.ack >= 1)
-    asked &= (table.flags & Flag.RST) == 0
+    asked &= (table.flags & RST) == 0
     rows = np.flatnonzero(asked)
     peer = 1 - table.side[rows]
     sent = np.bincount(passes.connection * 2 + table.side, minlength=2 * len(table))
     lacks = ~table.isn_seen[passes.connection[rows], peer] & (sent[passes.connection[rows] * 2 + peer] > 0)
-    third = table.isn_seen[passes.connection[rows], table.side[rows]] & (table.flags[rows] & Flag.SYN == 0)
+    third = table.isn_seen[passes.connection[rows], table.side[rows]] & (table.flags[rows] & SYN == 0)
     third &= passes.sent_before[rows] != NONE
     begun = table.time_ns[rows] - (evidence.capture.first_ns or 0) >= evidence.settings.unanswered_ns
     chosen = np.zeros(len(table.row), bool)
-    chosen[rows[lacks & (third | begun & (table.flags[rows] & Flag.SYN != 0))]] = True
+    chosen[rows[lacks & (third | begun & (table.flags[rows] & SYN != 0))]] = True
     return chosen

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Evidence
 from pcapreport.tcp import addresses
 from pcapreport.tcp.connections import CLIENT
+from pcapreport.tcp.evidence import ACK, SYN
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -38,8 +38,8 @@ def attempts_of(evidence: Evidence) -> Table:
     """One row for each connection that begins with its client's SYN."""
     table = evidence.table
     first = table.bounds[:-1]
-    control = table.flags[first] & (Flag.SYN | Flag.ACK)
-    chosen = np.flatnonzero((control == Flag.SYN) & (table.side[first] == CLIENT))
+    control = table.flags[first] & (SYN | ACK)
+    chosen = np.flatnonzero((control == SYN) & (table.side[first] == CLIENT))
     first = first[chosen]
     packets, row = table.packets, table.row[first]
     found = np.empty(len(chosen), ATTEMPT)
@@ -59,7 +59,7 @@ def attempts_of(evidence: Evidence) -> Table:
 def _tried_again(evidence: Evidence) -> Bools:
     """Per connection: the client sent its SYN more than once."""
     table, passes = evidence.table, evidence.passes
-    syns = ((table.flags & (Flag.SYN | Flag.ACK)) == Flag.SYN) & (passes.original < 0) & (table.side == CLIENT)
+    syns = ((table.flags & (SYN | ACK)) == SYN) & (passes.original < 0) & (table.side == CLIENT)
     return np.asarray(np.bincount(passes.connection[syns], minlength=len(table)) > 1)
 
 

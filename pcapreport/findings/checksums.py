@@ -28,7 +28,7 @@ def bad_checksums(evidence: Evidence) -> Iterator[Finding]:
     if states is None:
         return
     for group in groups(evidence, states == Checksum.BAD):
-        numbers = group.frames(evidence)
+        numbers = group.numbers
         good = np.count_nonzero(states[evidence.table.rows_of(group.connection)] == Checksum.GOOD)
         summary = (
             f"{The(group.side)} sent {count(len(numbers), 'segment')} whose checksum does not fit ({frames(numbers)}); "
@@ -36,6 +36,6 @@ def bad_checksums(evidence: Evidence) -> Iterator[Finding]:
         )
         other = Alternative("The sender's network card fills the checksum in after the capture.", Confidence.LOW)
         yield finding(
-            evidence, "bad_checksum", group.connection, Side.NETWORK, group.rows, summary, None,
+            evidence, "bad_checksum", group.connection, Side.NETWORK, group, summary, None,
             Confidence.HIGH if good else Confidence.MEDIUM, (other,),
         )  # fmt: skip

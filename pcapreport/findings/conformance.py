@@ -14,6 +14,7 @@ from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import The, count, first_of, flag_words, side_name, times
 from pcapreport.tcp.connections import CLIENT, SERVER
+from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
 
 NEGOTIATED = Option.WINDOW_SCALE | Option.SACK_PERMITTED | Option.TIMESTAMP
 ECN = Flag.ECE | Flag.CWR | Flag.AE
@@ -40,14 +41,14 @@ def _shrunk_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
     """
     table, passes = evidence.table, evidence.passes
     back = (said.edge != NONE) & (said.own_before != NONE) & (said.edge < said.own_before - said.unit)
-    at = np.flatnonzero(back & ((table.flags & (Flag.SYN | Flag.FIN)) == 0) & ~passes.keep_alive)
+    at = np.flatnonzero(back & ((table.flags & (SYN | FIN)) == 0) & ~passes.keep_alive)
     if not len(at):
         return
     flow = passes.connection[at] * 2 + table.side[at]
     opening, closed = np.full(2 * len(table), NONE), np.full(2 * len(table), -NONE)
-    syns = np.flatnonzero(((table.flags & Flag.SYN) != 0) & passes.live)
+    syns = np.flatnonzero(((table.flags & SYN) != 0) & passes.live)
     np.maximum.at(opening, passes.connection[syns] * 2 + table.side[syns], said.edge[syns])
-    fins = np.flatnonzero(((table.flags & Flag.FIN) != 0) & passes.live)
+    fins = np.flatnonzero(((table.flags & FIN) != 0) & passes.live)
     np.minimum.at(closed, passes.connection[fins] * 2 + table.side[fins], table.end[fins])
     sure = (said.own_before[at] > opening[flow]) & (table.ack[at] < closed[flow ^ 1]) & _sent_later(evidence, at)
     back[:] = False
@@ -56,7 +57,7 @@ def _shrunk_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
         by = int(np.max(said.own_before[group.rows] - said.edge[group.rows]))
         broken = bool(np.any(passes.peer_sent_before[group.rows] > said.edge[group.rows]))
         summary = (
-            f"{The(group.side)} took back {times(len(group.rows))} ({first_of(group.frames(evidence))}) receive window "
+            f"{The(group.side)} took back {times(len(group.rows))} ({first_of(group.numbers)}) receive window "
             f"that it had already offered, by up to {count(by, 'byte')}"
             f"{f', when the {side_name(1 - group.side)} had already sent data beyond the new edge' if broken else ''}."
         )
@@ -85,13 +86,13 @@ def _sent_later(evidence: Evidence, at: Ints) -> Bools:
 def _data_outside(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
     """Data beyond every right edge that the tap saw before: the sender can have known no other."""
     table, passes = evidence.table, evidence.passes
-    data = passes.live & (table.length > 0) & ((table.flags & Flag.SYN) == 0) & ~passes.keep_alive
+    data = passes.live & (table.length > 0) & ((table.flags & SYN) == 0) & ~passes.keep_alive
     last = table.seq + table.length
     beyond = data & (said.peer_before != NONE) & (last > said.peer_before + PROBE_BYTES)
     for group in groups(evidence, beyond):
         by = int(np.max(last[group.rows] - said.peer_before[group.rows]))
         summary = (
-            f"{The(group.side)} sent {count(len(group.rows), 'segment')} ({first_of(group.frames(evidence))}) beyond "
+            f"{The(group.side)} sent {count(len(group.rows), 'segment')} ({first_of(group.numbers)}) beyond "
             f"the window that the {side_name(1 - group.side)} had offered, by up to {count(by, 'byte')}."
         )
         missed = Alternative("The capture missed the segment that opened the window further.", Confidence.MEDIUM)
@@ -130,22 +131,22 @@ def _silly_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
 def impossible_flags(evidence: Evidence) -> Iterator[Finding]:
     """Flags that no state of RFC 9293 sends together."""
     table = evidence.table
-    flags = table.flags & (Flag.SYN | Flag.FIN | Flag.RST | Flag.ACK)
-    syn, fin, rst = ((flags & flag) != 0 for flag in (Flag.SYN, Flag.FIN, Flag.RST))
-    strange = (syn & (fin | rst)) | (flags == 0) | (flags == Flag.FIN)
+    flags = table.flags & (SYN | FIN | RST | ACK)
+    syn, fin, rst = ((flags & flag) != 0 for flag in (SYN, FIN, RST))
+    strange = (syn & (fin | rst)) | (flags == 0) | (flags == FIN)
     for group in groups(evidence, strange & (table.original < 0)):
         words = sorted({flag_words(int(one)) for one in table.flags[group.rows]})
         summary = (
-            f"{The(group.side)} sent {count(len(group.rows), 'segment')} ({first_of(group.frames(evidence))}) with "
+            f"{The(group.side)} sent {count(len(group.rows), 'segment')} ({first_of(group.numbers)}) with "
             f"flags that TCP never sends: {'; '.join(words)}."
         )
-        yield finding(evidence, "impossible_flags", group.connection, SIDES[group.side], group.rows, summary)
+        yield finding(evidence, "impossible_flags", group.connection, SIDES[group.side], group, summary)
 
 
 def stripped_options(evidence: Evidence) -> Iterator[Finding]:
     """Options of a SYN that something on the path took out: NOPs in their place, or an answer to what nobody asked."""
     table, passes = evidence.table, evidence.passes
-    at = np.flatnonzero(((table.flags & Flag.SYN) != 0) & passes.live)
+    at = np.flatnonzero(((table.flags & SYN) != 0) & passes.live)
     at = at[(table.packets["notes"][table.row[at]] & CUT) == 0]
     if not len(at):
         return
@@ -157,11 +158,11 @@ def stripped_options(evidence: Evidence) -> Iterator[Finding]:
         Option.WINDOW_SCALE | Option.SACK_PERMITTED | Option.TIMESTAMP
     )
     asked = np.zeros(len(table), np.int64)
-    requests = (table.side[at] == CLIENT) & ((table.flags[at] & Flag.ACK) == 0)
+    requests = (table.side[at] == CLIENT) & ((table.flags[at] & ACK) == 0)
     np.bitwise_or.at(asked, passes.connection[at[requests]], offers[requests])
     seen = np.zeros(len(table), bool)
     seen[passes.connection[at[requests]]] = True
-    answers = (table.side[at] == SERVER) & ((table.flags[at] & Flag.ACK) != 0) & seen[passes.connection[at]]
+    answers = (table.side[at] == SERVER) & ((table.flags[at] & ACK) != 0) & seen[passes.connection[at]]
     unasked = answers & ((offers & ~asked[passes.connection[at]]) != 0)
     chosen = np.zeros(len(table.row), bool)
     chosen[at[blank | unasked]] = True
@@ -174,7 +175,7 @@ def stripped_options(evidence: Evidence) -> Iterator[Finding]:
         )
         summary = (
             f"The {side_name(group.side)}'s SYN{'-ACK' if group.side else ''} "
-            f"({first_of(group.frames(evidence))}) {what}: a device on the path changes TCP options."
+            f"({first_of(group.numbers)}) {what}: a device on the path changes TCP options."
         )
         odd = Alternative("That side's TCP itself composes its options this way.", Confidence.LOW)
         rows = group.rows
@@ -197,7 +198,7 @@ def ecn_misuse(evidence: Evidence) -> Iterator[Finding]:
     used = passes.live & ((table.flags & ECN) != 0)
     if not used.any():
         return
-    syn = (table.flags & Flag.SYN) != 0
+    syn = (table.flags & SYN) != 0
     flow = passes.connection * 2 + table.side
     offered = np.zeros(2 * len(table), bool)
     offered[flow[used & syn]] = True
@@ -205,7 +206,7 @@ def ecn_misuse(evidence: Evidence) -> Iterator[Finding]:
     refused: Bools = table.isn_seen[:, 0] & table.isn_seen[:, 1] & ~agreed
     for group in groups(evidence, used & ~syn & refused[passes.connection]):
         summary = (
-            f"{The(group.side)} set ECN flags {times(len(group.rows))} ({first_of(group.frames(evidence))}), though "
+            f"{The(group.side)} set ECN flags {times(len(group.rows))} ({first_of(group.numbers)}), though "
             "the handshake had not agreed on ECN."
         )
         device = Alternative("A device on the path changed flags, here or in the handshake.", Confidence.MEDIUM)

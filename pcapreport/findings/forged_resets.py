@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import Bools, Ints, column, stamped
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import UNKNOWN
 from pcapreport.settings import SECOND
+from pcapreport.tcp.evidence import ACK, RST, SYN
 
 FEWEST = 2
 """Segments of the same side with which a RST is compared; a SYN-ACK alone may be that of a proxy."""
@@ -85,7 +85,7 @@ def signs_of_forgery(evidence: Evidence) -> Signs:
     """All RSTs that can be compared with other segments of their side."""
     table, passes = evidence.table, evidence.passes
     flow = passes.connection * 2 + table.side
-    is_reset = (table.flags & Flag.RST) != 0
+    is_reset = (table.flags & RST) != 0
     rows = np.flatnonzero(is_reset & (passes.original < 0) & (table.seq >= 0))  # others belong to an older connection
     concerned = np.zeros(2 * len(table), bool)
     concerned[flow[rows]] = True
@@ -103,7 +103,7 @@ def signs_of_forgery(evidence: Evidence) -> Signs:
     off_route = steady & ((mine < low - hops) | (mine > high + hops)) & (mine > 0) & (low > 0)
     last, before = passes.previous[rows], passes.previous[np.maximum(passes.previous[rows], 0)]
     known = last >= 0
-    acknowledges = (table.flags[rows] & Flag.ACK) != 0
+    acknowledges = (table.flags[rows] & ACK) != 0
     goes_on, believed = _afterwards(evidence, rows, own, flow)
     return Signs(
         rows=rows,
@@ -130,7 +130,7 @@ def _off_count(evidence: Evidence, rows: Ints, last: Ints, before: Ints) -> Bool
     counts &= (latest != 0) & (step >= 1) & (step <= COUNTS_UP)
     after = (mine - latest) & 0xFFFF
     idle = (table.time_ns[rows] - table.time_ns[last]) / SECOND
-    stray = (mine == 0) & ((table.flags[rows] & Flag.ACK) == 0)
+    stray = (mine == 0) & ((table.flags[rows] & ACK) == 0)
     return np.asarray(counts & ~((after >= 1) & (after <= SKIPS * (1 + idle))) & ~stray)
 
 
@@ -159,14 +159,14 @@ def _afterwards(evidence: Evidence, rows: Ints, own: Ints, flow: Ints) -> tuple[
     table, passes, settings = evidence.table, evidence.passes, evidence.settings
     news = (table.end > np.maximum(passes.sent_before, 0)) | (passes.acks & (table.ack > passes.own_ack_before))
     fresh = np.zeros(len(table.row), bool)
-    fresh[own] = news[own] & ((table.flags[own] & Flag.SYN) == 0)
+    fresh[own] = news[own] & ((table.flags[own] & SYN) == 0)
     of = flow[rows]
     later = _next(np.flatnonzero(fresh), flow, rows, of)
     for _ in range(REORDERED):  # those that close were under way already
         near = (later >= 0) & (table.time_ns[later] <= table.time_ns[rows] + settings.reordering_ns)
         later[near] = _next(np.flatnonzero(fresh), flow, later[near], of[near])
     near = table.time_ns[later] <= table.time_ns[rows] + settings.reordering_ns
-    syn = _next(own[(table.flags[own] & Flag.SYN) != 0], flow, rows, of)
+    syn = _next(own[(table.flags[own] & SYN) != 0], flow, rows, of)
     later[near | (syn >= 0) & (syn < later)] = -1  # with a SYN it opens the next connection, having reset an older one
     end = np.full(2 * len(table), -1)
     live = np.flatnonzero(passes.live)

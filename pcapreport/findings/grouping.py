@@ -23,24 +23,35 @@ class Group(NamedTuple):
     connection: int
     side: int
     rows: Ints
+    """Positions in the table, ascending."""
+    numbers: list[int]
+    """Their frames, ascending."""
+    time_ns: int
+    """Of the first frame."""
+    values: tuple[list[int], ...]
+    """By row, of the columns that were asked for."""
 
-    def frames(self, evidence: Evidence) -> list[int]:
-        """Their frame numbers, ascending."""
-        return [int(frame) for frame in np.sort(evidence.table.frame[self.rows])]
 
+def groups(evidence: Evidence, chosen: Bools, *columns: npt.NDArray[np.generic]) -> Iterator[Group]:
+    """The chosen rows, by connection and sender; `columns`: of the table's length, wanted as `values`.
 
-def groups(evidence: Evidence, chosen: Bools) -> Iterator[Group]:
-    """The chosen rows, by connection and sender."""
+    Groups are many and small, so that what can be is looked up for all together.
+    """
+    table = evidence.table
     rows = np.flatnonzero(chosen)
     if not len(rows):
         return
-    flow = evidence.passes.connection[rows] * 2 + evidence.table.side[rows]
+    flow = evidence.passes.connection[rows] * 2 + table.side[rows]
     order = np.argsort(flow, kind="stable")
     rows, flow = rows[order], flow[order]
     bounds = np.flatnonzero(np.diff(flow, prepend=-1, append=-1))
-    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        where = int(flow[start])
-        yield Group(where // 2, where % 2, rows[start:stop])
+    by_frame = rows[np.lexsort((table.frame[rows], flow))] if len(table.moved) else rows
+    numbers, values = table.frame[by_frame].tolist(), [column[rows].tolist() for column in columns]
+    of_first = zip(flow[bounds[:-1]].tolist(), table.time_ns[by_frame[bounds[:-1]]].tolist(), strict=True)
+    limits = bounds.tolist()
+    for start, stop, (where, time) in zip(limits[:-1], limits[1:], of_first, strict=True):
+        own = tuple([value[start:stop] for value in values])
+        yield Group(where // 2, where % 2, rows[start:stop], numbers[start:stop], time, own)
 
 
 def finding(
@@ -48,26 +59,36 @@ def finding(
     rule: str,
     connection: int | None,
     side: Side,
-    rows: Sequence[int] | Ints,
+    rows: Group | Sequence[int] | Ints,
     summary: str,
     severity: Severity | None = None,
     confidence: Confidence = Confidence.HIGH,
     alternatives: tuple[Alternative, ...] = (),
 ) -> Finding:
     """A finding about rows of the connection table; `severity` is the rule's own unless given."""
-    table = evidence.table
-    positions = sorted(set(rows.tolist() if isinstance(rows, np.ndarray) else rows))
-    numbered = sorted(zip(table.frame[positions].tolist(), positions, strict=True))
-    frames = tuple(frame for frame, _ in numbered)
-    time = int(table.time_ns[numbered[0][1]]) if numbered else None
+    time: int | None
+    if isinstance(rows, Group):
+        frames, time = rows.numbers, rows.time_ns
+    else:
+        frames, time = _numbered(evidence, rows)
     return Finding(
         rule=rule,
         severity=severity or RULES[rule].severity,
         confidence=confidence,
         side=side,
-        frames=frames,
+        frames=tuple(frames),
         time_ns=time,
         summary=summary,
         connection=connection,
         alternatives=alternatives,
     )
+
+
+def _numbered(evidence: Evidence, rows: Sequence[int] | Ints) -> tuple[list[int], int | None]:
+    """Their frames, ascending, and when the first passed."""
+    table = evidence.table
+    positions = sorted(set(rows.tolist() if isinstance(rows, np.ndarray) else rows))
+    if len(positions) == 1:
+        return [int(table.frame[positions[0]])], int(table.time_ns[positions[0]])
+    numbered = sorted(zip(table.frame[positions].tolist(), positions, strict=True))
+    return [frame for frame, _ in numbered], int(table.time_ns[numbered[0][1]]) if numbered else None

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
 from pcapreport.findings.wording import The, count, duration, side_name
+from pcapreport.tcp.evidence import FIN
 
 
 def half_closed(evidence: Evidence) -> Iterator[Finding]:
     """One side closed and the other went on sending, or never closed."""
     table, passes = evidence.table, evidence.passes
-    fin = passes.live & ((table.flags & Flag.FIN) != 0) & (passes.known == 0)
+    fin = passes.live & ((table.flags & FIN) != 0) & (passes.known == 0)
     first = np.full(len(table), -1)
     at = np.flatnonzero(fin)[::-1]
     first[passes.connection[at]] = at

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.filters import FilterSigns
 from pcapreport.findings.grouping import SIDES, Ints, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.wording import address, duration, first_of, times
 from pcapreport.tcp.connections import CLIENT, SERVER
+from pcapreport.tcp.evidence import ACK, RST, SYN
 
-BOTH = Flag.SYN | Flag.ACK
+BOTH = SYN | ACK
 
 
 def openings(evidence: Evidence) -> Iterator[Finding]:
@@ -37,8 +37,8 @@ def _rows(evidence: Evidence, connection: int, side: int, mask: int, value: int)
 
 def _refused(evidence: Evidence, connection: int) -> Iterator[Finding]:
     table = evidence.table
-    syns = _rows(evidence, connection, CLIENT, BOTH, Flag.SYN)
-    resets = _rows(evidence, connection, SERVER, Flag.RST, Flag.RST)
+    syns = _rows(evidence, connection, CLIENT, BOTH, SYN)
+    resets = _rows(evidence, connection, SERVER, RST, RST)
     server = table.endpoints(connection)[1]
     rows = np.concatenate([syns, resets])
     if not len(resets):  # its RST stands with the next connection on these ports
@@ -54,7 +54,7 @@ def _refused(evidence: Evidence, connection: int) -> Iterator[Finding]:
 
 def _unanswered(evidence: Evidence, connection: int, signs: FilterSigns | None) -> Iterator[Finding]:
     table = evidence.table
-    syns = _rows(evidence, connection, CLIENT, BOTH, Flag.SYN)
+    syns = _rows(evidence, connection, CLIENT, BOTH, SYN)
     waited = (evidence.capture.last_ns or 0) - int(table.time_ns[syns[0]]) if len(syns) else 0
     if waited < evidence.settings.unanswered_ns:
         return
@@ -82,8 +82,8 @@ def _unanswered(evidence: Evidence, connection: int, signs: FilterSigns | None) 
 def _incomplete(evidence: Evidence, connection: int) -> Iterator[Finding]:
     table = evidence.table
     answers = _rows(evidence, connection, SERVER, BOTH, BOTH)
-    resets = _rows(evidence, connection, CLIENT, Flag.RST, Flag.RST)
-    syns = _rows(evidence, connection, CLIENT, BOTH, Flag.SYN)
+    resets = _rows(evidence, connection, CLIENT, RST, RST)
+    syns = _rows(evidence, connection, CLIENT, BOTH, SYN)
     rows = np.concatenate([syns, answers, resets])
     if not len(rows):
         return
@@ -109,7 +109,7 @@ def reused_ports(evidence: Evidence) -> Iterator[Finding]:
     for old in np.flatnonzero(table.successor >= 0).tolist():
         new = int(table.successor[old])
         rows = np.arange(table.bounds[new], table.bounds[new + 1])
-        syns = rows[(table.flags[rows] & Flag.SYN) != 0][:1]
+        syns = rows[(table.flags[rows] & SYN) != 0][:1]
         if not len(syns):
             syns = rows[:1]
         side = int(table.side[syns[0]])

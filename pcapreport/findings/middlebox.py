@@ -31,14 +31,14 @@ def forged_resets(evidence: Evidence) -> Iterator[Finding]:
         outcome = "; the connection went on all the same" if went_on else ""
         summary = (
             f"A box in the path, not the {side_name(group.side)}, sent {count(len(group.rows), 'RST')} in its name "
-            f"({first_of(group.frames(evidence))}): {'; '.join(_words(evidence, signs, at, group.side))}{outcome}."
+            f"({first_of(group.numbers)}): {'; '.join(_words(evidence, signs, at, group.side))}{outcome}."
         )
         yield finding(
             evidence,
             "reset_by_middlebox",
             group.connection,
             Side.NETWORK,
-            group.rows,
+            group,
             summary,
             Severity.WARNING if went_on else Severity.ERROR,
             _confidence(agreeing),

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import column, stamped
 from pcapreport.findings.ip_ids import SMALL_STEP, counting_flows, id_step, several_ids
 from pcapreport.findings.sender_clock import stamp_steps, ticked
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import ConnectionTable
+from pcapreport.tcp.evidence import ACK, SYN
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -62,7 +62,7 @@ def last_with_these_numbers(table: ConnectionTable, flow: Ints, wanted: Bools) -
     taking = np.flatnonzero(wanted & (table.end > table.seq))
     order = taking[np.lexsort((taking, table.seq[taking], flow[taking]))]
     same = (flow[order[1:]] == flow[order[:-1]]) & (table.seq[order[1:]] == table.seq[order[:-1]])
-    same &= ((table.flags[order[1:]] ^ table.flags[order[:-1]]) & (Flag.SYN | Flag.ACK)) == 0
+    same &= ((table.flags[order[1:]] ^ table.flags[order[:-1]]) & (SYN | ACK)) == 0
     last = np.full(len(table.row), -1)
     last[order[1:][same]] = order[:-1][same]
     return last

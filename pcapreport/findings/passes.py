@@ -86,6 +86,8 @@ class Passes:
     """Sent again, but passed before the transmission that it repeats (see `old_duplicates`)."""
     gaps: Gaps
     """What fills a gap: delivered late or sent again."""
+    first_fin: Ints
+    """Per connection and side (2c,): its first live FIN, or a position beyond all rows."""
     round_trip_ns: Ints
     """Per connection: SYN to the first segment after the SYN-ACK; UNKNOWN where the handshake was not clean."""
 
@@ -131,6 +133,7 @@ class _Work:
             "previous_peer": previous_peer,
             "previous_send": self._latest(live & (table.end > table.seq))[0],
             "peer_window_zero": self._window_zero(previous_peer),
+            "first_fin": self._first_fin(live),
             "round_trip_ns": self._round_trips(live),
         }
         return self._derived(running, has_sack)
@@ -235,7 +238,7 @@ class _Work:
         table = self.table
         shut = (table.window == 0) & ((table.flags & SYN) == 0)
         if not shut.any():
-            return shut
+            return np.asarray(shut)
         return np.asarray((previous_peer >= 0) & shut[previous_peer])
 
     def _keep_alives(self, run: dict[str, Any]) -> tuple[Bools, Bools]:
@@ -290,8 +293,11 @@ class _Work:
         previous, peer, sack = run["previous"][rows], run["previous_peer"][rows], has_sack[rows]
         same_window = (table.window[rows] == table.window[previous]) & ((table.flags[previous] & SYN) == 0)
         answers = keep_alive[peer] & (peer > previous)
-        answers |= (column(table, "mptcp", rows) != 0) & ~sack  # speaks of the whole connection (RFC 8684 section 3.3.2)
-        tells = sack | ~self._selective()[self.connection[rows]]  # RFC 6675 section 2: with SACK it says what arrived
+        answers |= (
+            column(table, "mptcp", rows) != 0
+        ) & ~sack  # speaks of the whole connection (RFC 8684 section 3.3.2)
+        # RFC 6675 section 2: with SACK in use a duplicate says what arrived.
+        tells = sack | ~self._selective()[self.connection[rows]]
         found[rows[(previous >= 0) & tells & (same_window | sack) & ~answers]] = True
         return found
 
@@ -309,6 +315,12 @@ class _Work:
         send, peer = run["previous_send"], run["previous_peer"]
         stalled = stalled_writes(table, self.flow, fresh, send, peer, run["acked_before"], self.settings)
         return skipped | stalled | late_syn_acks(table, self.connection, live & syn_ack & (sent == NONE), self.settings)
+
+    def _first_fin(self, live: Bools) -> Ints:
+        first = np.full(2 * len(self.table), len(live))
+        rows = np.flatnonzero(live & ((self.table.flags & FIN) != 0))[::-1]
+        first[self.flow[rows]] = rows
+        return first
 
     def _duplicates_before(self, acks: Bools, own_ack: Ints, duplicate: Bools) -> Ints:
         return self.flows.count_since(duplicate, acks & (self.table.ack > own_ack))

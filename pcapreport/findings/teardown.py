@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.grouping import SIDES, Bools, Group, Ints, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.segmented import latest_before
 from pcapreport.findings.wording import The, count, duration, first_of, frames, side_name, times
 from pcapreport.tcp.connections import CLIENT, SERVER
+from pcapreport.tcp.evidence import ACK, FIN, RST
 from pcapreport.tcp.history import EndpointHistory
 from pcapreport.tcp.states import State
 
@@ -22,7 +22,7 @@ ABORTING = {"reset-by-client": CLIENT, "reset-by-server": SERVER}
 def resets(evidence: Evidence) -> Iterator[Finding]:
     """Each RST of a connection that had been open: the one that ended it, or one that came when it was over."""
     table, passes = evidence.table, evidence.passes
-    chosen = ((table.flags & Flag.RST) != 0) & (passes.original < 0) & ~_to_old_numbers(evidence)
+    chosen = ((table.flags & RST) != 0) & (passes.original < 0) & ~_to_old_numbers(evidence)
     forged = evidence.forgery.forged_rows  # told by middlebox.py
     chosen[forged] = False
     first_forged = _first_forged(evidence, forged)
@@ -49,7 +49,7 @@ def _first_forged(evidence: Evidence, forged: Ints) -> dict[tuple[int, int], int
 def _to_old_numbers(evidence: Evidence) -> Bools:
     """Resets that answer a segment with an earlier incarnation's numbers, or carry such (see time_wait.py)."""
     table, passes = evidence.table, evidence.passes
-    strange = ~passes.live & (passes.original < 0) & ((table.flags & Flag.RST) == 0)
+    strange = ~passes.live & (passes.original < 0) & ((table.flags & RST) == 0)
     answered = latest_before(strange, table.bounds[:-1], passes.connection)
     return np.asarray((table.seq < 0) | (answered >= 0) & (table.seq == table.ack[answered]))
 
@@ -74,8 +74,8 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
     row = int(group.rows[0])
     mine = _before_closed(_end(evidence, group.connection, group.side))
     where = f" in {mine.value}" if mine else ""
-    numbers = group.frames(evidence)
-    lost = _outstanding(evidence, row)
+    numbers = group.numbers
+    lost = _outstanding(evidence, group, row)
     if _orphaned(evidence, group, row):
         yield _closed_too_late(evidence, group, row)
         return
@@ -88,37 +88,33 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
         "reset",
         group.connection,
         SIDES[group.side],
-        group.rows,
+        group,
         summary,
         severity,
         confidence,
         alternatives,
     )
     prompt = int(passes.previous_peer[row])
-    if prompt >= 0 and table.length[prompt] and _sent_fin_before(evidence, group, prompt):
+    if prompt >= 0 and table.length[prompt] and _closed_before(evidence, group.connection, group.side, prompt):
         yield _data_after_close(evidence, group, prompt)
-    elif table.flags[row] & Flag.ACK and (left := _untaken(evidence, group, row)):
+    elif table.flags[row] & ACK and (left := _untaken(evidence, group, row)):
         yield _unread(evidence, group, row, left)
 
 
-def _outstanding(evidence: Evidence, row: int) -> int:
-    """Bytes either side had sent that the other had not acknowledged when `row` passed."""
-    table, passes = evidence.table, evidence.passes
+def _outstanding(evidence: Evidence, group: Group, row: int) -> int:
+    """Bytes either side had sent that the other had not acknowledged when `row`, of the group, passed."""
+    passes = evidence.passes
     pairs = ((passes.sent_before, passes.acked_before), (passes.peer_sent_before, passes.own_ack_before))
-    earlier = slice(int(table.bounds[passes.connection[row]]), row)
-    fins = passes.live[earlier] & ((table.flags[earlier] & Flag.FIN) != 0)
     total = 0
-    for mine, (sent, acked) in zip((True, False), pairs, strict=True):
+    for side, (sent, acked) in zip((group.side, 1 - group.side), pairs, strict=True):
         if sent[row] > 0 and acked[row] > 0:
-            closed = np.any(fins & ((table.side[earlier] == table.side[row]) == mine))
-            total += max(int(sent[row] - acked[row]) - bool(closed), 0)
+            total += max(int(sent[row] - acked[row]) - _closed_before(evidence, group.connection, side, row), 0)
     return total
 
 
-def _sent_fin_before(evidence: Evidence, group: Group, row: int) -> bool:
-    table = evidence.table
-    earlier = slice(int(table.bounds[group.connection]), row)
-    return bool(np.any((table.side[earlier] == group.side) & ((table.flags[earlier] & Flag.FIN) != 0)))
+def _closed_before(evidence: Evidence, connection: int, side: int, row: int) -> bool:
+    """Its FIN had passed when `row` did."""
+    return bool(evidence.passes.first_fin[2 * connection + side] < row)
 
 
 def _reason(evidence: Evidence, group: Group, row: int) -> tuple[str, tuple[Alternative, ...], Confidence]:
@@ -128,12 +124,12 @@ def _reason(evidence: Evidence, group: Group, row: int) -> tuple[str, tuple[Alte
     alone = int(passes.previous[row])
     if prompt >= 0 and alone > prompt and passes.keep_alive[alone]:
         return "its keep-alives had no answer", (), Confidence.HIGH
-    if table.flags[row] & Flag.ACK:
+    if table.flags[row] & ACK:
         unread = Alternative("It closed while received data lay unread.", Confidence.MEDIUM)
         killed = Alternative("A middle box sent the RST in its name.", Confidence.LOW)
         return "aborted from its own side, by its application or a timer of its own", (unread, killed), Confidence.HIGH
     answered = f"frame {int(table.frame[prompt])}" if prompt >= 0 else "an earlier segment"
-    if prompt >= 0 and _sent_fin_before(evidence, group, prompt):
+    if prompt >= 0 and _closed_before(evidence, group.connection, group.side, prompt):
         return f"it had closed already and no one was left to take {answered}", (), Confidence.HIGH
     reason = f"it no longer knew the connection when {answered} came (a restart, or state lost)"
     if prompt >= 0 and table.time_ns[row] - table.time_ns[prompt] <= evidence.settings.beside_tap_ns:
@@ -152,10 +148,10 @@ def _orphaned(evidence: Evidence, group: Group, row: int) -> bool:
     """
     table, passes = evidence.table, evidence.passes
     prompt = int(passes.previous_peer[row])
-    if prompt < 0 or table.flags[row] & Flag.ACK or table.length[prompt] or table.seq[row] != table.ack[prompt]:
+    if prompt < 0 or table.flags[row] & ACK or table.length[prompt] or table.seq[row] != table.ack[prompt]:
         return False
     earlier = np.arange(table.bounds[group.connection], prompt)
-    fins = earlier[((table.flags[earlier] & Flag.FIN) != 0) & passes.live[earlier]]
+    fins = earlier[((table.flags[earlier] & FIN) != 0) & passes.live[earlier]]
     if not len(fins) or np.any(table.side[fins] != group.side):
         return False
     known = earlier[(table.side[earlier] != group.side) & passes.acks[earlier]]
@@ -166,9 +162,9 @@ def _orphaned(evidence: Evidence, group: Group, row: int) -> bool:
 def _closed_too_late(evidence: Evidence, group: Group, row: int) -> Finding:
     table, prompt = evidence.table, int(evidence.passes.previous_peer[row])
     rows = np.arange(table.bounds[group.connection], prompt)
-    fin = int(rows[((table.flags[rows] & Flag.FIN) != 0)][0])
+    fin = int(rows[((table.flags[rows] & FIN) != 0)][0])
     late, other = duration(int(table.time_ns[prompt] - table.time_ns[fin])), 1 - group.side
-    what = "sent its FIN" if table.flags[prompt] & Flag.FIN else "spoke again"
+    what = "sent its FIN" if table.flags[prompt] & FIN else "spoke again"
     summary = (
         f"{The(other)} {what} (frame {int(table.frame[prompt])}) only {late} after the {side_name(group.side)}'s FIN "
         f"(frame {int(table.frame[fin])}), which had given up FIN-WAIT-2 by then and answered with a RST "
@@ -203,7 +199,7 @@ def _untaken(evidence: Evidence, group: Group, row: int) -> int:
     """Bytes of the other side that a RST does not acknowledge, its FIN apart."""
     table = evidence.table
     sent, taken = int(evidence.passes.peer_sent_before[row]), int(table.ack[row])
-    closed = taken < sent and _sent_fin_before(evidence, group._replace(side=1 - group.side), row)
+    closed = taken < sent and _closed_before(evidence, group.connection, 1 - group.side, row)
     return max(sent - taken - closed, 0) if taken > 0 else 0
 
 
@@ -231,20 +227,18 @@ def _over(evidence: Evidence, group: Group) -> bool:
     """Both sides had sent a FIN before the first RST of the group, or nothing followed it from the other side."""
     table, passes = evidence.table, evidence.passes
     row = int(group.rows[0])
-    rows = np.arange(table.bounds[group.connection], table.bounds[group.connection + 1])
-    fins = rows[(table.flags[rows] & Flag.FIN) != 0]
-    if len(set(table.side[fins[fins < row]].tolist())) == 2:
+    if all(_closed_before(evidence, group.connection, side, row) for side in (CLIENT, SERVER)):
         return True
     wait = max(int(passes.round_trip_ns[group.connection]), 0) + evidence.settings.jitter_ns
-    later = rows[(rows > row) & passes.live[rows] & (table.time_ns[rows] > table.time_ns[row] + wait)]
-    return not len(later)
+    later = slice(row + 1, int(table.bounds[group.connection + 1]))
+    return not (passes.live[later] & (table.time_ns[later] > table.time_ns[row] + wait)).any()
 
 
 def _harmless(evidence: Evidence, group: Group, told: str = "") -> Finding:
     table, passes = evidence.table, evidence.passes
     row = int(group.rows[0])
     prompt = int(passes.previous_peer[row])
-    numbers = group.frames(evidence)
+    numbers = group.numbers
     state = _before_closed(_end(evidence, group.connection, group.side))
     answered = f", in answer to frame {int(table.frame[prompt])}" if prompt >= 0 else ""
     history = evidence.histories.like(group.connection)
@@ -259,24 +253,24 @@ def _harmless(evidence: Evidence, group: Group, told: str = "") -> Finding:
     summary = (
         f"{The(group.side)} sent a RST when it was over ({first_of(numbers)}){answered}: {why}, so it did no harm."
     )
-    return finding(evidence, "reset_after_close", group.connection, SIDES[group.side], group.rows, summary)
+    return finding(evidence, "reset_after_close", group.connection, SIDES[group.side], group, summary)
 
 
 def _ignored(evidence: Evidence, group: Group) -> Finding:
-    numbers = group.frames(evidence)
+    numbers = group.numbers
     summary = (
         f"A RST in the name of the {side_name(group.side)} ({first_of(numbers)}) did not end the connection, which "
         "went on afterwards: it was lost, stale or forged."
     )
     return finding(
-        evidence, "reset_ignored", group.connection, SIDES[group.side], group.rows, summary, None, Confidence.MEDIUM
+        evidence, "reset_ignored", group.connection, SIDES[group.side], group, summary, None, Confidence.MEDIUM
     )
 
 
 def unanswered_fins(evidence: Evidence) -> Iterator[Finding]:
     """FINs that the other side never acknowledged though the capture went on."""
     table, passes = evidence.table, evidence.passes
-    fin = passes.live & ((table.flags & Flag.FIN) != 0)
+    fin = passes.live & ((table.flags & FIN) != 0)
     end = evidence.capture.last_ns or 0
     open_fin = fin & (passes.acked_at_end < table.end) & (passes.acked_at_end > 0)
     for group in groups(evidence, open_fin):
@@ -285,9 +279,9 @@ def unanswered_fins(evidence: Evidence) -> Iterator[Finding]:
         if waited < evidence.settings.unanswered_ns or history.closing in ABORTING:
             continue
         rows = np.arange(group.rows[0], table.bounds[group.connection + 1])
-        if np.any((table.flags[rows] & Flag.RST) != 0):
+        if np.any((table.flags[rows] & RST) != 0):
             continue
-        numbers = group.frames(evidence)
+        numbers = group.numbers
         heard = rows[(table.side[rows] != group.side) & passes.live[rows]]
         rest = f"its last word is {frames([int(table.frame[heard[-1]])])}" if len(heard) else "it sent nothing more"
         silence = duration(end - int(table.time_ns[group.rows[0]]))
@@ -301,7 +295,7 @@ def unanswered_fins(evidence: Evidence) -> Iterator[Finding]:
             "fin_unanswered",
             group.connection,
             SIDES[1 - group.side],
-            group.rows,
+            group,
             summary,
             None,
             Confidence.MEDIUM,

@@ -25,12 +25,12 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.capture.packet_table import Flag
-from pcapreport.findings.loss import sent_again
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
+from pcapreport.findings.sent_again import sent_again
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
+from pcapreport.tcp.evidence import FIN, RST, SYN
 from pcapreport.tcp.vantage import find_vantages
 
 Ints = npt.NDArray[np.int64]
@@ -112,7 +112,7 @@ def time_ledger(evidence: Evidence) -> TimeLedger:
 
 def _steps(table: ConnectionTable, passes: Passes) -> _Steps:
     """Rows that neither repeat another as copies nor belong to another connection; a clock never goes backwards."""
-    counts = passes.live | ((table.flags & Flag.RST) != 0) & (passes.original < 0)
+    counts = passes.live | ((table.flags & RST) != 0) & (passes.original < 0)
     rows = np.flatnonzero(counts)
     if len(rows) < 2:
         return _Steps(*(np.empty(0, np.int64) for _ in range(3)))
@@ -130,7 +130,7 @@ def _judged(evidence: Evidence, steps: _Steps, trips: Ints) -> tuple[Ints, Ints]
     i, j, took = steps.before, steps.after, steps.took
     side, connection = table.side[j].astype(np.int64), table.connection[j]
     flags = table.flags[j]
-    ends = (flags & (Flag.FIN | Flag.RST)) != 0
+    ends = (flags & (FIN | RST)) != 0
     data = (table.length[j] > 0) & ~passes.keep_alive[j] & ~passes.wandered[j]
     reacts = table.side[i] != table.side[j]
     waits = (passes.sent_before[j] > passes.acked_before[j]) & (passes.acked_before[j] >= 0)
@@ -145,7 +145,7 @@ def _judged(evidence: Evidence, steps: _Steps, trips: Ints) -> tuple[Ints, Ints]
     late = long & (~data | waits)
     part[late] = np.where(waits[late], Part.UNKNOWN, Part.IDLE)
     part[silent | passes.keep_alive[j] | passes.keep_alive[i]] = Part.IDLE
-    closing = i >= _first_fin(table, passes)[connection]
+    closing = i >= passes.first_fin.reshape(-1, 2).min(axis=1)[connection]
     part[closing & (thinks | (i >= _last_data(table, passes)[connection]))] = Part.CLOSE
     part[j <= _third(table, passes)[connection]] = Part.HANDSHAKE
     part[sent_again(evidence)[j]] = Part.RECOVERY
@@ -166,14 +166,6 @@ def _midway(table: ConnectionTable, passes: Passes, rows: Ints) -> Bools:
     return np.asarray((last >= 0) & (table.length[last] > 0) & (table.length[last] >= largest[flow[rows]]) & ~spoke)
 
 
-def _first_fin(table: ConnectionTable, passes: Passes) -> Ints:
-    """Per connection its first FIN, or beyond all rows."""
-    found = np.full(len(table), len(table.row))
-    rows = np.flatnonzero(passes.live & ((table.flags & Flag.FIN) != 0))[::-1]
-    found[table.connection[rows]] = rows
-    return found
-
-
 def _last_data(table: ConnectionTable, passes: Passes) -> Ints:
     """Per connection the last row with data, or -1."""
     found = np.full(len(table), -1)
@@ -185,7 +177,7 @@ def _last_data(table: ConnectionTable, passes: Passes) -> Ints:
 def _third(table: ConnectionTable, passes: Passes) -> Ints:
     """Per connection the row that completes the handshake (the client's first without SYN, or what its SYNs came to
     where it sent none), or -1 where the capture begins later."""
-    syn = (table.flags & Flag.SYN) != 0
+    syn = (table.flags & SYN) != 0
     begun = np.zeros(len(table), bool)
     begun[table.connection[np.flatnonzero(syn & passes.live)]] = True
     found = np.full(len(table), -1)
@@ -199,7 +191,7 @@ def _third(table: ConnectionTable, passes: Passes) -> Ints:
 
 def _closed(table: ConnectionTable, passes: Passes, rows: Ints) -> tuple[Bools, Bools]:
     """Whether the window of (client, server) is closed after each row."""
-    shut = (table.window == 0) & ((table.flags & (Flag.SYN | Flag.FIN | Flag.RST)) == 0) & passes.live
+    shut = (table.window == 0) & ((table.flags & (SYN | FIN | RST)) == 0) & passes.live
     own, peer = shut[rows], passes.peer_window_zero[rows] & passes.live[rows]
     client = table.side[rows] == CLIENT
     return np.where(client, own, peer), np.where(client, peer, own)

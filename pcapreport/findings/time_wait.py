@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings import time_wait_words
 from pcapreport.findings.grouping import SIDES, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.wording import The, duration, frames, side_name
 from pcapreport.tcp.connections import CLIENT
+from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
 from pcapreport.tcp.history import ConnectionHistory, TimeWait
 from pcapreport.tcp.states import State
 
@@ -96,21 +96,21 @@ def _same_end(evidence: Evidence, old: int, new: int, side: int) -> bool:
 def _challenges(evidence: Evidence) -> Iterator[tuple[int, list[int]]]:
     """(connection, rows of SYN, ACK, RST and the SYN that follows) wherever such an exchange stands."""
     table, passes = evidence.table, evidence.passes
-    control = np.where(passes.original < 0, table.flags & (Flag.SYN | Flag.ACK | Flag.RST | Flag.FIN), 0)
-    answers = np.flatnonzero((control == Flag.ACK) & ~passes.live)
+    control = np.where(passes.original < 0, table.flags & (SYN | ACK | RST | FIN), 0)
+    answers = np.flatnonzero((control == ACK) & ~passes.live)
     seen = set()
     for row in answers.tolist():
         connection = int(passes.connection[row])
         start, stop = int(table.bounds[connection]), int(table.bounds[connection + 1])
         if connection in seen or row == start:
             continue
-        syn = next((i for i in range(row - 1, max(start - 1, row - 8), -1) if control[i] == Flag.SYN), None)
-        reset = next((i for i in range(row + 1, min(stop, row + 8)) if control[i] & Flag.RST), None)
+        syn = next((i for i in range(row - 1, max(start - 1, row - 8), -1) if control[i] == SYN), None)
+        reset = next((i for i in range(row + 1, min(stop, row + 8)) if control[i] & RST), None)
         if syn is None or table.side[syn] == table.side[row]:
             continue
         rows = [syn, row]
         if reset is not None and table.side[reset] == table.side[syn]:
-            again = next((i for i in range(reset + 1, min(stop, reset + 8)) if control[i] == Flag.SYN), None)
+            again = next((i for i in range(reset + 1, min(stop, reset + 8)) if control[i] == SYN), None)
             rows += [reset] + ([again] if again is not None else [])
         seen.add(connection)
         yield connection, rows

@@ -14,6 +14,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import column, stamped
 from pcapreport.settings import SECOND, Settings
 from pcapreport.tcp.connections import ConnectionTable
+from pcapreport.tcp.evidence import SYN
 from pcapreport.tcp.host_profile import LINUX, systems_of_ends
 
 Ints = npt.NDArray[np.int64]
@@ -77,7 +78,7 @@ def stalled_writes(
     np.maximum.at(largest, flow, table.length)
     before = previous_send
     midway = (before >= 0) & ~pushes[before] & (table.end[before] == table.seq)
-    midway &= (table.length[before] == largest[flow]) & ((table.flags[before] & Flag.SYN) == 0)
+    midway &= (table.length[before] == largest[flow]) & ((table.flags[before] & SYN) == 0)
     waited = table.time_ns - table.time_ns[np.maximum(before, previous_peer)]
     free = (acked == table.seq) & (table.window[previous_peer] > 0) & (previous_peer >= 0)
     return np.asarray(
@@ -99,7 +100,7 @@ def late_syn_acks(table: ConnectionTable, connection: Ints, first_syn_ack: Bools
     for at, echo in zip(candidates.tolist(), column(table, "ts_ecr", candidates).tolist(), strict=True):
         start = int(table.bounds[connection[at]])
         earlier = np.arange(start, at)
-        syns = earlier[(table.side[earlier] != table.side[at]) & ((table.flags[earlier] & Flag.SYN) != 0)]
+        syns = earlier[(table.side[earlier] != table.side[at]) & ((table.flags[earlier] & SYN) != 0)]
         stamps = column(table, "ts_val", syns)
         echoed = np.flatnonzero(stamps == echo)
         if len(echoed):

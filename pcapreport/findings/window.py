@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.wording import The, count, duration, first_of, side_name, times
+from pcapreport.tcp.evidence import FIN, SYN
 
 
 def zero_windows(evidence: Evidence) -> Iterator[Finding]:
     """A receiver that has no room left. A SYN's window does not count, and a RST's means nothing."""
     table, passes = evidence.table, evidence.passes
-    closed = passes.live & (table.window == 0) & ((table.flags & (Flag.SYN | Flag.FIN)) == 0)
+    closed = passes.live & (table.window == 0) & ((table.flags & (SYN | FIN)) == 0)
     for group in groups(evidence, closed):
         yield _zero_window(evidence, group)
 
@@ -25,7 +25,7 @@ def _zero_window(evidence: Evidence, group: Group) -> Finding:
     spans = closed_spans(evidence, group)
     total = sum(stop - start for start, stop, _ in spans)
     opened = spans[-1][2]
-    numbers = group.frames(evidence)
+    numbers = group.numbers
     phases = f"{times(len(spans))}" if len(spans) > 1 else "once"
     summary = (
         f"{The(group.side)} closed its receive window {phases} ({first_of(numbers)}), "
@@ -36,7 +36,7 @@ def _zero_window(evidence: Evidence, group: Group) -> Finding:
     end = int(table.time_ns[table.bounds[group.connection + 1] - 1])
     if not opened and end - spans[-1][0] < evidence.settings.unanswered_ns:
         severity = Severity.WARNING
-    return finding(evidence, "zero_window", group.connection, SIDES[group.side], group.rows, summary, severity)
+    return finding(evidence, "zero_window", group.connection, SIDES[group.side], group, summary, severity)
 
 
 def closed_spans(evidence: Evidence, group: Group) -> list[tuple[int, int, bool]]:
@@ -57,19 +57,19 @@ def closed_spans(evidence: Evidence, group: Group) -> list[tuple[int, int, bool]
 def zero_window_probes(evidence: Evidence) -> Iterator[Finding]:
     """Questions whether a closed window has opened."""
     for group in groups(evidence, evidence.passes.probe):
-        numbers = group.frames(evidence)
+        numbers = group.numbers
         summary = (
             f"{The(group.side)} asked {times(len(numbers))} ({first_of(numbers)}) whether the "
             f"{side_name(1 - group.side)}'s window was open again."
         )
-        yield finding(evidence, "zero_window_probe", group.connection, SIDES[group.side], group.rows, summary)
+        yield finding(evidence, "zero_window_probe", group.connection, SIDES[group.side], group, summary)
 
 
 def keep_alives(evidence: Evidence) -> Iterator[Finding]:
     """Questions whether the other side is still there."""
     passes = evidence.passes
     for group in groups(evidence, passes.keep_alive & ~passes.probe):
-        numbers = group.frames(evidence)
+        numbers = group.numbers
         silent = unanswered(evidence, group)
         other = side_name(1 - group.side)
         outcome = (
@@ -84,7 +84,7 @@ def keep_alives(evidence: Evidence) -> Iterator[Finding]:
             f"{other} was still there; {outcome}."
         )
         severity = Severity.WARNING if silent else None
-        yield finding(evidence, "keep_alive", group.connection, SIDES[group.side], group.rows, summary, severity)
+        yield finding(evidence, "keep_alive", group.connection, SIDES[group.side], group, summary, severity)
 
 
 def unanswered(evidence: Evidence, group: Group) -> int:
@@ -106,14 +106,14 @@ def silent_peers(evidence: Evidence) -> Iterator[Finding]:
     last_heard = np.full(2 * len(table), -1)
     flow = passes.connection * 2 + table.side
     last_heard[flow] = np.arange(len(flow))
-    asking = passes.live & ((passes.known > 0) | passes.keep_alive) & ((table.flags & Flag.SYN) == 0)
+    asking = passes.live & ((passes.known > 0) | passes.keep_alive) & ((table.flags & SYN) == 0)
     peer_last = last_heard[flow ^ 1]
     alone = asking & (np.arange(len(flow)) > peer_last) & (peer_last >= 0)
-    closing = (table.flags & Flag.FIN) != 0
+    closing = (table.flags & FIN) != 0
     for group in groups(evidence, alone & ~closing):
         if len(group.rows) < 3 or not unanswered(evidence, group):
             continue
-        numbers = group.frames(evidence)
+        numbers = group.numbers
         since = int(table.time_ns[group.rows[-1]] - table.time_ns[peer_last[group.rows[0]]])
         other, last = 1 - group.side, int(table.frame[peer_last[group.rows[0]]])
         summary = (
@@ -127,7 +127,7 @@ def silent_peers(evidence: Evidence) -> Iterator[Finding]:
             "peer_silent",
             group.connection,
             SIDES[other],
-            group.rows,
+            group,
             summary,
             None,
             Confidence.MEDIUM,
