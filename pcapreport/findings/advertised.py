@@ -9,7 +9,7 @@ import numpy as np
 from pcapreport.capture.packet_table import RowNote
 from pcapreport.findings.columns import Ints
 from pcapreport.findings.model import Evidence
-from pcapreport.findings.segmented import NONE
+from pcapreport.findings.segmented import NONE, Flows
 from pcapreport.tcp.evidence import SYN
 
 LARGEST_SCALE = 14
@@ -39,7 +39,8 @@ def advertised(evidence: Evidence) -> Advertised:
     unit = np.where(known, np.int64(1) << np.maximum(scale, 0), 1)
     says = known & passes.acks
     edge = np.where(says, table.ack + table.window * np.where(syn, 1, unit), NONE)
-    return Advertised(unit, edge, *passes.flows.highest_before(edge, says))
+    flows = Flows(table.side, passes.connection, table.bounds[:-1])
+    return Advertised(unit, edge, *flows.highest_before(edge, says))
 
 
 def scales(evidence: Evidence) -> Ints:

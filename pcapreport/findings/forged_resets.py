@@ -15,7 +15,7 @@ import numpy as np
 
 from pcapreport.findings.columns import Bools, Ints, column, stamped
 from pcapreport.findings.model import Evidence
-from pcapreport.findings.passes import UNKNOWN
+from pcapreport.findings.pass_work import UNKNOWN
 from pcapreport.settings import SECOND
 from pcapreport.tcp.evidence import ACK, RST, SYN
 

@@ -29,8 +29,8 @@ def half_closed(evidence: Evidence) -> Iterator[Finding]:
         answered.add(group.connection)
         if evidence.histories.like(group.connection).closing in ("client-first", "server-first", "half-closed"):
             yield _went_on(evidence, group, int(first[group.connection]))
-    for connection in np.flatnonzero(has).tolist():
-        if evidence.histories.like(connection).closing == "half-closed" and connection not in answered:
+    for connection in evidence.histories.closed("half-closed"):
+        if has[connection] and connection not in answered:
             yield from _never_closed(evidence, connection, int(first[connection]))
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pcapreport.findings.arrived import answers_to_missed_syns, arrived_before
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
-from pcapreport.findings.passes import FAR
+from pcapreport.findings.pass_work import FAR
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import The, count, first_of, frames, side_name, times
 from pcapreport.tcp.evidence import SYN

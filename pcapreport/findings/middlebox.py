@@ -23,10 +23,11 @@ def forged_resets(evidence: Evidence) -> Iterator[Finding]:
         return
     chosen = np.zeros(len(evidence.table.row), bool)
     chosen[signs.rows[forged]] = True
+    agreement = signs.agreeing
     place = dict(zip(signs.rows.tolist(), range(len(signs.rows)), strict=True))
     for group in groups(evidence, chosen):
-        at = max((place[row] for row in group.rows.tolist()), key=lambda one: int(signs.agreeing[one]))
-        agreeing = int(signs.agreeing[at])
+        at = max((place[row] for row in group.rows.tolist()), key=lambda one: int(agreement[one]))
+        agreeing = int(agreement[at])
         went_on = signs.goes_on[at] >= 0 and not signs.believed[at]
         outcome = "; the connection went on all the same" if went_on else ""
         summary = (

@@ -8,11 +8,15 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from pcapreport.capture.model import Capture
 from pcapreport.findings.passes import Passes
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.families import Histories
+from pcapreport.tcp.vantage import Vantages, find_vantages
 
 if TYPE_CHECKING:
     from pcapreport.findings.forged_resets import Signs
@@ -78,6 +82,18 @@ class Evidence:
     histories: Histories
     passes: Passes
     settings: Settings
+
+    @cached_property
+    def vantages(self) -> Vantages:
+        """Where each connection's tap is."""
+        return find_vantages(self.table, self.settings)
+
+    @cached_property
+    def sent_again(self) -> npt.NDArray[np.bool_]:
+        """Per row: it carries numbers that its sender had sent before."""
+        from pcapreport.findings.sent_again import sent_again  # which looks at evidence itself
+
+        return sent_again(self)
 
     @cached_property
     def forgery(self) -> Signs:

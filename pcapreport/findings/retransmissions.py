@@ -13,7 +13,7 @@ from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
 from pcapreport.findings.sent_again import SHORTEST_TIMEOUT_NS, classify
 from pcapreport.findings.wording import The, count, duration, first_of, frames, times
 
-STEPS_BACK = 8
+STEPS_BACK = 64
 """Most rows stand this close to the transmission before."""
 ARRIVED, LOST, EITHER, SEEN = range(4)
 """What became of a first transmission: it passed the tap (SEEN), or one of these."""

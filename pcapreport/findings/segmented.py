@@ -43,10 +43,13 @@ class Flows:
         self.order = np.empty(count, np.int64)
         """Place -> row."""
         self.order[self.own] = np.arange(count)
-        self.number = (group * 2 + side)[self.order]
+        self.number = (group * 2 + side).take(self.order)
         """Place -> its flow's number."""
         self.first = np.flatnonzero(np.diff(self.number, prepend=-1))
         """The first place of each flow."""
+        self.before = self.own - 1
+        """Row -> the place of its side's row before, or -1."""
+        self.before[self.order[self.first]] = -1
 
     def highest_before(self, values: Ints, wanted: Bools) -> tuple[Ints, Ints]:
         """Per row the highest of `values` where `wanted` before it: (of its own side, of the other); NONE without."""
@@ -64,18 +67,18 @@ class Flows:
             own, peer = (np.where(best == NONE, NONE, distinct[np.maximum(best, 0)]) for best in of_ranks)
             return own, peer
         lift = self.number * span
-        running = np.where(wanted, values - low, 0)[self.order]
+        running = np.where(wanted, values - low, 0).take(self.order)
         running += lift
         np.maximum.accumulate(running, out=running)
         running -= lift
-        running[running > 0] += low
-        return self._before(np.where(running == 0, NONE, running), NONE)
+        running += np.where(running == 0, NONE, low)
+        return self._before(running, NONE)
 
     def count_since(self, counted: Bools, reset: Bools) -> Ints:
         """Per row how many rows `counted` the other side sent before it, since its last `reset`."""
         if not counted.any():
             return np.zeros(len(counted), np.int64)
-        counted, reset = counted[self.order], reset[self.order]
+        counted, reset = counted.take(self.order), reset.take(self.order)
         total = np.cumsum(counted)
         base = np.where(reset, total, 0)
         base[self.first] = np.where(reset[self.first], total[self.first], total[self.first] - counted[self.first])
@@ -83,7 +86,5 @@ class Flows:
 
     def _before(self, running: Ints, nothing: int) -> tuple[Ints, Ints]:
         """Per row what had run up before it: (on its own side, on the other)."""
-        earlier = np.empty_like(running)
-        earlier[1:] = running[:-1]
-        earlier[self.first] = nothing
-        return earlier[self.own], np.where(self.peer >= 0, running[self.peer], nothing)
+        and_none = np.append(running, nothing)  # place -1
+        return and_none.take(self.before), and_none.take(self.peer)

@@ -21,7 +21,7 @@ SHORTEST_TIMEOUT_NS = 200 * MILLISECOND
 def classify(evidence: Evidence) -> dict[str, Bools]:
     """Rule -> the rows that fall under it."""
     table, passes = evidence.table, evidence.passes
-    left = sent_again(evidence)
+    left = evidence.sent_again
     syn, fin = (table.flags & SYN) != 0, (table.flags & FIN) != 0
     ack = (table.flags & ACK) != 0
     repeated_fin = fin & ((table.length == 0) | (table.end <= passes.sent_before))

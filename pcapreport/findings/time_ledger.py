@@ -27,11 +27,9 @@ import numpy.typing as npt
 
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
-from pcapreport.findings.sent_again import sent_again
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import FIN, RST, SYN
-from pcapreport.tcp.vantage import find_vantages
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -85,25 +83,29 @@ class TimeLedger:
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """Intervals between neighboring rows of a connection that count: rows `before` and `after`, ns."""
+    """Intervals between neighboring rows that count (n,), of the row behind each; 0 ns into the next connection."""
 
     before: Ints
     after: Ints
+    connection: Ints
+    client: Bools
+    """The client sent the row behind it."""
+    reacts: Bools
+    """The other side sent the row before it."""
     took: Ints
 
 
 def time_ledger(evidence: Evidence) -> TimeLedger:
     """The ledger of each connection, and its turns."""
-    table, passes = evidence.table, evidence.passes
-    steps = _steps(table, passes)
-    trips = np.maximum(find_vantages(table, evidence.settings).round_trip, 0)
-    part, thought = _judged(evidence, steps, trips)
+    table = evidence.table
+    steps = _steps(table, evidence.passes)
+    part, thought = _judged(evidence, steps)
     count, parts = len(table), len(Part)
     spent = np.zeros((count, parts), np.int64)
-    owner = table.connection[steps.before]
-    network = steps.took - thought
-    np.add.at(spent, (owner, part), thought)
-    np.add.at(spent[:, Part.NETWORK], owner, network)
+    np.add.at(spent.reshape(-1), steps.connection * parts + part, thought)
+    network = np.zeros(count, np.int64)
+    np.add.at(network, steps.connection, steps.took - thought)
+    spent[:, Part.NETWORK] += network
     first, last = table.bounds[:-1], table.bounds[1:]
     both = [by.reduceat(table.time_ns, first) for by in (np.minimum, np.maximum)] if count else [first, last]
     spent[:, Part.UNKNOWN] += both[1] - both[0] - spent.sum(axis=1)
@@ -114,56 +116,69 @@ def _steps(table: ConnectionTable, passes: Passes) -> _Steps:
     """Rows that neither repeat another as copies nor belong to another connection; a clock never goes backwards."""
     counts = passes.live | ((table.flags & RST) != 0) & (passes.original < 0)
     rows = np.flatnonzero(counts)
-    if len(rows) < 2:
-        return _Steps(*(np.empty(0, np.int64) for _ in range(3)))
-    connection, time = table.connection[rows], table.time_ns[rows]
-    span = int(time.max()) - int(time.min()) + 1
-    lifted = np.maximum.accumulate(connection * span + time - int(time.min())) if span * len(table) < 1 << 62 else time
-    took = np.maximum(np.diff(lifted), 0)
-    same = connection[1:] == connection[:-1]
-    return _Steps(rows[:-1][same], rows[1:][same], took[same])
+    connection, time, side = table.connection.take(rows), table.time_ns.take(rows), table.side.take(rows)
+    took = np.diff(_never_back(time, connection))
+    took[connection[1:] != connection[:-1]] = 0
+    return _Steps(rows[:-1], rows[1:], connection[1:], side[1:] == CLIENT, side[1:] != side[:-1], took)
 
 
-def _judged(evidence: Evidence, steps: _Steps, trips: Ints) -> tuple[Ints, Ints]:
+def _never_back(time: Ints, connection: Ints) -> Ints:
+    """The highest time so far in each connection."""
+    begun = int(time.min()) if len(time) else 0
+    span = int(time.max(initial=begun)) - begun + 1
+    if span * (int(connection.max(initial=0)) + 1) < 1 << 62:
+        return np.asarray(np.maximum.accumulate(connection * span + (time - begun)) - connection * span)
+    moments, rank = np.unique(time, return_inverse=True)
+    lift = connection * len(moments)
+    return np.asarray(moments[np.maximum.accumulate(lift + rank) - lift])
+
+
+def _judged(evidence: Evidence, steps: _Steps) -> tuple[npt.NDArray[np.int8], Ints]:
     """(the part of each step; how much of it is that part's, the rest being the network's)."""
     table, passes = evidence.table, evidence.passes
-    i, j, took = steps.before, steps.after, steps.took
-    side, connection = table.side[j].astype(np.int64), table.connection[j]
-    flags = table.flags[j]
-    ends = (flags & (FIN | RST)) != 0
-    data = (table.length[j] > 0) & ~passes.keep_alive[j] & ~passes.wandered[j]
-    reacts = table.side[i] != table.side[j]
-    waits = (passes.sent_before[j] > passes.acked_before[j]) & (passes.acked_before[j] >= 0)
-    free = np.where(reacts, np.maximum(took - trips[connection, side], 0), np.where(waits, 0, took))
-    long = took > trips[connection].sum(axis=1) + DELAYED_ACK_NS
-    thinks = data & (long | ~_midway(table, passes, j))
-    silent = ends & ~data & ~waits
-    part = np.full(len(j), int(Part.NETWORK))
-    own = took.copy()
-    part[thinks] = np.where(side[thinks] == CLIENT, Part.CLIENT, Part.SERVER)
-    own[thinks] = free[thinks]
+    j, took, connection = steps.after, steps.took, steps.connection
+    trips = np.maximum(evidence.vantages.round_trip, 0)
+    alive = passes.keep_alive.take(j)
+    data = (table.length.take(j) > 0) & ~alive & ~passes.wandered.take(j)
+    acked = passes.acked_before.take(j)
+    waits = (passes.sent_before.take(j) > acked) & (acked >= 0)
+    long = took > (trips.sum(axis=1) + DELAYED_ACK_NS).take(connection)
+    thinks = data & (long | ~_midway(table, passes, steps))
+    ends = (table.flags.take(j) & (FIN | RST)) != 0
+    part = np.full(len(j), int(Part.NETWORK), np.int8)
+    part[thinks] = np.where(steps.client[thinks], np.int8(Part.CLIENT), np.int8(Part.SERVER))
     late = long & (~data | waits)
-    part[late] = np.where(waits[late], Part.UNKNOWN, Part.IDLE)
-    part[silent | passes.keep_alive[j] | passes.keep_alive[i]] = Part.IDLE
-    closing = i >= passes.first_fin.reshape(-1, 2).min(axis=1)[connection]
-    part[closing & (thinks | (i >= _last_data(table, passes)[connection]))] = Part.CLOSE
-    part[j <= _third(table, passes)[connection]] = Part.HANDSHAKE
-    part[sent_again(evidence)[j]] = Part.RECOVERY
-    for closed, which in zip(_closed(table, passes, i), (Part.CLIENT_WINDOW, Part.SERVER_WINDOW), strict=True):
+    part[late] = np.where(waits[late], np.int8(Part.UNKNOWN), np.int8(Part.IDLE))
+    part[ends & ~data & ~waits | alive | passes.keep_alive.take(steps.before)] = Part.IDLE
+    closing = steps.before >= passes.first_fin.reshape(-1, 2).min(axis=1, initial=len(table.row)).take(connection)
+    part[closing & (thinks | (steps.before >= _last_data(table, passes).take(connection)))] = Part.CLOSE
+    part[j <= _third(table, passes).take(connection)] = Part.HANDSHAKE
+    part[evidence.sent_again.take(j)] = Part.RECOVERY
+    for closed, which in zip(_closed(table, passes, steps), (Part.CLIENT_WINDOW, Part.SERVER_WINDOW), strict=True):
         part[closed] = which
-    part[_one_sided(table, passes)[connection]] = Part.UNKNOWN
-    own[(part != Part.CLIENT) & (part != Part.SERVER)] = took[(part != Part.CLIENT) & (part != Part.SERVER)]
+    part[_one_sided(table, passes).take(connection)] = Part.UNKNOWN
+    own, thought = took.copy(), np.flatnonzero((part == Part.CLIENT) | (part == Part.SERVER))
+    own[thought] = _free(steps, thought, waits, trips)
     return part, own
 
 
-def _midway(table: ConnectionTable, passes: Passes, rows: Ints) -> Bools:
+def _free(steps: _Steps, chosen: Ints, waits: Bools, trips: Ints) -> Ints:
+    """How long of the chosen steps their sender could have sent."""
+    took, side = steps.took[chosen], 1 - steps.client[chosen].astype(np.int64)
+    trip = trips.reshape(-1)[steps.connection[chosen] * 2 + side]
+    return np.where(steps.reacts[chosen], np.maximum(took - trip, 0), np.where(waits[chosen], 0, took))
+
+
+def _midway(table: ConnectionTable, passes: Passes, steps: _Steps) -> Bools:
     """Goes on with a message: the sender's last segment was as long as any of its, and nobody spoke since."""
     largest = np.zeros(2 * len(table), np.int64)
     flow = passes.connection * 2 + table.side
     np.maximum.at(largest, flow, table.length)
-    last, peer = passes.previous_send[rows], passes.previous_peer[rows]
-    spoke = (peer > last) & (table.length[peer] > 0)
-    return np.asarray((last >= 0) & (table.length[last] > 0) & (table.length[last] >= largest[flow[rows]]) & ~spoke)
+    last, peer = passes.previous_send.take(steps.after), passes.previous_peer.take(steps.after)
+    length = table.length.take(last, mode="clip")
+    midway = (last >= 0) & (length > 0) & (length >= largest.take(flow.take(steps.after)))
+    midway[midway] = ~((peer[midway] > last[midway]) & (table.length[peer[midway]] > 0))
+    return midway
 
 
 def _last_data(table: ConnectionTable, passes: Passes) -> Ints:
@@ -189,12 +204,14 @@ def _third(table: ConnectionTable, passes: Passes) -> Ints:
     return np.where(begun, np.maximum(found, first), -1)
 
 
-def _closed(table: ConnectionTable, passes: Passes, rows: Ints) -> tuple[Bools, Bools]:
-    """Whether the window of (client, server) is closed after each row."""
+def _closed(table: ConnectionTable, passes: Passes, steps: _Steps) -> tuple[Ints, Ints]:
+    """The steps during which the window of (client, server) is closed."""
     shut = (table.window == 0) & ((table.flags & (SYN | FIN | RST)) == 0) & passes.live
-    own, peer = shut[rows], passes.peer_window_zero[rows] & passes.live[rows]
-    client = table.side[rows] == CLIENT
-    return np.where(client, own, peer), np.where(client, peer, own)
+    peer_shut = passes.peer_window_zero & passes.live
+    some = np.flatnonzero((shut | peer_shut).take(steps.before))
+    rows = steps.before[some]
+    own, peer, client = shut[rows], peer_shut[rows], table.side[rows] == CLIENT
+    return some[np.where(client, own, peer)], some[np.where(client, peer, own)]
 
 
 def _one_sided(table: ConnectionTable, passes: Passes) -> Bools:
@@ -205,18 +222,19 @@ def _one_sided(table: ConnectionTable, passes: Passes) -> Bools:
     return ~(seen[:, CLIENT] & seen[:, SERVER])
 
 
-def _turns(evidence: Evidence, steps: _Steps, part: Ints, own: Ints) -> Turns:
+def _turns(evidence: Evidence, steps: _Steps, part: npt.NDArray[np.int8], own: Ints) -> Turns:
     table, passes = evidence.table, evidence.passes
     rows = np.flatnonzero(passes.live & (table.length > 0) & ~passes.keep_alive & (passes.known == 0))
-    before, after = rows[:-1], rows[1:]
-    turn = (table.connection[before] == table.connection[after]) & (table.side[before] != table.side[after])
-    asked, answered = before[turn], after[turn]
+    side, connection = table.side.take(rows), table.connection.take(rows)
+    turn = np.flatnonzero((connection[1:] == connection[:-1]) & (side[1:] != side[:-1]))
+    asked, answered = rows[turn], rows[turn + 1]
     thought = np.zeros(len(table.row) + 1, np.int64)
-    thought[steps.after + 1] = np.where((part == Part.CLIENT) | (part == Part.SERVER), own, 0)
+    thinking = np.flatnonzero((part == Part.CLIENT) | (part == Part.SERVER))
+    thought[steps.after[thinking] + 1] = own[thinking]
     total = np.cumsum(thought)
     return Turns(
-        connection=table.connection[answered],
-        side=table.side[answered].astype(np.int64),
+        connection=connection[turn + 1],
+        side=side[turn + 1].astype(np.int64),
         asked=asked,
         answered=answered,
         took_ns=np.maximum(table.time_ns[answered] - table.time_ns[asked], 0),

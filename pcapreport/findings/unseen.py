@@ -45,21 +45,39 @@ def skipped_ids(
     What lacks did not acknowledge anything new (this row does not either), so it carried the same numbers.
     `ordinary`: rows that continue where their sender was; `round_trip`: per row.
     """
-    ids = column(table, "ip_id")
-    step = np.where(previous >= 0, (ids - ids[previous]) % (1 << 16), 0)
-    valid = ordinary & (previous >= 0) & (column(table, "ip_version") == 4) & (ids != 0) & (ids[previous] != 0)
-    total = np.bincount(flow[valid], minlength=2 * len(table))
-    skips = np.bincount(flow[valid & (step != 1)], minlength=2 * len(table))
-    steady = (total >= 2) & (skips <= 1 + total // SKIPS_SHARE)
-    pause = table.time_ns - table.time_ns[previous]
-    quiet = (pause >= settings.jitter_ns) & (pause >= round_trip)
-    same = (table.ack == table.ack[previous]) & (table.window == table.window[previous])
-    found = fresh & valid & steady[flow] & (step >= 2) & (step <= MANY) & quiet & same
-    if (found & ((total[flow] < FEW) | (step > FEW))).any():
-        own = systems_of_ends(table).reshape(-1)[flow] == LINUX
+    found = np.zeros(len(flow), bool)
+    rows = np.flatnonzero(fresh & ordinary & (previous >= 0))
+    before = previous[rows]
+    pause = table.time_ns[rows] - table.time_ns[before]
+    quiet = (pause >= settings.jitter_ns) & (pause >= round_trip[rows])
+    same = (table.ack[rows] == table.ack[before]) & (table.window[rows] == table.window[before])
+    rows, pause = rows[quiet & same], pause[quiet & same]
+    concerned = np.zeros(2 * len(table), bool)
+    concerned[flow[rows]] = True
+    total, skips = _numbering(table, flow, np.flatnonzero(ordinary & (previous >= 0) & concerned[flow]), previous)
+    of, step = flow[rows], _id_steps(table, rows, previous[rows])
+    steady = (total[of] >= 2) & (skips[of] <= 1 + total[of] // SKIPS_SHARE)
+    chosen = steady & (step >= 2) & (step <= MANY)
+    if (chosen & ((total[of] < FEW) | (step > FEW))).any():
+        own = systems_of_ends(table).reshape(-1)[of] == LINUX
         patient = pause >= settings.shortest_rto_ns << np.clip(step - FEW, 0, MANY)
-        found &= (total[flow] >= FEW) & (step <= FEW) | own & patient
-    return np.asarray(found)
+        chosen &= (total[of] >= FEW) & (step <= FEW) | own & patient
+    found[rows[chosen]] = True
+    return found
+
+
+def _numbering(table: ConnectionTable, flow: Ints, rows: Ints, previous: Ints) -> tuple[Ints, Ints]:
+    """Per flow: (of these rows, how many have an IP ID as has the one before; how many IDs are not the next)."""
+    step, size = _id_steps(table, rows, previous[rows]), 2 * len(table)
+    of = flow[rows]
+    return np.bincount(of[step >= 0], minlength=size), np.bincount(of[(step >= 0) & (step != 1)], minlength=size)
+
+
+def _id_steps(table: ConnectionTable, rows: Ints, before: Ints) -> Ints:
+    """How far the IP IDs went on from `before` to each of `rows`; -1 where one has none."""
+    ids, then = column(table, "ip_id", rows), column(table, "ip_id", before)
+    numbered = (column(table, "ip_version", rows) == 4) & (ids != 0) & (then != 0)
+    return np.where(numbered, (ids - then) % (1 << 16), -1)
 
 
 def stalled_writes(
@@ -72,18 +90,22 @@ def stalled_writes(
     settings: Settings,
 ) -> Bools:
     """New data after a long pause in mid-write, although all was acknowledged and the window open."""
-    pushes = (table.flags & Flag.PSH) != 0
+    found = np.zeros(len(flow), bool)
+    rows = np.flatnonzero(fresh & (previous_send >= 0) & (previous_peer >= 0) & (table.length > 0))
+    before, peer = previous_send[rows], previous_peer[rows]
+    waited = table.time_ns[rows] - table.time_ns[np.maximum(before, peer)] >= settings.unanswered_ns // 4
+    rows, before, peer = rows[waited], before[waited], peer[waited]
+    if not len(rows):
+        return found
+    pushes = (table.flags & int(Flag.PSH)) != 0
     marks = np.bincount(flow[pushes], minlength=2 * len(table)) > 1
     largest = np.zeros(2 * len(table), np.int64)
     np.maximum.at(largest, flow, table.length)
-    before = previous_send
-    midway = (before >= 0) & ~pushes[before] & (table.end[before] == table.seq)
-    midway &= (table.length[before] == largest[flow]) & ((table.flags[before] & SYN) == 0)
-    waited = table.time_ns - table.time_ns[np.maximum(before, previous_peer)]
-    free = (acked == table.seq) & (table.window[previous_peer] > 0) & (previous_peer >= 0)
-    return np.asarray(
-        fresh & marks[flow] & midway & free & (table.length > 0) & (waited >= settings.unanswered_ns // 4)
-    )
+    midway = ~pushes[before] & (table.end[before] == table.seq[rows])
+    midway &= (table.length[before] == largest[flow[rows]]) & ((table.flags[before] & SYN) == 0)
+    free = (acked[rows] == table.seq[rows]) & (table.window[peer] > 0)
+    found[rows[marks[flow[rows]] & midway & free]] = True
+    return found
 
 
 def late_syn_acks(table: ConnectionTable, connection: Ints, first_syn_ack: Bools, settings: Settings) -> Bools:

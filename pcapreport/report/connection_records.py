@@ -29,7 +29,7 @@ from pcapreport.tcp.connections import CLIENT, OPENER_TEXT, SERVER, ConnectionTa
 from pcapreport.tcp.estimate import estimates
 from pcapreport.tcp.history import ConnectionHistory, EndpointHistory
 from pcapreport.tcp.states import State
-from pcapreport.tcp.vantage import Vantage, find_vantages
+from pcapreport.tcp.vantage import Vantage
 
 
 def _by_connection(findings: Sequence[Finding], count: int) -> list[list[Finding]]:
@@ -108,7 +108,7 @@ class Part:
         evidence = compared.evidence
         table = evidence.table
         found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
-        vantages = find_vantages(table, evidence.settings).each()
+        vantages = evidence.vantages.each()
         return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints, vantages, comparison, compared)
 
     def notable(self, most: int, only: int | None) -> list[int]:

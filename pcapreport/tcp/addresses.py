@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,9 @@ from pcapreport.tcp.hashing import Numbers
 @lru_cache(maxsize=1 << 16)
 def text_of(version: int, high: int, low: int) -> str:
     """As people write it (RFC 5952 for IPv6)."""
-    return str(IPv4Address(low)) if version == 4 else str(IPv6Address(high << 64 | low))
+    if version == 4:
+        return f"{low >> 24}.{low >> 16 & 255}.{low >> 8 & 255}.{low & 255}"
+    return str(IPv6Address(high << 64 | low))
 
 
 def hashed(columns: Sequence[npt.NDArray[np.generic]]) -> Numbers:

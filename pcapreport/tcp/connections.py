@@ -66,6 +66,9 @@ class Endpoint(NamedTuple):
     port: int
 
 
+_OF_ROWS = ("row", "time_ns", "frame", "flags", "length", "side", "seq", "end", "ack", "window")
+
+
 @dataclass(frozen=True)
 class ConnectionTable:
     """All connections of a capture; the rows of one stand together, in capture order but for those `moved`.
@@ -111,6 +114,23 @@ class ConnectionTable:
         """Where the rows of a connection stand."""
         return slice(int(self.bounds[connection]), int(self.bounds[connection + 1]))
 
+    def between(self, start: int, stop: int) -> ConnectionTable:
+        """The connections from `start` up to `stop` alone, over the same packets."""
+        first, last = int(self.bounds[start]), int(self.bounds[stop])
+        rows = {name: getattr(self, name)[first:last] for name in _OF_ROWS}
+        connections = {name: getattr(self, name)[start:stop] for name in ("opener", "isn", "isn_seen")}
+        original, next_one = self.original[first:last], self.successor[start:stop]
+        moved = self.moved[(self.moved >= first) & (self.moved < last)]
+        return ConnectionTable(
+            packets=self.packets,
+            bounds=self.bounds[start : stop + 1] - first,
+            original=np.where(original >= 0, original - first, -1),
+            successor=np.where((next_one >= start) & (next_one < stop), next_one - start, -1),
+            moved=moved - first,
+            **rows,
+            **connections,
+        )
+
     def position_of(self, connection: int, frame: int) -> int | None:
         """Where a frame's first row stands in a connection; None if it is not of it."""
         at = self.rows_of(connection)
@@ -135,10 +155,12 @@ class ConnectionTable:
         version = self.packets["ip_version"][row].tolist()
         clients = [np.where(from_server, b, a).tolist() for a, b in zip(sent, received, strict=True)]
         servers = [np.where(from_server, a, b).tolist() for a, b in zip(sent, received, strict=True)]
-        return [
-            (Endpoint(addresses.text_of(v, c[0], c[1]), c[2]), Endpoint(addresses.text_of(v, s[0], s[1]), s[2]))
-            for v, c, s in zip(version, zip(*clients, strict=True), zip(*servers, strict=True), strict=True)
-        ]
+        text_of = addresses.text_of
+        both = (
+            [Endpoint(text_of(v, h, lo), p) for v, h, lo, p in zip(version, *end, strict=True)]
+            for end in (clients, servers)
+        )
+        return list(zip(*both, strict=True))
 
     @cached_property
     def paths(self) -> list[str]:

@@ -182,6 +182,10 @@ class Histories(Sequence[ConnectionHistory]):
         """The connections that opened in this way."""
         return [one for family in self.families if family.like.opening == how for one in family.members.tolist()]
 
+    def closed(self, how: str) -> list[int]:
+        """The connections that closed in this way."""
+        return [one for family in self.families if family.like.closing == how for one in family.members.tolist()]
+
     def rules(self) -> set[str]:
         """Of all transitions."""
         likes = [family.like for family in self.families]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pcapreport.capture import read_capture
+from pcapreport.findings import passes
+from pcapreport.findings.gaps import Gaps
 from pcapreport.findings.holes import coverage
+from pcapreport.findings.passes import Passes
 from pcapreport.findings.rules import RULES
-from pcapreport.findings.segmented import NONE, count_since, highest_before, latest_before
+from pcapreport.findings.segmented import NONE, Flows, latest_before
 from pcapreport.findings.verdict import judge, tell
+from pcapreport.tcp.connections import find_connections
 
 from .scenario import START, Frame, Scenario, load
 
+SAMPLES = Path(__file__).parents[2] / "sample_pcaps"
 RESENDING = {rule for rule in RULES if "retransmission" in rule} | {"tail_loss_probe"}
 
 SCENARIOS = {path.stem: load(path) for path in sorted((Path(__file__).parent / "scenarios").glob("*.pkt"))}
@@ -63,26 +69,31 @@ def groups(draw_from: list[list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 NUMBERS = st.lists(st.lists(st.integers(-(2**50), 2**50), min_size=1, max_size=6), min_size=1, max_size=6)
 
 
-@given(NUMBERS, st.integers(1, 5))
-def test_highest_before(values: list[list[int]], step: int) -> None:
+@given(NUMBERS, st.integers(1, 5), st.integers(1, 2**16))
+def test_highest_before(values: list[list[int]], step: int, sides: int) -> None:
     flat, starts, group = groups(values)
     wanted = np.arange(len(flat)) % step != 0
-    found = highest_before(flat, wanted, starts, group).tolist()
+    side = ((sides >> np.arange(len(flat)) % 16) & 1).astype(np.uint8)
+    own, peer = Flows(side, group, starts).highest_before(flat, wanted)
     for at in range(len(flat)):
-        earlier = [int(flat[j]) for j in range(int(starts[group[at]]), at) if wanted[j]]
-        assert found[at] == max(earlier, default=NONE)
+        earlier = [j for j in range(int(starts[group[at]]), at) if wanted[j]]
+        assert own[at] == max((int(flat[j]) for j in earlier if side[j] == side[at]), default=NONE)
+        assert peer[at] == max((int(flat[j]) for j in earlier if side[j] != side[at]), default=NONE)
 
 
-@given(NUMBERS, st.integers(2, 4), st.integers(2, 4))
-def test_latest_before_and_count_since(values: list[list[int]], one: int, two: int) -> None:
+@given(NUMBERS, st.integers(2, 4), st.integers(2, 4), st.integers(1, 2**16))
+def test_latest_before_and_count_since(values: list[list[int]], one: int, two: int, sides: int) -> None:
     flat, starts, group = groups(values)
     counted, reset = np.arange(len(flat)) % one == 0, np.arange(len(flat)) % two == 1
-    latest, counts = latest_before(counted, starts, group).tolist(), count_since(counted, reset, starts).tolist()
+    side = ((sides >> np.arange(len(flat)) % 16) & 1).astype(np.uint8)
+    latest = latest_before(counted, starts, group).tolist()
+    counts = Flows(side, group, starts).count_since(counted, reset).tolist()
     for at in range(len(flat)):
         begin = int(starts[group[at]])
         assert latest[at] == max((j for j in range(begin, at) if counted[j]), default=-1)
-        since = max((j for j in range(begin, at) if reset[j]), default=begin - 1) + 1
-        assert counts[at] == sum(bool(counted[j]) for j in range(since, at))
+        theirs = [j for j in range(begin, at) if side[j] != side[at]]
+        since = max((j for j in theirs if reset[j]), default=begin - 1) + 1
+        assert counts[at] == sum(bool(counted[j]) for j in theirs if j >= since)
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12)), min_size=1, max_size=25))
@@ -134,3 +145,20 @@ def test_any_frames_give_sound_findings(frames: list[Frame]) -> None:
         assert one.rule in RULES
     assert judge(seen, found).text.endswith(".")
     assert all(tell(connection, seen, found) for connection in range(len(seen.table)))
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.pcap*")), ids=lambda path: path.name)
+def test_passes_over_parts_are_the_passes_over_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = find_connections(read_capture(path).table)
+    whole = Passes.of(table)
+    monkeypatch.setattr(passes, "ROWS_APIECE", 3)
+    monkeypatch.setattr(passes, "_cores", lambda: 4)
+    parted = Passes.of(table)
+    for field in fields(Passes):
+        if field.name == "gaps":
+            pairs = [(getattr(whole.gaps, name), getattr(parted.gaps, name)) for name in Gaps.__slots__]
+        else:
+            pairs = [(getattr(whole, field.name), getattr(parted, field.name))]
+        for one, other in pairs:
+            assert one.dtype == other.dtype, field.name
+            assert one.tolist() == other.tolist(), field.name
