@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """glibc, malloc.h."""
 _LARGEST_ON_HEAP, _KEPT = 32 << 20, 128 << 20
 """Bytes; the first is the most that glibc allows on 64-bit machines."""
@@ -42,6 +42,7 @@ def _keep_freed_memory() -> None:
     if library:
         library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_ON_HEAP)
         library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        library.mallopt(_M_ARENA_MAX, 1)  # what one thread gave back is there for all
 
 
 @cache

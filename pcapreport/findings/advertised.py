@@ -39,7 +39,7 @@ def advertised(evidence: Evidence) -> Advertised:
     unit = np.where(known, np.int64(1) << np.maximum(scale, 0), 1)
     says = known & passes.acks
     edge = np.where(says, table.ack + table.window * np.where(syn, 1, unit), NONE)
-    flows = Flows(table.side, passes.connection, table.bounds[:-1])
+    flows = Flows(table.side, table.bounds[:-1])
     return Advertised(unit, edge, *flows.highest_before(edge, says))
 
 

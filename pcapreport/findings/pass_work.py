@@ -33,10 +33,10 @@ class PassWork:
         self.table = table
         self.settings = settings
         self.connection = table.connection
-        self.starts = table.bounds[:-1]
+        self.first = np.repeat(table.bounds[:-1], np.diff(table.bounds))
         self.client = table.side == CLIENT
         self.flow = self.connection * 2 + table.side
-        self.flows = Flows(table.side, self.connection, self.starts)
+        self.flows = Flows(table.side, table.bounds[:-1])
 
     def columns(self) -> dict[str, Any]:
         """The fields of `Passes`."""
@@ -102,8 +102,8 @@ class PassWork:
         return np.asarray(best[self.flow])
 
     def _latest(self, wanted: Bools) -> tuple[Ints, Ints]:
-        by_client = latest_before(wanted & self.client, self.starts, self.connection)
-        by_server = latest_before(wanted & ~self.client, self.starts, self.connection)
+        by_client = latest_before(wanted & self.client, self.first)
+        by_server = latest_before(wanted & ~self.client, self.first)
         return np.where(self.client, by_client, by_server), np.where(self.client, by_server, by_client)
 
     def _foreign(self) -> Bools:

@@ -12,12 +12,13 @@ NONE = -(1 << 60)
 """No value yet."""
 
 
-def latest_before(wanted: Bools, starts: Ints, group: Ints) -> Ints:
-    """Per row the position of the nearest earlier row of its group where `wanted`, or -1."""
-    positions = np.where(wanted, np.arange(len(wanted)), -1)
+def latest_before(wanted: Bools, first: Ints) -> Ints:
+    """Per row the position of the nearest earlier row of its group where `wanted`, or -1; `first`: of each its group's
+    first row."""
+    latest = np.maximum.accumulate(np.where(wanted, np.arange(len(wanted)), -1))
     before: Ints = np.full(len(wanted), -1)
-    before[1:] = np.maximum.accumulate(positions)[:-1]
-    before[before < starts[group]] = -1
+    before[1:] = latest[:-1]
+    before[before < first] = -1
     return before
 
 
@@ -27,25 +28,29 @@ class Flows:
     n rows in groups of consecutive ones; a place is a position in the layout by group and side.
     """
 
-    def __init__(self, side: npt.NDArray[np.uint8], group: Ints, starts: Ints) -> None:
-        """`side`: 0 or 1; `group`: the number of each row's group, ascending; `starts`: first row of each group."""
+    def __init__(self, side: npt.NDArray[np.uint8], starts: Ints) -> None:
+        """`side`: 0 or 1; `starts`: first row of each group, none of which is empty."""
         count = len(side)
-        start = starts[group]
+        sizes = np.diff(np.append(starts, count))
         ones = np.cumsum(side, dtype=np.int64)
-        ones -= (ones[starts] - side[starts])[group]  # of its group, up to and with this row
-        zeros = np.arange(1, count + 1) - start - ones
-        of_zeros = zeros[np.append(starts[1:], count) - 1] if count else zeros
-        last_zero, last_one = start + zeros - 1, (starts + of_zeros - 1)[group] + ones
-        self.own = np.where(side, last_one, last_zero)
+        ones -= np.repeat(ones[starts] - side[starts], sizes)  # of its group, up to and with this row
+        of_ones = ones[starts + sizes - 1]
+        last_zero = np.arange(count) - ones
+        last_one = ones + np.repeat(starts + sizes - of_ones - 1, sizes)
+        is_one = side.view(bool)
+        self.own = np.where(is_one, last_one, last_zero)
         """Row -> its place."""
-        self.peer = np.where(side, np.where(zeros > 0, last_zero, -1), np.where(ones > 0, last_one, -1))
+        self.peer = np.where(is_one, last_zero, last_one)
         """Row -> the place of the other side's last row before it, or -1."""
+        first_ones = np.repeat(starts + sizes - of_ones, sizes)
+        self.peer[self.peer < np.where(is_one, np.repeat(starts, sizes), first_ones)] = -1
         self.order = np.empty(count, np.int64)
         """Place -> row."""
         self.order[self.own] = np.arange(count)
-        self.number = (group * 2 + side).take(self.order)
+        of_flows = np.stack([sizes - of_ones, of_ones], axis=1).reshape(-1)
+        self.number = np.repeat(np.arange(len(of_flows)), of_flows)
         """Place -> its flow's number."""
-        self.first = np.flatnonzero(np.diff(self.number, prepend=-1))
+        self.first = (np.cumsum(of_flows) - of_flows)[of_flows > 0]
         """The first place of each flow."""
         self.before = self.own - 1
         """Row -> the place of its side's row before, or -1."""

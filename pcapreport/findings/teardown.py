@@ -50,7 +50,9 @@ def _to_old_numbers(evidence: Evidence) -> Bools:
     """Resets that answer a segment with an earlier incarnation's numbers, or carry such (see time_wait.py)."""
     table, passes = evidence.table, evidence.passes
     strange = ~passes.live & (passes.original < 0) & ((table.flags & RST) == 0)
-    answered = latest_before(strange, table.bounds[:-1], passes.connection)
+    if not strange.any():
+        return np.asarray(table.seq < 0)
+    answered = latest_before(strange, table.bounds[passes.connection])
     return np.asarray((table.seq < 0) | (answered >= 0) & (table.seq == table.ack[answered]))
 
 

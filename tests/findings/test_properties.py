@@ -74,7 +74,7 @@ def test_highest_before(values: list[list[int]], step: int, sides: int) -> None:
     flat, starts, group = groups(values)
     wanted = np.arange(len(flat)) % step != 0
     side = ((sides >> np.arange(len(flat)) % 16) & 1).astype(np.uint8)
-    own, peer = Flows(side, group, starts).highest_before(flat, wanted)
+    own, peer = Flows(side, starts).highest_before(flat, wanted)
     for at in range(len(flat)):
         earlier = [j for j in range(int(starts[group[at]]), at) if wanted[j]]
         assert own[at] == max((int(flat[j]) for j in earlier if side[j] == side[at]), default=NONE)
@@ -86,8 +86,8 @@ def test_latest_before_and_count_since(values: list[list[int]], one: int, two: i
     flat, starts, group = groups(values)
     counted, reset = np.arange(len(flat)) % one == 0, np.arange(len(flat)) % two == 1
     side = ((sides >> np.arange(len(flat)) % 16) & 1).astype(np.uint8)
-    latest = latest_before(counted, starts, group).tolist()
-    counts = Flows(side, group, starts).count_since(counted, reset).tolist()
+    latest = latest_before(counted, starts[group]).tolist()
+    counts = Flows(side, starts).count_since(counted, reset).tolist()
     for at in range(len(flat)):
         begin = int(starts[group[at]])
         assert latest[at] == max((j for j in range(begin, at) if counted[j]), default=-1)
