@@ -140,6 +140,33 @@ class Settings:
         "An application that takes longer makes people wait: beyond a second they notice and lose the thread (Miller, "
         "Response time in man-computer conversational transactions, 1968; Nielsen, Usability Engineering, 1993).",
     )
+    excessive_retransmissions: int = _threshold(
+        3,
+        "Retransmissions of one segment from which on they are excessive: R1, at which a host begins to doubt the path "
+        "(RFC 9293 section 3.8.3, SHLD-10).",
+    )
+    smallest_mss: int = _threshold(
+        536, "A segment of no more bytes fits every IPv4 path: its size is not what loses it (RFC 9293 section 3.7.1)."
+    )
+    longest_ack_delay_ns: int = _threshold(
+        SECOND // 2, "The longest that an acknowledgment may be delayed (RFC 9293 section 3.8.6.3, MUST-40)."
+    )
+    keep_alive_ns: int = _threshold(
+        7_200 * SECOND,
+        "Keep-alives must by default not be sent after less idle time (RFC 9293 section 3.8.4, MUST-28).",
+    )
+    held_up_ns: int = _threshold(
+        200 * MILLISECOND,
+        "A sender that a full window held up for less in all lost less than a single timeout would have cost it.",
+    )
+    silly_segments: int = _threshold(
+        10, "So many small segments that each fill the window make it silly; fewer may be chance."
+    )
+    silly_part: int = _threshold(
+        4,
+        "A segment is small below this part of its sender's largest; a receiver should not offer less than half its "
+        "buffer or a full segment (RFC 9293 section 3.8.6.2.2).",
+    )
     forged_hops: int = _threshold(
         2,
         "A hop limit that differs by more from all others of its sender was not set by it: routes that balance load "

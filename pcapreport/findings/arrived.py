@@ -22,7 +22,7 @@ Bools = npt.NDArray[np.bool_]
 def arrived_before(evidence: Evidence, rows: Ints) -> Bools:
     """Per row that was sent again: the other side shows that it had these bytes already."""
     table, passes = evidence.table, evidence.passes
-    return np.asarray((passes.acked_before[rows] >= table.end[rows]) | _reported_twice(evidence, rows))
+    return np.asarray((passes.acked_before[rows] >= table.end[rows]) | reported_twice(evidence, rows))
 
 
 def arrived_only_then(evidence: Evidence, rows: Ints) -> Bools:
@@ -31,7 +31,7 @@ def arrived_only_then(evidence: Evidence, rows: Ints) -> Bools:
     return np.asarray(in_the_end & ~arrived_before(evidence, rows))
 
 
-def _reported_twice(evidence: Evidence, rows: Ints) -> Bools:
+def reported_twice(evidence: Evidence, rows: Ints) -> Bools:
     """A D-SACK behind the row is about its bytes, and no other repetition can be meant by it."""
     table, passes = evidence.table, evidence.passes
     found = np.zeros(len(rows), bool)

@@ -7,125 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from pcapreport.capture.packet_table import Flag, Option
-from pcapreport.findings.advertised import CUT, Advertised, advertised
+from pcapreport.findings.advertised import CUT
 from pcapreport.findings.columns import Bools, Ints
 from pcapreport.findings.grouping import SIDES, finding, groups
-from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
-from pcapreport.findings.segmented import NONE
+from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.wording import The, count, first_of, flag_words, side_name, times
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
 
 NEGOTIATED = Option.WINDOW_SCALE | Option.SACK_PERMITTED | Option.TIMESTAMP
 ECN = Flag.ECE | Flag.CWR | Flag.AE
-SILLY_TIMES, SILLY_PART = 10, 4
-"""So many segments below this part of the sender's largest; RFC 9293 section 3.8.6.2.2 keeps a receiver from offering
-less than half its buffer or a full segment."""
-PROBE_BYTES = 1
-"""A zero-window probe may bring one byte that the window does not allow (RFC 9293 section 3.8.6.1)."""
-
-
-def windows(evidence: Evidence) -> Iterator[Finding]:
-    """Windows taken back, data that no window allowed, and windows that open by a few bytes at a time."""
-    said = advertised(evidence)
-    yield from _shrunk_windows(evidence, said)
-    yield from _data_outside(evidence, said)
-    yield from _silly_windows(evidence, said)
-
-
-def _shrunk_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
-    """A right edge that moves left (RFC 9293 section 3.8.6), in segments that were surely sent after the earlier.
-
-    A SYN-ACK's own edge binds nobody here: one made of a SYN cookie, or by a device in the server's name, promises
-    what the server does not know. Nor does a window mean anything after the other side's FIN.
-    """
-    table, passes = evidence.table, evidence.passes
-    back = (said.edge != NONE) & (said.own_before != NONE) & (said.edge < said.own_before - said.unit)
-    at = np.flatnonzero(back & ((table.flags & (SYN | FIN)) == 0) & ~passes.keep_alive)
-    if not len(at):
-        return
-    flow = passes.connection[at] * 2 + table.side[at]
-    opening, closed = np.full(2 * len(table), NONE), np.full(2 * len(table), -NONE)
-    syns = np.flatnonzero(((table.flags & SYN) != 0) & passes.live)
-    np.maximum.at(opening, passes.connection[syns] * 2 + table.side[syns], said.edge[syns])
-    fins = np.flatnonzero(((table.flags & FIN) != 0) & passes.live)
-    np.minimum.at(closed, passes.connection[fins] * 2 + table.side[fins], table.end[fins])
-    sure = (said.own_before[at] > opening[flow]) & (table.ack[at] < closed[flow ^ 1]) & _sent_later(evidence, at)
-    back[:] = False
-    back[at[sure]] = True
-    for group in groups(evidence, back):
-        by = int(np.max(said.own_before[group.rows] - said.edge[group.rows]))
-        broken = bool(np.any(passes.peer_sent_before[group.rows] > said.edge[group.rows]))
-        summary = (
-            f"{The(group.side)} took back {times(len(group.rows))} ({first_of(group.numbers)}) receive window "
-            f"that it had already offered, by up to {count(by, 'byte')}"
-            f"{f', when the {side_name(1 - group.side)} had already sent data beyond the new edge' if broken else ''}."
-        )
-        path = Alternative("A device on the path before the tap rewrites windows.", Confidence.LOW)
-        severity = Severity.WARNING if broken else None
-        side = SIDES[group.side]
-        rows = group.rows
-        yield finding(
-            evidence, "window_shrunk", group.connection, side, rows, summary, severity, Confidence.MEDIUM, (path,)
-        )
-
-
-def _sent_later(evidence: Evidence, at: Ints) -> Bools:
-    """Rows that their sender cannot have sent before those seen earlier: a higher number, or a later timestamp."""
-    table, passes = evidence.table, evidence.passes
-    forward = (table.ack[at] >= passes.own_ack_before[at]) & (table.seq[at] >= passes.sent_before[at])
-    last = passes.previous[at]
-    now, then = table.row[at], table.row[np.maximum(last, 0)]
-    stamps, options = table.packets["ts_val"], table.packets["options"]
-    ticks = (stamps[now].astype(np.int64) - stamps[then]) % (1 << 32)
-    ahead = (ticks > 0) & (ticks < 1 << 31) & (last >= 0) & ((options[now] & options[then] & Option.TIMESTAMP) != 0)
-    newer = (table.ack[at] > passes.own_ack_before[at]) | (table.end[at] > passes.sent_before[at]) | ahead
-    return np.asarray(passes.acks[at] & forward & newer)
-
-
-def _data_outside(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
-    """Data beyond every right edge that the tap saw before: the sender can have known no other."""
-    table, passes = evidence.table, evidence.passes
-    data = passes.live & (table.length > 0) & ((table.flags & SYN) == 0) & ~passes.keep_alive
-    last = table.seq + table.length
-    beyond = data & (said.peer_before != NONE) & (last > said.peer_before + PROBE_BYTES)
-    for group in groups(evidence, beyond):
-        by = int(np.max(last[group.rows] - said.peer_before[group.rows]))
-        summary = (
-            f"{The(group.side)} sent {count(len(group.rows), 'segment')} ({first_of(group.numbers)}) beyond "
-            f"the window that the {side_name(1 - group.side)} had offered, by up to {count(by, 'byte')}."
-        )
-        missed = Alternative("The capture missed the segment that opened the window further.", Confidence.MEDIUM)
-        side = SIDES[group.side]
-        rows = group.rows
-        yield finding(
-            evidence, "data_outside_window", group.connection, side, rows, summary, None, Confidence.MEDIUM, (missed,)
-        )
-
-
-def _silly_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
-    """Small segments that each fill the window to its edge, again and again (RFC 9293 section 3.8.6.2)."""
-    table, passes = evidence.table, evidence.passes
-    at_edge = passes.live & (table.length > 0) & ~passes.keep_alive & (passes.known == 0)
-    at_edge &= (said.peer_before != NONE) & (table.seq + table.length == said.peer_before)
-    for group in groups(evidence, at_edge):
-        if len(group.rows) < SILLY_TIMES:
-            continue
-        rows = np.arange(table.bounds[group.connection], table.bounds[group.connection + 1])
-        full = int(table.length[rows[table.side[rows] == group.side]].max())
-        small = group.rows[table.length[group.rows] * SILLY_PART < full]
-        if len(small) < SILLY_TIMES:
-            continue
-        other = 1 - group.side
-        summary = (
-            f"{The(other)} opened its window by so little that the {side_name(group.side)} filled it "
-            f"{times(len(small))} with a small segment (first: frame {int(table.frame[small].min())})."
-        )
-        writes = Alternative("The program wrote just as many bytes as the window took.", Confidence.LOW)
-        side = SIDES[other]
-        yield finding(
-            evidence, "silly_window", group.connection, side, small, summary, None, Confidence.MEDIUM, (writes,)
-        )
 
 
 def impossible_flags(evidence: Evidence) -> Iterator[Finding]:
@@ -213,3 +104,58 @@ def ecn_misuse(evidence: Evidence) -> Iterator[Finding]:
         side = SIDES[group.side]
         rows = group.rows
         yield finding(evidence, "ecn_misuse", group.connection, side, rows, summary, None, Confidence.HIGH, (device,))
+
+
+def missing_challenge_acks(evidence: Evidence) -> Iterator[Finding]:
+    """SYNs into an open connection that got no ACK, though their receiver went on (RFC 9293 section 3.10.7.4)."""
+    table, passes = evidence.table, evidence.passes
+    syns = ((table.flags & (SYN | ACK | RST | FIN)) == SYN) & (passes.original < 0)
+    opened, over = _open_span(evidence)
+    rows = np.arange(len(syns))
+    syns &= (rows > opened[passes.connection]) & (rows < over[passes.connection])
+    for row in np.flatnonzero(syns).tolist():
+        syns[row] = _ignored(evidence, row)
+    lost = Alternative("The SYN, or the answer to it, did not pass this tap or was lost behind it.", Confidence.MEDIUM)
+    limited = Alternative("The host limits how many it sends (RFC 5961 section 7).", Confidence.LOW)
+    for group in groups(evidence, syns):
+        other = 1 - group.side
+        summary = (
+            f"{The(other)} did not answer {count(len(group.rows), 'SYN')} in an open connection "
+            f"({first_of(group.numbers)}) with an ACK, as it must, though it sent on afterwards."
+        )
+        yield finding(
+            evidence,
+            "challenge_ack_missing",
+            group.connection,
+            SIDES[other],
+            group,
+            summary,
+            None,
+            Confidence.LOW,
+            (lost, limited),
+        )
+
+
+def _open_span(evidence: Evidence) -> tuple[Ints, Ints]:
+    """Per connection (the row with which both sides had acknowledged something, the first FIN or RST)."""
+    table, passes = evidence.table, evidence.passes
+    count = len(table)
+    first = np.full(2 * count, len(table.row))
+    flow = passes.connection * 2 + table.side
+    at = np.flatnonzero(passes.acks & ((table.flags & SYN) == 0))[::-1]
+    first[flow[at]] = at
+    over = passes.first_fin.reshape(-1, 2).min(axis=1, initial=len(table.row))
+    resets = np.flatnonzero((table.flags & RST) != 0)[::-1]
+    reset = np.full(count, len(table.row))
+    reset[passes.connection[resets]] = resets
+    return first.reshape(-1, 2).max(axis=1, initial=0), np.minimum(over, reset)
+
+
+def _ignored(evidence: Evidence, row: int) -> bool:
+    """The other side sends on later, but not within the time that an answer takes."""
+    table, passes, settings = evidence.table, evidence.passes, evidence.settings
+    connection = int(passes.connection[row])
+    later = np.arange(row + 1, table.bounds[connection + 1])
+    theirs = later[(table.side[later] != table.side[row]) & passes.live[later]]
+    wait = max(int(passes.round_trip_ns[connection]), 0) + settings.shortest_rto_ns
+    return bool(len(theirs)) and bool(table.time_ns[theirs[0]] - table.time_ns[row] > wait)

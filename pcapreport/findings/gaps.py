@@ -32,6 +32,8 @@ class Gaps:
     """Fills a gap and was sent before it."""
     by_time: Bools
     """That is known from the delay alone."""
+    unknown: Bools
+    """Fills a gap, and nothing tells which: late for the one, soon for the other, on a path of unknown length."""
 
 
 def judge_gaps(
@@ -45,7 +47,7 @@ def judge_gaps(
 ) -> Gaps:
     """Judge the `candidates`; `requested`: duplicate or selective ACKs had asked for the gap; `round_trip`: per row."""
     count = len(table.row)
-    gaps = Gaps(np.zeros(count, bool), np.zeros(count, bool), np.zeros(count, bool))
+    gaps = Gaps(*(np.zeros(count, bool) for _ in Gaps.__slots__))
     rows = np.flatnonzero(candidates)
     if not len(rows):
         return gaps
@@ -57,9 +59,12 @@ def judge_gaps(
     age = table.time_ns[rows] - table.time_ns[witness]
     soonest = np.where(round_trip[rows] >= 0, round_trip[rows] * 3 // 4, settings.reordering_ns)
     in_time = (age >= soonest) & (requested[rows] | (age >= settings.reordering_ns))
-    gaps.resent[rows] = np.where(by_time, in_time, later > 0)
-    gaps.reordered[rows] = ~gaps.resent[rows]
+    unknown = by_time & (round_trip[rows] < 0) & ~requested[rows]
+    unknown &= (age >= settings.reordering_ns) & (age < settings.shortest_rto_ns)
+    gaps.resent[rows] = np.where(by_time, in_time, later > 0) & ~unknown
+    gaps.reordered[rows] = ~gaps.resent[rows] & ~unknown
     gaps.by_time[rows] = by_time
+    gaps.unknown[rows] = unknown
     return gaps
 
 

@@ -121,3 +121,25 @@ def reused_ports(evidence: Evidence) -> Iterator[Finding]:
             f"(frame {int(table.frame[table.bounds[old + 1] - 1])})."
         )
         yield finding(evidence, "reused_ports", new, SIDES[side], syns, summary)
+
+
+def reused_numbers(evidence: Evidence) -> Iterator[Finding]:
+    """A side begins a new connection on the same addresses and ports with the sequence number of the last one."""
+    table = evidence.table
+    for old in np.flatnonzero(table.successor >= 0).tolist():
+        new = int(table.successor[old])
+        swapped = table.endpoints(old)[0] != table.endpoints(new)[0]
+        for side in (CLIENT, SERVER):
+            before = side ^ swapped
+            if not (table.isn_seen[new, side] and table.isn_seen[old, before]):
+                continue
+            if table.isn[new, side] != table.isn[old, before]:
+                continue
+            syns = _rows(evidence, new, side, SYN, SYN)[:1]
+            summary = (
+                f"{address(table.endpoints(new)[side])} began this connection (frame {int(table.frame[syns[0]])}) with "
+                f"the same initial sequence number, {int(table.isn[new, side])}, as the one before on these addresses "
+                "and ports."
+            )
+            replayed = Alternative("The segments were replayed or generated, not sent by a TCP.", Confidence.MEDIUM)
+            yield finding(evidence, "isn_reused", new, SIDES[side], syns, summary, None, Confidence.HIGH, (replayed,))

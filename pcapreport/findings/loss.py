@@ -57,6 +57,31 @@ def out_of_order(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
+def undecided_order(evidence: Evidence) -> Iterator[Finding]:
+    """Segments that fill a gap, and nothing tells whether they came late or were sent again."""
+    for group in groups(evidence, evidence.passes.gaps.unknown):
+        one = len(group.numbers) == 1
+        summary = (
+            f"{count(len(group.numbers), 'segment')} of the {side_name(group.side)} "
+            f"({first_of(group.numbers)}) filled {'a gap' if one else 'gaps'} that later ones had left: whether "
+            f"{'it was' if one else 'they were'} delivered late or sent again cannot be told, as neither timestamps, "
+            "IP IDs nor a round trip of this connection are known."
+        )
+        again = Alternative("Sent again after a loss before the tap.", Confidence.MEDIUM)
+        late = Alternative("The network changed the order.", Confidence.MEDIUM)
+        yield finding(
+            evidence,
+            "order_undecided",
+            group.connection,
+            Side.NETWORK,
+            group,
+            summary,
+            None,
+            Confidence.LOW,
+            (late, again),
+        )
+
+
 def duplicate_acks(evidence: Evidence) -> Iterator[Finding]:
     """The same acknowledgment once more while data is on its way: something before it is missing at the receiver."""
     table = evidence.table

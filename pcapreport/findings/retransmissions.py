@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pcapreport.findings.arrived import arrived_before, arrived_only_then
+from pcapreport.findings.arrived import arrived_before, arrived_only_then, reported_twice
 from pcapreport.findings.columns import Bools, Ints
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.sent_again import SHORTEST_TIMEOUT_NS, classify
-from pcapreport.findings.wording import The, count, duration, first_of, frames, times
+from pcapreport.findings.wording import The, count, duration, first_of, frames, listed, times
 
 STEPS_BACK = 64
 """Most rows stand this close to the transmission before."""
-ARRIVED, LOST, EITHER, SEEN = range(4)
-"""What became of a first transmission: it passed the tap (SEEN), or one of these."""
+ARRIVED, LOST, EITHER, TWICE, BEHIND, SEEN = range(6)
+"""What became of a first transmission: did not pass the tap (the first three), passed it, nothing more (SEEN)."""
 _WHY = {
     "retransmission": "after waiting for an acknowledgment in vain",
     "fast_retransmission": "because duplicate or selective acknowledgments showed a gap",
@@ -28,7 +28,10 @@ _FATES = {
     ARRIVED: "did not pass this tap but arrived: the capture missed it",
     LOST: "did not pass this tap: lost before it, as the other side had these bytes only afterwards",
     EITHER: "did not pass this tap: lost before it, or not captured",
+    TWICE: "passed this tap and arrived: the other side says that it has these bytes twice (D-SACK)",
+    BEHIND: "passed this tap: what was lost, data or acknowledgment, was lost behind it",
 }
+_LOST_BYTES = ("retransmission", "fast_retransmission")
 _LATE = (Alternative("The network delivered the first transmission late.", Confidence.LOW),)
 
 
@@ -39,7 +42,8 @@ def retransmissions(evidence: Evidence) -> Iterator[Finding]:
         rows = np.flatnonzero(chosen)
         if not len(rows):
             continue
-        fate, before = _by_row(chosen, _fates(evidence, rows)), _by_row(chosen, transmission_before(evidence, rows))
+        fate, before = _fates(evidence, rows, rule in _LOST_BYTES), transmission_before(evidence, rows)
+        fate, before = _by_row(chosen, fate), _by_row(chosen, before)
         doubtful = gaps.by_time | evidence.passes.hidden
         for group in groups(evidence, chosen, table.length, fate, before, doubtful):
             yield _retransmission(evidence, rule, group)
@@ -71,13 +75,13 @@ def _far_back(evidence: Evidence, row: int) -> int:
     return start + int(at[-1]) if len(at) else -1
 
 
-def _fates(evidence: Evidence, rows: Ints) -> Ints:
-    """For each of `rows`: SEEN, or what became of its first transmission."""
-    fate = np.full(len(rows), SEEN)
+def _fates(evidence: Evidence, rows: Ints, lost: bool) -> Ints:
+    """For each of `rows` what became of its first transmission; `lost`: it, or its acknowledgment, must have been."""
+    fate = np.where(reported_twice(evidence, rows), TWICE, BEHIND if lost else SEEN)
     unseen = np.flatnonzero(evidence.passes.known[rows] == 0)
     if len(unseen):
-        arrived, lost = arrived_before(evidence, rows[unseen]), arrived_only_then(evidence, rows[unseen])
-        fate[unseen] = np.select([arrived, lost], [ARRIVED, LOST], EITHER)
+        arrived, then = arrived_before(evidence, rows[unseen]), arrived_only_then(evidence, rows[unseen])
+        fate[unseen] = np.select([arrived, then], [ARRIVED, LOST], EITHER)
     return fate
 
 
@@ -103,7 +107,7 @@ def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
         severity = Severity.NOTE
     if min(fates) < SEEN:
         summary += _first_transmissions(evidence, group, fates)
-        if any(doubtful):
+        if min(fates) <= EITHER and any(doubtful):
             confidence, alternatives = Confidence.MEDIUM, _LATE
     return finding(
         evidence, rule, group.connection, SIDES[group.side], group, summary, severity, confidence, alternatives
@@ -120,7 +124,10 @@ def _sooner_than_a_timeout(evidence: Evidence, group: Group) -> bool:
 
 
 def _first_transmissions(evidence: Evidence, group: Group, fates: Sequence[int]) -> str:
-    """What became of the first transmissions that did not pass the tap."""
+    """What became of the first transmissions."""
+    if min(fates) == max(fates):
+        subject = "Its first transmission" if len(fates) == 1 else "Their first transmissions"
+        return f" {subject} {_FATES[fates[0]]}."
     told = ""
     for kind, words in _FATES.items():
         named = sorted(
@@ -132,10 +139,18 @@ def _first_transmissions(evidence: Evidence, group: Group, fates: Sequence[int])
 
 
 def _delay(evidence: Evidence, group: Group) -> str:
-    """How long after the transmission before: ", 300 ms after frame 9", or "" if that is not known."""
-    table, row, before = evidence.table, int(group.rows[0]), group.values[2][0]
-    if before < 0:
+    """How long after the transmission before: ", 300 ms after frame 9", or "" if that is not known.
+
+    Of several that repeat one another each wait is told: the back-off of RFC 6298 section 5.5.
+    """
+    table, before = evidence.table, group.values[2]
+    if before[0] < 0:
         return ""
-    waited = int(table.time_ns[row] - table.time_ns[before])
-    which = ", the first" if len(group.rows) > 1 else ","
-    return f"{which} {duration(max(waited, 0))} after frame {int(table.frame[before])}"
+    several = len(before) > 1
+    chained = several and before[1:] == group.rows[:-1].tolist()
+    waits = table.time_ns[group.rows[: None if chained else 1]] - table.time_ns[before[: None if chained else 1]]
+    first, *rest = (duration(max(wait, 0)) for wait in waits.tolist())
+    told = f" {first} after frame {int(table.frame[before[0]])}"
+    if chained:
+        return f",{told}, then after {listed(rest, 5)}"
+    return f", the first{told}" if several else f",{told}"

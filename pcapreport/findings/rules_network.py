@@ -288,4 +288,45 @@ NETWORK_RULES: tuple[RuleDoc, ...] = (
         "Source quench is obsolete and TCP ignores it.",
         ("RFC 792", "RFC 1122 section 3.2.2", "RFC 6633"),
     ),
+    RuleDoc(
+        "order_undecided",
+        "Late or sent again: not known",
+        NOTE,
+        "A segment filled a gap that later ones had left. Whether it was overtaken on the way or sent again after a "
+        "loss, nothing in the capture tells.",
+        "The one is harmless, the other is loss; what cannot be told is not counted as either.",
+        "A capture that begins in mid-connection, of a sender without timestamps that does not count its packets.",
+        "Capture from the beginning of the connection, or at the sender.",
+        "Judged as unknown only between the reordering time and the shortest timeout (see the settings).",
+        ("RFC 4737", "RFC 5681 section 3.2"),
+        "tcp.analysis.out_of_order",
+    ),
+    RuleDoc(
+        "excessive_retransmission",
+        "One segment sent again and again",
+        WARNING,
+        "The same bytes had to be sent again three times or more, although the other side was still there. An error if "
+        "they were never acknowledged.",
+        "Each time the sender waits twice as long: three failures in a row stop a transfer for seconds, and after 15 "
+        "or so the connection is given up.",
+        "An outage or heavy loss on the path, a filter or device that drops just these segments, a size that does not "
+        "fit the path.",
+        "Capture on both sides of the suspected place and look where the same segment is lost each time.",
+        "What the other side is doing meanwhile shows only as far as its segments pass the tap.",
+        ("RFC 9293 section 3.8.3", "RFC 6298 section 5.5"),
+        "tcp.analysis.retransmission",
+    ),
+    RuleDoc(
+        "pmtu_black_hole",
+        "Large segments do not arrive",
+        ERROR,
+        "Full-sized segments were lost each time while smaller ones arrived, and no router said that they were too "
+        "large.",
+        "Connections open and short messages pass, but anything longer hangs.",
+        "A tunnel or link with a smaller packet size, and a filter that drops the ICMP errors which would tell the "
+        "sender.",
+        'Let ICMP "fragmentation needed" and "packet too big" pass, or lower the MSS at the tunnel (MSS clamping).',
+        "Told from two full-sized failures on if a smaller part then passes, else from three on, as likely only.",
+        ("RFC 2923 section 2.1", "RFC 8899", "RFC 4821"),
+    ),
 )

@@ -27,16 +27,11 @@ import numpy.typing as npt
 
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
-from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 from pcapreport.tcp.evidence import FIN, RST, SYN
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-
-DELAYED_ACK_NS = SECOND // 2
-"""No acknowledgment is delayed longer (RFC 9293 section 3.8.6.3)."""
 
 
 class Part(IntEnum):
@@ -142,7 +137,7 @@ def _judged(evidence: Evidence, steps: _Steps) -> tuple[npt.NDArray[np.int8], In
     data = (table.length.take(j) > 0) & ~alive & ~passes.wandered.take(j)
     acked = passes.acked_before.take(j)
     waits = (passes.sent_before.take(j) > acked) & (acked >= 0)
-    long = took > (trips.sum(axis=1) + DELAYED_ACK_NS).take(connection)
+    long = took > (trips.sum(axis=1) + evidence.settings.longest_ack_delay_ns).take(connection)
     thinks = data & (long | ~_midway(table, passes, steps))
     ends = (table.flags.take(j) & (FIN | RST)) != 0
     part = np.full(len(j), int(Part.NETWORK), np.int8)

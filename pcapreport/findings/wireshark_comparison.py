@@ -77,7 +77,8 @@ class Reason(IntEnum):
     OLDER = 16
     PASSED = 17
     ORDINARY = 18
-    OTHER = 19
+    UNDECIDED = 19
+    OTHER = 20
 
 
 REASONS: Mapping[Reason, str] = {
@@ -100,6 +101,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.OLDER: "none of it had passed in this connection: Wireshark counts on from an older one on these ports",
     Reason.PASSED: "what it lacks had passed, in a probe of the closed window or under numbers that it counts anew",
     Reason.ORDINARY: "what it marks is part of ordinary TCP and told only where trouble comes of it",
+    Reason.UNDECIDED: "whether it came late or was sent again, nothing in this capture tells",
     Reason.OTHER: "each keeps count in its own way here",
 }
 
@@ -167,6 +169,7 @@ class Compared:
             (~passes.live[rows], Reason.STRANGE),
             (passes.keep_alive[rows], Reason.PROBE),
             (passes.gaps.reordered[rows], Reason.LATE),
+            (passes.gaps.unknown[rows], Reason.UNDECIDED),
         ]
         if mark is Mark.DUPLICATE_ACK:
             sack = column(table, "sack", rows) >= 0

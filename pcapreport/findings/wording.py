@@ -62,6 +62,13 @@ def duration(ns: int | float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def listed(items: Sequence[str], limit: int) -> str:
+    """ "a", "a and b", "a, b, c and 4 more"."""
+    shown, rest = list(items[:limit]), len(items) - limit
+    shown += [f"{rest:,} more"] if rest > 0 else []
+    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)
+
+
 def frames(numbers: Sequence[int], limit: int = 4) -> str:
     """ "frame 7", "frames 7 and 9", "frames 7, 9, 12, 13 and 20 more"."""
     if not numbers:

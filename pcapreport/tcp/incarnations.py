@@ -157,8 +157,10 @@ class _Walker:
     def _begins_new(self, i: int) -> bool:
         side, other = self.side[i], 1 - self.side[i]
         mine, theirs = self.isn[side], self.isn[other]
-        if mine == self.seq[i] or self._asked_for(side, self.seq[i], self.asked_for[other]):
-            return False  # sent again, or captured after the SYN-ACK that answers it
+        if mine == self.seq[i]:
+            return self.fins == 3 and self._answered_anew(i)  # else sent again
+        if self._asked_for(side, self.seq[i], self.asked_for[other]):
+            return False  # captured after the SYN-ACK that answers it
         if self.flags[i] & ACK:
             return self._answer_begins_new(i, mine, theirs)
         if mine is None and self.last[side] is None and theirs is not None and not self.answered and not self.over:
@@ -194,6 +196,22 @@ class _Walker:
                     return False
             elif flags & (SYN | RST) and flags & ACK and 0 <= sequence.distance(self.ack[j], wanted) <= most:
                 return True
+        return False
+
+    def _answered_anew(self, i: int) -> bool:
+        """The other side answers this SYN with another number than the old connection's, and is believed: it is no old
+        duplicate, whose answer would be reset."""
+        side, number = self.side[i], None
+        for j in range(i + 1, len(self.flags)):
+            flags, answers = self.flags[j], self.side[j] != side
+            if number is None and flags & SYN:
+                if not answers and self.seq[j] == self.seq[i]:
+                    continue  # a copy, or sent again
+                if not answers or not flags & ACK or self.seq[j] == self.isn[1 - side]:
+                    return False
+                number = self.seq[j]
+            elif number is not None and not answers:
+                return not flags & RST and self.ack[j] == (number + 1) % sequence.MODULUS
         return False
 
     def _old_goes_on(self, i: int) -> bool:
