@@ -6,19 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 from msgspec.structs import replace
 
 from pcapreport.capture.model import Capture
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding, Severity
 from pcapreport.findings.suppression import Suppressed
+from pcapreport.findings.time_ledger import Part
 from pcapreport.findings.verdict import Case
 from pcapreport.findings.wireshark_comparison import Compared, WiresharkComparison
 from pcapreport.report import model
 from pcapreport.report.baseline import Baseline, Comparison
-from pcapreport.report.connection_records import Part, finding_record
+from pcapreport.report.connection_records import Records, finding_record
 from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
+from pcapreport.report.time_records import times_spent
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.report.vantage_words import VantageSummary
 from pcapreport.report.wireshark_records import wireshark_records
@@ -95,6 +98,7 @@ class DocumentBuilder:
         self._case = Case(capture)
         self._rules: set[str] = set()
         self._retransmitted = 0
+        self._spent = np.zeros(len(Part), np.int64)
         self._vantages = VantageSummary()
         self._wireshark = WiresharkComparison()
         self._store = ConnectionStore(on_disk=capture.spilled is not None)
@@ -109,7 +113,8 @@ class DocumentBuilder:
         self._rules.update(finding.rule for finding in findings)
         self._rules.update(evidence.histories.rules())
         self._store.begin_part()
-        part = Part.of(compared, self._clock, findings, self._comparison)
+        self._spent += evidence.ledger.spent.sum(axis=0)
+        part = Records.of(compared, self._clock, findings, self._comparison)
         self._vantages.add(part.vantages, part.endpoints)
         places = [self._add(connection) for connection in part.connections()]
         most = self._options.details if self._options.only is None else 1
@@ -162,6 +167,7 @@ class DocumentBuilder:
                 findings={model.spelled(level): tally.severities[level] for level in Severity},
                 time_waits=tally.time_waits,
                 retransmitted=self._retransmitted,
+                time_ledger=times_spent(self._spent[np.newaxis])[0],
             ),
             hosts=list(hosts),
             connections_shown_in_detail=len(self._detailed),

@@ -20,6 +20,7 @@ from pcapreport.report.filters import frames_filter
 from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
+from pcapreport.report.time_records import Times
 from pcapreport.report.time_wait_records import time_wait_record
 from pcapreport.report.times import Clock
 from pcapreport.report.vantage_words import vantage_record
@@ -89,7 +90,7 @@ def _bounds(table: ConnectionTable) -> _Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Records:
     """The connections of one part of a capture."""
 
     evidence: Evidence
@@ -101,15 +102,17 @@ class Part:
     vantages: Sequence[Vantage]
     comparison: Comparison
     compared: Compared
+    times: Times
 
     @classmethod
-    def of(cls, compared: Compared, clock: Clock, findings: Sequence[Finding], comparison: Comparison) -> Part:
+    def of(cls, compared: Compared, clock: Clock, findings: Sequence[Finding], comparison: Comparison) -> Records:
         """Ready to make each connection's record."""
         evidence = compared.evidence
         table = evidence.table
         found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
         vantages = evidence.vantages.each()
-        return cls(evidence, clock, found, sums, _bounds(table), table.all_endpoints, vantages, comparison, compared)
+        bounds, ends, times = _bounds(table), table.all_endpoints, Times.of(evidence)
+        return cls(evidence, clock, found, sums, bounds, ends, vantages, comparison, compared, times)
 
     def notable(self, most: int, only: int | None) -> list[int]:
         """The connections worth a look: the worst first, then the first ones; or that one."""
@@ -154,7 +157,7 @@ class Part:
                 server=self._endpoint(history.server, vantage.round_trip[SERVER]),
             ),
             findings=[finding_record(finding, self.clock, self.comparison, scope) for finding in found],
-            metrics=measures.metrics(table, index, self.sums, detailed),
+            metrics=measures.metrics(table, index, self.sums, detailed, self.times),
             first_frame=first,
             last_frame=last,
             opener_known_by=OPENER_TEXT[OpenerEvidence(self.bounds.opener[index])],

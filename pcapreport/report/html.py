@@ -25,6 +25,7 @@ from pcapreport.report import wording
 from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Sender, Transition
 from pcapreport.report.plots import thinned, time_sequence, worth_plotting
 from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_diagram
+from pcapreport.report.time_bar import shares, swatch, time_bar
 
 CONNECTION_ROWS = 500
 FINDING_ROWS = 400
@@ -62,6 +63,9 @@ class Shown:
     plots: list[Plot]
     plots_left_out: int
     """Plots that would have had enough points but no room on the page."""
+    times: list[tuple[Markup, str, float, float]]
+    """Where the time went: colour, words, seconds, share (see `time_bar.shares`)."""
+    time_bar: Markup
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,11 @@ def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterat
         wanted = list(_worth_plotting(connection))
         plots = [plot for sender in wanted if connection.id in plotted for plot in _plots(connection, sender, share)]
         left_out = 0 if connection.id in plotted else len(wanted)
-        yield Shown(connection, anchors[connection.id], Markup(ladder), rows, plots, left_out)
+        spent = connection.metrics.time_ledger
+        told = shares(spent) if spent else []
+        times = [(Markup(swatch(name)), words, time, part) for name, words, time, part in told]
+        bar = time_bar(spent, f"Where the time of connection {connection.id} went") if spent and len(times) > 1 else ""
+        yield Shown(connection, anchors[connection.id], Markup(ladder), rows, plots, left_out, times, Markup(bar))
 
 
 def _worth_plotting(connection: Connection) -> Iterator[Sender]:

@@ -15,6 +15,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Finding
 from pcapreport.report.model import RETRANSMISSION_RULES, Metrics, Series
 from pcapreport.report.segments import SENDERS, Rows, rows_with, window_scales
+from pcapreport.report.time_records import Times
 from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
@@ -116,7 +117,7 @@ def _fresh_bytes(table: ConnectionTable, flow: Ints, order: Ints) -> Ints:
     return fresh
 
 
-def metrics(table: ConnectionTable, connection: int, sums: Totals, detailed: bool) -> Metrics:
+def metrics(table: ConnectionTable, connection: int, sums: Totals, detailed: bool, times: Times) -> Metrics:
     """The document's numbers of one connection; round trips only where asked for (they walk the rows)."""
     client, server = 2 * connection + CLIENT, 2 * connection + SERVER
     scales = window_scales(table, connection) if detailed else (None, None)
@@ -142,6 +143,8 @@ def metrics(table: ConnectionTable, connection: int, sums: Totals, detailed: boo
         server_isn=isn[SERVER],
         client_min_window=_scaled(sums.least_window[client], scales[CLIENT]),
         server_min_window=_scaled(sums.least_window[server], scales[SERVER]),
+        time_ledger=times.spent[connection],
+        responses=times.responses[connection],
     )
 
 

@@ -1,0 +1,133 @@
+"""The whole result for one capture, to and from JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from pcapreport.report.model.base import Record, Severity
+from pcapreport.report.model.connection import Connection, TimeSpent
+from pcapreport.report.model.evidence import Capture, Tool
+from pcapreport.report.model.findings import Comparison, Finding, Suppressed, Verdict
+from pcapreport.report.model.wireshark import WiresharkField
+
+SCHEMA_VERSION = "1.0"
+
+
+class CaptureVantage(Record, frozen=True, kw_only=True):
+    """Where the capture was taken, as its connections tell."""
+
+    connections: dict[str, int]
+    """How many connections tell which place."""
+    host: str
+    """Address of the host that it was taken on; "" if that is not known."""
+    summary: str
+
+
+class Crowd(Record, frozen=True, kw_only=True):
+    """What a client holds in TIME-WAIT towards one server address and port."""
+
+    address: str
+    port: int
+    peak: int
+    """The most at once: so many of its ports were taken."""
+    peak_s: float
+    """When that was reached first."""
+    first_port: int
+    """From here it opens connections: usual for its system, or beyond where it did so."""
+    last_port: int
+    share: float
+    """Peak / ports of this range."""
+
+
+class Host(Record, frozen=True, kw_only=True):
+    """A host that was in TIME-WAIT, and how often at once, as far as the capture shows."""
+
+    address: str
+    system: Literal["unknown", "linux", "windows", "macos", "bsd"]
+    """A guess from what its SYNs and SYN-ACKs look like."""
+    evidence: list[str]
+    """For that guess, or why there is none, in words."""
+    profile: str
+    two_msl_s: float
+    time_waits: int
+    """How often it entered TIME-WAIT."""
+    peak: int
+    peak_s: float
+    busiest: Crowd | None
+    """The server towards which it held most as a client; null where the other sides were the clients."""
+
+
+class Totals(Record, frozen=True, kw_only=True):
+    """Counts over all connections, whether or not the document at hand holds them all."""
+
+    connections: int
+    openings: dict[str, int]
+    closings: dict[str, int]
+    findings: dict[Severity, int]
+    """By severity, those about the capture as a whole included."""
+    time_waits: int
+    """Endpoints that entered TIME-WAIT."""
+    retransmitted: int
+    """Frames that sent bytes, SYN or FIN again."""
+    time_ledger: TimeSpent | None = None
+    """Of all connections together."""
+
+
+class Document(Record, frozen=True, kw_only=True):
+    """The whole result for one capture.
+
+    Saved, it holds all connections; the one that a page is made from may hold only those that the page shows.
+    """
+
+    schema_version: str
+    tool: Tool
+    options: dict[str, Any]
+    capture: Capture
+    connections: list[Connection]
+    findings: list[Finding]
+    verdict: Verdict
+    totals: Totals
+    hosts: list[Host] = []
+    """Those that were in TIME-WAIT, the highest peaks first; at most a thousand."""
+    connections_shown_in_detail: int = 0
+    vantage: CaptureVantage | None = None
+    method: list[str] = []
+    """How the results were reached, in sentences; limits included."""
+    baseline: Comparison | None = None
+    suppressed: list[Suppressed] = []
+    wireshark: list[WiresharkField] = []
+    """Wireshark 4.0's analysis with its usual preferences, compared."""
+    rules: dict[str, str] = {}
+    """Every rule named in the document (transition rules included) and what it says."""
+
+
+def encode(document: Document) -> bytes:
+    """The document as deterministic UTF-8 JSON."""
+    return msgspec.json.encode(document)
+
+
+def encode_around(document: Document) -> tuple[bytes, bytes]:
+    """The JSON of a document before its connections and after them.
+
+    Inside a JSON string every quote has a backslash before it, so that text from a capture cannot look like the seam.
+    """
+    before, seam, after = encode(msgspec.structs.replace(document, connections=[])).partition(b'"connections":[]')
+    return before + seam[:-1], b"]" + after
+
+
+def decode(data: bytes) -> Document:
+    """A document from its JSON.
+
+    Raises ValueError where the bytes are not one, or one of another major version.
+    """
+    document = msgspec.json.decode(data, type=Document)
+    if document.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise ValueError(f"its schema_version is {document.schema_version}, this program reads {SCHEMA_VERSION}")
+    return document
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the document."""
+    return msgspec.json.schema(Document)
