@@ -22,7 +22,7 @@ Bools = npt.NDArray[np.bool_]
 def arrived_before(evidence: Evidence, rows: Ints) -> Bools:
     """Per row that was sent again: the other side shows that it had these bytes already."""
     table, passes = evidence.table, evidence.passes
-    return np.asarray((passes.acked_before[rows] >= table.end[rows]) | reported_twice(evidence, rows))
+    return np.asarray((passes.acked_before[rows] >= table.end[rows]) | evidence.reported_twice[rows])
 
 
 def arrived_only_then(evidence: Evidence, rows: Ints) -> Bools:
@@ -31,10 +31,11 @@ def arrived_only_then(evidence: Evidence, rows: Ints) -> Bools:
     return np.asarray(in_the_end & ~arrived_before(evidence, rows))
 
 
-def reported_twice(evidence: Evidence, rows: Ints) -> Bools:
-    """A D-SACK behind the row is about its bytes, and no other repetition can be meant by it."""
+def reported_twice(evidence: Evidence) -> Bools:
+    """Per row that was sent again: a D-SACK behind it is about its bytes, and can mean no other repetition."""
     table, passes = evidence.table, evidence.passes
-    found = np.zeros(len(rows), bool)
+    found = np.zeros(len(table.row), bool)
+    rows = np.flatnonzero(evidence.sent_again | passes.gaps.resent)
     reports, low, high = _duplicates_reported(evidence)
     first = np.searchsorted(reports, rows)
     last = np.searchsorted(reports, table.bounds[passes.connection[rows] + 1])
@@ -46,7 +47,7 @@ def reported_twice(evidence: Evidence, rows: Ints) -> Bools:
             between = slice(row + 1, int(reports[behind][mine][0]))
             again = passes.live[between] & (table.side[between] == table.side[row])
             again &= table.end[between] > table.seq[row]
-            found[at] = not np.any(again & (table.seq[between] < table.end[row]))
+            found[row] = not np.any(again & (table.seq[between] < table.end[row]))
     return found
 
 

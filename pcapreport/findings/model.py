@@ -96,6 +96,13 @@ class Evidence:
         return sent_again(self)
 
     @cached_property
+    def reported_twice(self) -> npt.NDArray[np.bool_]:
+        """Per row that was sent again: the other side says that it had these bytes already."""
+        from pcapreport.findings.arrived import reported_twice  # which looks at evidence itself
+
+        return reported_twice(self)
+
+    @cached_property
     def forgery(self) -> Signs:
         """What speaks against the RSTs of a side being its own."""
         from pcapreport.findings.forged_resets import signs_of_forgery  # which looks at evidence itself

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pcapreport.findings.arrived import arrived_before, arrived_only_then, reported_twice
+from pcapreport.findings.arrived import arrived_before, arrived_only_then
 from pcapreport.findings.columns import Bools, Ints
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
@@ -43,9 +43,10 @@ def retransmissions(evidence: Evidence) -> Iterator[Finding]:
         if not len(rows):
             continue
         fate, before = _fates(evidence, rows, rule in _LOST_BYTES), transmission_before(evidence, rows)
-        fate, before = _by_row(chosen, fate), _by_row(chosen, before)
+        waited = np.maximum(table.time_ns[rows] - table.time_ns[before], 0)
+        fate, before, waited = (_by_row(chosen, column) for column in (fate, before, waited))
         doubtful = gaps.by_time | evidence.passes.hidden
-        for group in groups(evidence, chosen, table.length, fate, before, doubtful):
+        for group in groups(evidence, chosen, table.length, fate, before, waited, doubtful):
             yield _retransmission(evidence, rule, group)
 
 
@@ -77,7 +78,7 @@ def _far_back(evidence: Evidence, row: int) -> int:
 
 def _fates(evidence: Evidence, rows: Ints, lost: bool) -> Ints:
     """For each of `rows` what became of its first transmission; `lost`: it, or its acknowledgment, must have been."""
-    fate = np.where(reported_twice(evidence, rows), TWICE, BEHIND if lost else SEEN)
+    fate = np.where(evidence.reported_twice[rows], TWICE, BEHIND if lost else SEEN)
     unseen = np.flatnonzero(evidence.passes.known[rows] == 0)
     if len(unseen):
         arrived, then = arrived_before(evidence, rows[unseen]), arrived_only_then(evidence, rows[unseen])
@@ -93,7 +94,7 @@ def _by_row(chosen: Bools, values: Ints) -> Ints:
 
 
 def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
-    lengths, fates, before, doubtful = group.values
+    lengths, fates, _, _, doubtful = group.values
     where, who, many = first_of(group.numbers), The(group.side), len(group.numbers)
     if rule in _CONTROL:
         summary = f"{who} sent its {_CONTROL[rule]} again {times(many)} ({where}){_delay(evidence, group)}."
@@ -143,14 +144,12 @@ def _delay(evidence: Evidence, group: Group) -> str:
 
     Of several that repeat one another each wait is told: the back-off of RFC 6298 section 5.5.
     """
-    table, before = evidence.table, group.values[2]
+    before, waits = group.values[2:4]
     if before[0] < 0:
         return ""
-    several = len(before) > 1
-    chained = several and before[1:] == group.rows[:-1].tolist()
-    waits = table.time_ns[group.rows[: None if chained else 1]] - table.time_ns[before[: None if chained else 1]]
-    first, *rest = (duration(max(wait, 0)) for wait in waits.tolist())
-    told = f" {first} after frame {int(table.frame[before[0]])}"
-    if chained:
-        return f",{told}, then after {listed(rest, 5)}"
-    return f", the first{told}" if several else f",{told}"
+    told = f" {duration(waits[0])} after frame {int(evidence.table.frame[before[0]])}"
+    if len(before) == 1:
+        return f",{told}"
+    if before[1:] != group.rows[:-1].tolist():
+        return f", the first{told}"
+    return f",{told}, then after {listed([duration(wait) for wait in waits[1:]], 5)}"
