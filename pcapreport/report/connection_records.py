@@ -12,12 +12,13 @@ import numpy as np
 
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding
+from pcapreport.findings.retransmissions import transmission_before
 from pcapreport.findings.verdict import tell
 from pcapreport.findings.wireshark_comparison import Compared
 from pcapreport.report import measures, model
 from pcapreport.report.baseline import CAPTURE, Comparison, finding_id, scope_of
 from pcapreport.report.filters import frames_filter
-from pcapreport.report.ladder import RANK, build_ladder, history_lanes, worst
+from pcapreport.report.ladder import RANK, Repeats, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.time_records import Times
@@ -194,11 +195,25 @@ class Records:
             withdrawn=[str(note) for note in end.withdrawn],
         )
 
+    def _repeats(self, index: int) -> Repeats:
+        """What repeats what; lost for sure is what the other side asked for again and did not get twice."""
+        evidence, table = self.evidence, self.evidence.table
+        at = table.rows_of(index)
+        rows = at.start + np.flatnonzero(evidence.sent_again[at])
+        before = transmission_before(evidence, rows)
+        rows, before = rows[before >= 0], before[before >= 0]
+        again, first = table.frame[rows].tolist(), table.frame[before].tolist()
+        asked_for = {f for one in self.found[index] if one.rule == "fast_retransmission" for f in one.frames}
+        twice = evidence.reported_twice[rows].tolist()
+        lost = {f for f, a, t in zip(first, again, twice, strict=True) if a in asked_for and not t}
+        return Repeats(dict(zip(again, first, strict=True)), lost)
+
     def _detail(self, index: int, history: ConnectionHistory) -> model.Detail:
         evidence, found = self.evidence, self.found[index]
         rows = told(evidence.table, index)
         lanes = history_lanes(rows, history)
-        ladder, omitted = build_ladder(rows, lanes, history, found, self.clock, evidence.capture.last_ns or 0)
+        repeats, end = self._repeats(index), evidence.capture.last_ns or 0
+        ladder, omitted = build_ladder(rows, lanes, history, found, self.clock, end, repeats)
         return model.Detail(
             ladder=ladder,
             handshake=handshake_steps(rows, lanes.after, self.clock),

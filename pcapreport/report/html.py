@@ -25,6 +25,7 @@ from pcapreport.report import wording
 from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Sender, Transition
 from pcapreport.report.plots import thinned, time_sequence, worth_plotting
 from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_diagram
+from pcapreport.report.state_diagram import state_diagram
 from pcapreport.report.time_bar import shares, swatch, time_bar
 
 CONNECTION_ROWS = 500
@@ -66,6 +67,8 @@ class Shown:
     times: list[tuple[Markup, str, float, float]]
     """Where the time went: colour, words, seconds, share (see `time_bar.shares`)."""
     time_bar: Markup
+    states: Markup
+    """The state diagram."""
 
 
 @dataclass(frozen=True)
@@ -245,13 +248,14 @@ def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterat
     share = max(1, len(detailed) // 8)
     plotted = _plotted(detailed)
     used: set[int] = set()
-    for connection in detailed:
+    for connection in sorted(detailed, key=lambda one: wording.SEVERITY_RANK[one.severity]):
+        rows = list(_with_ids(connection.detail.ladder if connection.detail else (), used))
         ladder = sequence_diagram(
             connection,
             f"Sequence diagram of connection {connection.id}",
             "Client left, server right, time runs down; the table of its rows says the same.",
+            [row_id for _, row_id in rows],
         )
-        rows = list(_with_ids(connection.detail.ladder if connection.detail else (), used))
         wanted = list(_worth_plotting(connection))
         plots = [plot for sender in wanted if connection.id in plotted for plot in _plots(connection, sender, share)]
         left_out = 0 if connection.id in plotted else len(wanted)
@@ -259,7 +263,16 @@ def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterat
         told = shares(spent) if spent else []
         times = [(Markup(swatch(name)), words, time, part) for name, words, time, part in told]
         bar = time_bar(spent, f"Where the time of connection {connection.id} went") if spent and len(times) > 1 else ""
-        yield Shown(connection, anchors[connection.id], Markup(ladder), rows, plots, left_out, times, Markup(bar))
+        states = _states(connection)
+        yield Shown(
+            connection, anchors[connection.id], Markup(ladder), rows, plots, left_out, times, Markup(bar), states
+        )
+
+
+def _states(connection: Connection) -> Markup:
+    """The state diagram with the ways of both sides."""
+    title = f"Ways of both sides of connection {connection.id} through the states of TCP"
+    return Markup(state_diagram(connection, title, "The tables of states say the same, with times and frames."))
 
 
 def _worth_plotting(connection: Connection) -> Iterator[Sender]:

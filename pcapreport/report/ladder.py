@@ -30,9 +30,23 @@ GAP_NS = SECOND
 """Silence from which on the diagram marks a gap."""
 FOLD_FROM = 4
 """Runs of plain rows at least this long become one burst."""
+MOST_APART = 12
+"""Lost segments that are drawn alone and not within a burst."""
 MOST_ROWS = 90
 """A longer ladder shows its beginning, its end and what its findings name."""
 RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
+
+
+class Repeats(NamedTuple):
+    """What was sent again, by frame."""
+
+    of: dict[int, int]
+    """Repetition -> the transmission before."""
+    lost: set[int]
+    """Transmissions that did not arrive, as the other side told."""
+
+
+NO_REPEATS = Repeats({}, set())
 
 
 class _Lane(NamedTuple):
@@ -126,6 +140,7 @@ class _Drawing:
     lanes: Lanes
     marks: _Marks
     clock: Clock
+    repeats: Repeats
 
     def time(self, row: int) -> float:
         return self.clock.seconds(int(self.rows.time_ns[row]))
@@ -153,6 +168,8 @@ class _Drawing:
             window=row.window,
             rules=self.marks.rules(at),
             severity=self.marks.severity(at),
+            again_of=self.repeats.of.get(row.frame),
+            lost=row.frame in self.repeats.lost,
         )
 
     def burst(self, start: int, stop: int) -> LadderRow:
@@ -211,12 +228,18 @@ class _Drawing:
 
 
 def build_ladder(
-    rows: Rows, lanes: Lanes, history: ConnectionHistory, findings: Sequence[Finding], clock: Clock, capture_end: int
+    rows: Rows,
+    lanes: Lanes,
+    history: ConnectionHistory,
+    findings: Sequence[Finding],
+    clock: Clock,
+    capture_end: int,
+    repeats: Repeats = NO_REPEATS,
 ) -> tuple[list[LadderRow], str]:
     """(the rows of the diagram, what they leave out in words)."""
     marks = _marks(rows, findings)
-    drawing = _Drawing(rows, lanes, marks, clock)
-    bounds = _bounds(rows, marks)
+    drawing = _Drawing(rows, lanes, marks, clock, repeats)
+    bounds = _bounds(rows, marks, rows_with(rows.frame, sorted(repeats.lost)[:MOST_APART]))
     ladder: list[LadderRow] = []
     left_out = after = 0
     for entry in _drawn(bounds, marks):
@@ -230,12 +253,13 @@ def build_ladder(
     return ladder, said if left_out else ""
 
 
-def _bounds(rows: Rows, marks: _Marks) -> Ints:
+def _bounds(rows: Rows, marks: _Marks, apart: Ints) -> Ints:
     """First row of each entry of the whole ladder, and the number of rows at the end; an empty entry is a silence.
 
-    An entry is a single row, plain data one way with its ACKs, or rows of one side that the same rules name.
+    An entry is a single row, plain data one way with its ACKs, or rows of one side that the same rules name; the rows
+    `apart` are entries of their own.
     """
-    starts = _runs(rows, marks)
+    starts = _runs(rows, marks, apart)
     lengths = np.diff(starts, append=len(rows))
     speaks = (rows.length > 0) | (marks.label != 0)
     folded = (lengths >= FOLD_FROM) & np.logical_or.reduceat(speaks, starts)
@@ -247,7 +271,7 @@ def _bounds(rows: Rows, marks: _Marks) -> Ints:
     return np.append(np.repeat(firsts, 1 + silent), len(rows))
 
 
-def _runs(rows: Rows, marks: _Marks) -> Ints:
+def _runs(rows: Rows, marks: _Marks, apart: Ints) -> Ints:
     """First row of each stretch that could be one ladder row.
 
     A stretch ends at SYN, FIN and RST, at a silence, where other rules name the rows, and where the other side speaks:
@@ -257,6 +281,8 @@ def _runs(rows: Rows, marks: _Marks) -> Ints:
     rules = marks.by_rules()
     breaks = np.ones(len(rows), np.bool_)
     breaks[1:] = control[1:] | control[:-1] | (rules[1:] != rules[:-1]) | (np.diff(rows.time_ns) >= GAP_NS)
+    breaks[apart] = True
+    breaks[np.minimum(apart + 1, len(rows) - 1)] = True
     stretch = np.cumsum(breaks)
     speakers = np.flatnonzero((rows.length > 0) | (rules != 0))
     side, within = rows.side[speakers], stretch[speakers]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pcapreport.report.diagram_layout import caption
 from pcapreport.report.model import RETRANSMISSION_RULES, Connection, Document, Finding, LadderRow
-from pcapreport.report.sequence_diagram import caption
 from pcapreport.report.wording import (
     SEVERITY_MARK,
     duration,

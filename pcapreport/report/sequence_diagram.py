@@ -1,280 +1,116 @@
-"""The sequence diagram of one connection: geometry first, then SVG.
+"""The sequence diagram of one connection as inline SVG: what diagram_layout.py has placed, drawn.
 
-Time runs down, one row of its own height per ladder row, so that labels never meet however close two packets were.
-On each lifeline lies a lane of named bands, one band a state. A segment's sender changes state where the arrow
-leaves it, the receiver where the arrow arrives: the same rule for both ends. All lengths are user units of a drawing
-`WIDTH` wide; `lay_out` knows no SVG and `draw` computes no place.
+Presentation attributes only. Each row leads to its line in the table below the diagram and tells its raw values to who
+points at it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from pcapreport.report.model import RETRANSMISSION_RULES, Connection, LadderRow, Sender, Severity
-from pcapreport.report.svg import SEVERITY_COLOUR, SIDE_COLOUR, coordinate, drawing, element, quoted
-from pcapreport.report.wording import (
-    duration,
-    frame_list,
-    moment,
-    number,
-    plural,
-    short,
-    spoken,
+from pcapreport.report.diagram_layout import (
+    CLIENT_LINE,
+    EDGE,
+    FAMILY_COLOUR,
+    FRAME_LEFT,
+    HEADER,
+    LANE,
+    LOST_AT,
+    MARK_X,
+    NAME_AGAIN,
+    NO_STATE,
+    SERVER_LINE,
+    TIME_RIGHT,
+    WIDTH,
+    Arrow,
+    Band,
+    Diagram,
+    Text,
+    Tie,
+    Wait,
+    caption,
+    lay_out,
 )
+from pcapreport.report.model import Connection, Severity
+from pcapreport.report.svg import SEVERITY_COLOUR, SIDE_COLOUR, coordinate, element, interactive, quoted
+from pcapreport.report.wording import short
 
-WIDTH = 720.0
-LANE = 98.0
-"""Width of a state lane: the longest name, SYN-RECEIVED, in the lane's type."""
-EDGE = 4.0
-"""Width of a band's solid edge along its lifeline."""
-CLIENT_LINE, SERVER_LINE = 196.0, 542.0
-TIME_RIGHT, MARK_X, FRAME_LEFT = 79.0, 89.0, 648.0
-TIME_CHARACTERS = 12
-"""What fits left of the lanes; of a longer time the nanoseconds are in the table only."""
-HEADER = 56.0
-TAIL, SLANT, LINE = 21.0, 13.0, 13.0
-"""From a row's top to its arrow's tail; fall of an arrow; height of a further line of text."""
-HEIGHT = {"segment": 41.0, "burst": 43.0, "phantom": 41.0, "gap": 34.0, "event": 31.0}
-FOOT = 20.0
-LABEL_CHARACTERS = 50
-"""What fits between the lifelines in the label's type."""
-NAME_AGAIN = 460.0
-"""A long band repeats its name so that it is in sight when the page is scrolled."""
-
-NO_STATE = "#8A929A"
-FAMILY_COLOUR = {
-    "LISTEN": NO_STATE,
-    "SYN-SENT": "#E69F00",
-    "SYN-RECEIVED": "#E69F00",
-    "ESTABLISHED": "#009E73",
-    "FIN-WAIT-1": "#56B4E9",
-    "FIN-WAIT-2": "#56B4E9",
-    "CLOSING": "#56B4E9",
-    "CLOSE-WAIT": "#CC79A7",
-    "LAST-ACK": "#CC79A7",
-    "TIME-WAIT": "#D6C400",
-    "CLOSED": NO_STATE,
-}
-"""One colour for each family: opening, open, closing first, closing second, waiting, none."""
+__all__ = ["FAMILY_COLOUR", "caption", "sequence_diagram"]
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
-    """One state in one lane; `state` is "" where the state is unknown."""
-
-    side: Sender
-    state: str
-    top: float
-    bottom: float
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """A segment (or a folded burst) on its way; both ends lie on lifelines."""
-
-    sender: Sender
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    line: Literal["sent", "again", "phantom"]
-    burst: bool
-    reset: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A line of text with its baseline; `strong` is written first and bold."""
-
-    x: float
-    y: float
-    text: str
-    strong: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The box of one ladder row, over the whole width."""
-
-    kind: str
-    top: float
-    bottom: float
-    severity: Severity | None
-
-
-@dataclass(frozen=True, slots=True)
-class Diagram:
-    """All shapes of one diagram."""
-
-    height: float
-    rows: tuple[Row, ...]
-    bands: tuple[Band, ...]
-    arrows: tuple[Arrow, ...]
-    labels: tuple[Text, ...]
-    """Centred between the lifelines."""
-    times: tuple[Text, ...]
-    frames: tuple[Text, ...]
-    breaks: tuple[float, ...]
-    """Heights at which both lifelines are broken."""
-    events: tuple[float, ...]
-    """Heights of what happened without a segment."""
-    ends: tuple[tuple[str, str], tuple[str, str]]
-    """(role, endpoint) of the client and of the server."""
-
-
-def sequence_diagram(connection: Connection, title: str, description: str) -> str:
-    """The connection's ladder as inline SVG; "" without a ladder."""
+def sequence_diagram(connection: Connection, title: str, description: str, row_ids: Sequence[str] = ()) -> str:
+    """The connection's ladder; "" without one. `row_ids`: of each row the id of its line in a table, or ""."""
     if connection.detail is None or not connection.detail.ladder:
         return ""
-    return draw(lay_out(connection), title, description)
+    return draw(lay_out(connection), title, description, row_ids)
 
 
-def lay_out(connection: Connection) -> Diagram:
-    """Place every row of the connection's ladder."""
-    ladder = connection.detail.ladder if connection.detail else []
-    rows = tuple(_rows(ladder))
-    height = (rows[-1].bottom if rows else HEADER) + FOOT
-    placed = list(zip(ladder, rows, strict=True))
-    first_states = {
-        "client": connection.endpoints.client.history[0].state if connection.endpoints.client.history else "",
-        "server": connection.endpoints.server.history[0].state if connection.endpoints.server.history else "",
-    }
-    sides: tuple[Sender, Sender] = ("client", "server")
-    return Diagram(
-        height=height,
-        rows=rows,
-        bands=tuple(band for side in sides for band in _bands(side, first_states[side], placed, height)),
-        arrows=tuple(_arrow(item, row) for item, row in placed if item.sender and item.kind not in ("gap", "event")),
-        labels=tuple(label for item, row in placed for label in _labels(item, row)),
-        times=tuple(
-            Text(TIME_RIGHT, row.top + 14, _time(item.time_s))
-            for item, row in placed
-            if item.time_s is not None and item.kind != "gap"
-        ),
-        frames=tuple(
-            Text(FRAME_LEFT, row.top + 14, short(frame_list(item.frames, 2), 12)) for item, row in placed if item.frames
-        ),
-        breaks=tuple(_middle(row) for row in rows if row.kind == "gap"),
-        events=tuple(_middle(row) for row in rows if row.kind == "event"),
-        ends=(
-            ("client", short(f"{connection.client.address}:{connection.client.port}", 46)),
-            ("server", short(f"{connection.server.address}:{connection.server.port}", 46)),
-        ),
-    )
-
-
-def _time(seconds: float) -> str:
-    exact = moment(seconds)
-    return exact if len(exact) <= TIME_CHARACTERS else f"{seconds:.6f}"
-
-
-def _rows(ladder: Sequence[LadderRow]) -> Iterator[Row]:
-    top = HEADER
-    for item in ladder:
-        bottom = top + HEIGHT[item.kind] + (LINE if _note(item) else 0)
-        yield Row(item.kind, top, bottom, item.severity)
-        top = bottom
-
-
-def _middle(row: Row) -> float:
-    return (row.top + row.bottom) / 2
-
-
-def _boundary(side: Sender, item: LadderRow, row: Row) -> float:
-    """Where `side` changes state in this row: at the arrow's tail if it sends, at its head if it receives."""
-    if item.sender is None or item.kind in ("gap", "event"):
-        return _middle(row)
-    tail, head = _fall(item, row)
-    return tail if side == item.sender else head
-
-
-def _fall(item: LadderRow, row: Row) -> tuple[float, float]:
-    """Heights of an arrow's tail and head."""
-    tail = row.top + TAIL + (LINE if _note(item) else 0)
-    return tail, tail + SLANT
-
-
-def _bands(side: Sender, first: str, placed: Sequence[tuple[LadderRow, Row]], height: float) -> Iterator[Band]:
-    """The side's states from the top of the diagram to its foot; `first` is its history's first state."""
-    if not placed:
-        return
-    states = [item.client_state if side == "client" else item.server_state for item, _ in placed]
-    state, top = first, HEADER
-    if first == states[0] and first in ("SYN-SENT", "SYN-RECEIVED"):
-        top = _boundary(side, *placed[0])
-    elif not states[0]:
-        state = ""
-    for after, (item, row) in zip(states, placed, strict=True):
-        if after != state:
-            border = _boundary(side, item, row)
-            if border > top:
-                yield Band(side, state, top, border)
-            state, top = after, border
-    yield Band(side, state, top, height)
-
-
-def _arrow(item: LadderRow, row: Row) -> Arrow:
-    sender: Sender = item.sender or "client"
-    tail, head = _fall(item, row)
-    x1, x2 = (CLIENT_LINE, SERVER_LINE) if sender == "client" else (SERVER_LINE, CLIENT_LINE)
-    again = bool(RETRANSMISSION_RULES.intersection(item.rules))
-    line: Literal["sent", "again", "phantom"] = "phantom" if item.kind == "phantom" else "again" if again else "sent"
-    return Arrow(sender, x1, tail, x2, head, line, item.kind == "burst", "RST" in item.flags)
-
-
-def _labels(item: LadderRow, row: Row) -> Iterator[Text]:
-    middle = (CLIENT_LINE + SERVER_LINE) / 2
-    strong, plain = caption(item)
-    baseline = _middle(row) + 4 if item.kind in ("gap", "event") and not _note(item) else row.top + 14
-    strong = short(strong, LABEL_CHARACTERS)
-    yield Text(middle, baseline, short(plain, LABEL_CHARACTERS - len(strong)), strong)
-    if note := _note(item):
-        yield Text(middle, baseline + LINE, short(note, LABEL_CHARACTERS + 6))
-
-
-def caption(item: LadderRow) -> tuple[str, str]:
-    """What to write on a row: the words that matter first (flags, count), then the numbers."""
-    if item.kind == "gap":
-        silent = duration(item.end_s - item.time_s) if item.end_s is not None and item.time_s is not None else ""
-        return silent, item.text or "without a segment"
-    if item.kind == "event":
-        return "", item.text
-    if item.kind == "burst":
-        span = "" if item.seq is None else f"from seq {item.seq}"
-        size = plural(item.length, "byte") if item.length else f"ack {item.ack}"
-        return f"{plural(item.count, 'segment')}, {size}", span if item.length else ""
-    numbers = [
-        f"seq {item.seq}" if item.seq is not None else "",
-        f"ack {item.ack}" if item.ack is not None else "",
-        f"len {number(item.length)}" if item.length else "",
-        "(not captured)" if item.kind == "phantom" else "",
-    ]
-    return item.flags, "\u2002".join(filter(None, numbers))
-
-
-def _note(item: LadderRow) -> str:
-    """The second line of a row: text beside a segment, and the findings that name it."""
-    if item.kind in ("gap", "event"):
-        return ""
-    return "; ".join(filter(None, [item.text, *(spoken(rule) for rule in item.rules)]))
-
-
-def draw(diagram: Diagram, title: str, description: str) -> str:
+def draw(diagram: Diagram, title: str, description: str, row_ids: Sequence[str]) -> str:
     """The shapes as inline SVG."""
     parts = (
         *_draw_rows(diagram),
         *_draw_bands(diagram.bands),
+        *_draw_waits(diagram.waits),
         _draw_names(diagram.bands),
         *_draw_header(diagram),
+        *_draw_tap(diagram),
         *_draw_breaks(diagram),
+        *_draw_ties(diagram.ties),
         *_draw_arrows(diagram.arrows),
         _draw_texts(diagram.labels, text_anchor="middle", font_size=12.0),
         _draw_texts(diagram.times, text_anchor="end", font_size=11.0, font_family="ui-monospace, monospace"),
         _draw_texts(diagram.frames, font_size=11.0, font_family="ui-monospace, monospace"),
     )
-    return drawing(WIDTH, diagram.height, title, description, "".join(parts))
+    targets = element("g", "".join(_draw_targets(diagram, row_ids)), fill_opacity=0)
+    return interactive(WIDTH, diagram.height, title, description, "".join(parts) + targets)
+
+
+def _draw_targets(diagram: Diagram, row_ids: Sequence[str]) -> Iterator[str]:
+    """Over each row what tells its values and leads to its line in the table."""
+    for at, (row, values) in enumerate(zip(diagram.rows, diagram.values, strict=True)):
+        told = element("title", quoted(values)) + element("path", d=_box(0, row.top, WIDTH, row.bottom))
+        where = row_ids[at] if at < len(row_ids) else ""
+        yield element("a", told, href=f"#{where}") if where else element("g", told)
+
+
+def _draw_tap(diagram: Diagram) -> Iterator[str]:
+    """Where the capture was taken."""
+    if diagram.tap is None:
+        return
+    x = coordinate(diagram.tap)
+    line = f"M{x} {coordinate(HEADER)}V{coordinate(diagram.height)}"
+    yield element("path", d=line, stroke="currentColor", stroke_opacity=0.3, stroke_dasharray="1 5")
+    yield _draw_texts([Text(diagram.tap, 48, "tap")], text_anchor="middle", font_size=11.0, fill_opacity=0.75)
+
+
+def _draw_ties(ties: Sequence[Tie]) -> Iterator[str]:
+    """Brackets beside the sender's lifeline."""
+    for sender in ("client", "server"):
+        line, inwards = (CLIENT_LINE, 1) if sender == "client" else (SERVER_LINE, -1)
+        shapes = ""
+        for number, tie in enumerate(one for one in ties if one.sender == sender):
+            depth = coordinate(inwards * (7 + 5 * (number % 3)))
+            back = coordinate(-inwards * (7 + 5 * (number % 3)))
+            start = coordinate(line + inwards * 2)
+            shapes += f"M{start} {coordinate(tie.top + 3)}h{depth}V{coordinate(tie.bottom + 3)}h{back}"
+        if shapes:
+            colour = SIDE_COLOUR[sender]
+            yield element("path", d=shapes, fill="none", stroke=colour, stroke_width=1.2, stroke_dasharray="3 2")
+
+
+def _draw_waits(waits: Sequence[Wait]) -> Iterator[str]:
+    """A bracket along the lane's outer edge, with a mark where 2MSL was started anew."""
+    for wait in waits:
+        outer, inwards = (CLIENT_LINE - LANE, 1) if wait.side == "client" else (SERVER_LINE + LANE, -1)
+        x = outer + inwards * 5
+        y, bottom = coordinate(wait.top + 3), coordinate(wait.bottom - 3)
+        shape = f"M{coordinate(x + inwards * 5)} {y}H{coordinate(x)}V{bottom}h{coordinate(inwards * 5)}"
+        shape += "".join(f"M{coordinate(x)} {coordinate(at)}h{coordinate(inwards * 9)}" for at in wait.restarts)
+        yield element("path", d=shape, fill="none", stroke="currentColor", stroke_opacity=0.7, stroke_width=1.4)
+        room = wait.bottom - wait.top
+        if room >= 34:
+            words = [Text(outer + inwards * 52, wait.top + min(room - 6, 30), wait.words)]
+            yield _draw_texts(words, text_anchor="middle", font_size=10.5)
 
 
 def _draw_rows(diagram: Diagram) -> Iterator[str]:
@@ -305,27 +141,45 @@ def _severity_shape(severity: Severity, x: float, y: float) -> str:
 
 
 def _draw_bands(bands: Sequence[Band]) -> Iterator[str]:
-    """One path for all bands of a colour, and one for their solid edges along the lifelines."""
+    """Solid where proven, hatched where supposed, dashed outlines where assumed; one path for all alike."""
     unknown = "".join(
         f"M{coordinate(_lifeline(b))} {coordinate(b.top)}V{coordinate(b.bottom)}" for b in bands if not b.state
     )
     if unknown:
         yield element("path", d=unknown, stroke=NO_STATE, stroke_dasharray="3 4")
-    colours = {band: FAMILY_COLOUR.get(band.state, NO_STATE) for band in bands if band.state}
-    for colour in dict.fromkeys(colours.values()):
-        of_colour = [band for band in bands if colours.get(band) == colour]
-        yield element("path", d="".join(_band(b, LANE) for b in of_colour), fill=colour, fill_opacity=0.24)
-        yield element("path", d="".join(_band(b, EDGE) for b in of_colour), fill=colour)
+    named = [(FAMILY_COLOUR.get(band.state, NO_STATE), band.certainty, band) for band in bands if band.state]
+    for colour, certainty in dict.fromkeys((colour, certainty) for colour, certainty, _ in named):
+        alike = [band for one, sure, band in named if (one, sure) == (colour, certainty)]
+        lane = "".join(_band(b, LANE) for b in alike)
+        if certainty == "proven":
+            yield element("path", d=lane, fill=colour, fill_opacity=0.24)
+        elif certainty == "supposed":
+            yield element("path", d=lane, fill=colour, fill_opacity=0.07)
+            middles = "".join(_middle_line(b) for b in alike)
+            yield element(
+                "path", d=middles, stroke=colour, stroke_width=LANE, stroke_dasharray="1.2 4.8", stroke_opacity=0.4
+            )
+        else:
+            inner = "".join(_band(b, LANE, 1) for b in alike)
+            yield element("path", d=inner, fill="none", stroke=colour, stroke_width=1.2, stroke_dasharray="5 3")
+        yield element("path", d="".join(_band(b, EDGE) for b in alike), fill=colour)
+
+
+def _middle_line(band: Band) -> str:
+    """Down the middle of the lane."""
+    x = _lifeline(band) + LANE / 2 * (-1 if band.side == "client" else 1)
+    return f"M{coordinate(x)} {coordinate(band.top + 0.75)}V{coordinate(band.bottom - 0.75)}"
 
 
 def _lifeline(band: Band) -> float:
     return CLIENT_LINE if band.side == "client" else SERVER_LINE
 
 
-def _band(band: Band, width: float) -> str:
+def _band(band: Band, width: float, inset: float = 0) -> str:
     """The band's outline, `width` outwards from its lifeline."""
     left = CLIENT_LINE - width if band.side == "client" else SERVER_LINE
-    return _box(left, band.top + 0.75, left + width, band.bottom - 0.75)
+    edge = inset + 0.75
+    return _box(left + inset, band.top + edge, left + width - inset, band.bottom - edge)
 
 
 def _draw_names(bands: Sequence[Band]) -> str:
@@ -387,34 +241,35 @@ def _draw_arrows(arrows: Sequence[Arrow]) -> Iterator[str]:
             stroke_width=thickness,
             stroke_dasharray=dashes[line],
         )
-        yield element("path", d="".join(_head(arrow) for arrow in of_kind), fill=colour)
-        crosses = "".join(_cross(arrow) for arrow in of_kind if arrow.reset)
+        yield element("path", d="".join(_head(arrow) for arrow in of_kind if not arrow.lost) or None, fill=colour)
+        crosses = "".join(_cross(arrow) for arrow in of_kind if arrow.reset or arrow.lost)
         if crosses:
             yield element("path", d=crosses, stroke=colour, stroke_width=2.4)
 
 
-def _shaft(arrow: Arrow) -> str:
+def _along(arrow: Arrow, share: float, back: float = 0) -> tuple[float, float]:
+    """The point after a share of an arrow's way, `back` units before it."""
     towards = 1 if arrow.x2 > arrow.x1 else -1
-    back = 8 * towards
-    end_y = arrow.y2 - SLANT * 8 / (SERVER_LINE - CLIENT_LINE)
-    return f"M{coordinate(arrow.x1)} {coordinate(arrow.y1)}L{coordinate(arrow.x2 - back)} {coordinate(end_y)}"
+    x = arrow.x1 + share * (arrow.x2 - arrow.x1) - back * towards
+    return x, arrow.y1 + (arrow.y2 - arrow.y1) * (x - arrow.x1) / (arrow.x2 - arrow.x1)
+
+
+def _shaft(arrow: Arrow) -> str:
+    x, y = _along(arrow, LOST_AT) if arrow.lost else _along(arrow, 1, 8)
+    return f"M{coordinate(arrow.x1)} {coordinate(arrow.y1)}L{coordinate(x)} {coordinate(y)}"
 
 
 def _head(arrow: Arrow) -> str:
-    towards = 1 if arrow.x2 > arrow.x1 else -1
     length, half = (14, 8) if arrow.burst else (11, 4.5)
-    rise = SLANT * length / (SERVER_LINE - CLIENT_LINE)
-    base_x, base_y = arrow.x2 - towards * length, arrow.y2 - rise
+    x, y = _along(arrow, 1, length)
     return (
-        f"M{coordinate(arrow.x2)} {coordinate(arrow.y2)}L{coordinate(base_x)} {coordinate(base_y - half)}"
-        f"V{coordinate(base_y + half)}Z"
+        f"M{coordinate(arrow.x2)} {coordinate(arrow.y2)}L{coordinate(x)} {coordinate(y - half)}V{coordinate(y + half)}Z"
     )
 
 
 def _cross(arrow: Arrow) -> str:
-    """A cross on the arrow, short of its head: what arrives ends the connection."""
-    towards = 1 if arrow.x2 > arrow.x1 else -1
-    x, y = arrow.x2 - towards * 24, arrow.y2 - SLANT * 24 / (SERVER_LINE - CLIENT_LINE)
+    """A cross: where a lost segment's way ends, or short of the head of what ends the connection on arrival."""
+    x, y = _along(arrow, LOST_AT) if arrow.lost else _along(arrow, 1, 24)
     return f"M{coordinate(x - 5)} {coordinate(y - 5)}l10 10m0 -10l-10 10"
 
 

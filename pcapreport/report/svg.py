@@ -53,6 +53,11 @@ def drawing(width: float, height: float, title: str, description: str, content: 
     )
 
 
+def interactive(width: float, height: float, title: str, description: str, content: str) -> str:
+    """A drawing that holds links: a group of things rather than one image."""
+    return drawing(width, height, title, description, content).replace(' role="img"', ' role="group"', 1)
+
+
 def inline(svg: str, prefix: str, title: str, description: str) -> str:
     """A stand-alone SVG, as matplotlib writes it, made fit for a page.
 

@@ -5,16 +5,9 @@ import random
 import documents
 import pytest
 
+from pcapreport.report.diagram_layout import CLIENT_LINE, FAMILY_COLOUR, HEADER, SERVER_LINE, WIDTH, lay_out
 from pcapreport.report.model import LadderRow
-from pcapreport.report.sequence_diagram import (
-    CLIENT_LINE,
-    FAMILY_COLOUR,
-    HEADER,
-    SERVER_LINE,
-    WIDTH,
-    lay_out,
-    sequence_diagram,
-)
+from pcapreport.report.sequence_diagram import sequence_diagram
 
 
 def random_connection(seed: int):
@@ -113,7 +106,7 @@ def test_lines_tell_what_was_sent_again_what_was_not_captured_and_what_was_a_res
 
 def test_the_drawing_has_words_attributes_only_and_its_width():
     drawn = sequence_diagram(documents.clean_close().connections[0], "A title", "A description")
-    assert drawn.startswith('<svg role="img"')
+    assert drawn.startswith('<svg role="group"')
     assert f'viewBox="0 0 {WIDTH:.0f} ' in drawn
     assert "<title>A title</title><desc>A description</desc>" in drawn
     assert "style=" not in drawn and "class=" not in drawn and "url(" not in drawn

@@ -64,6 +64,10 @@ class LadderRow(Record, frozen=True, kw_only=True):
     """Findings that name a frame of this row."""
     severity: Severity | None = None
     """The worst of them."""
+    again_of: int | None = None
+    """The frame that this one sends again."""
+    lost: bool = False
+    """It did not arrive: the other side asked for it, and it was sent again."""
 
 
 class Series(Record, frozen=True, kw_only=True):
