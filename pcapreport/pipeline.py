@@ -77,5 +77,5 @@ def report_on(
     waits = population.hosts()
     overall = quality.findings(capture) + scans.findings(capture, settings)
     overall += running_out(population, waits, hosts, settings, capture.first_ns or 0)
-    told_hosts = host_records(waits, hosts, habits, settings, capture.first_ns or 0)
+    told_hosts = host_records(population, waits, hosts, habits, settings, capture.first_ns or 0)
     return builder.finish(suppression.of(overall), told_hosts, suppression.told())

@@ -17,6 +17,7 @@ from pcapreport.findings.time_ledger import Part
 from pcapreport.findings.verdict import Case
 from pcapreport.findings.wireshark_comparison import Compared, WiresharkComparison
 from pcapreport.report import model
+from pcapreport.report.activity import CaptureActivity
 from pcapreport.report.baseline import Baseline, Comparison
 from pcapreport.report.connection_records import Records, finding_record
 from pcapreport.report.ladder import RANK
@@ -97,6 +98,7 @@ class DocumentBuilder:
         self._clock = Clock(capture.first_ns or 0)
         self._case = Case(capture)
         self._rules: set[str] = set()
+        self._activity = CaptureActivity(capture)
         self._retransmitted = 0
         self._spent = np.zeros(len(Part), np.int64)
         self._vantages = VantageSummary()
@@ -113,6 +115,7 @@ class DocumentBuilder:
         self._rules.update(finding.rule for finding in findings)
         self._rules.update(evidence.histories.rules())
         self._store.begin_part()
+        self._activity.add(evidence)
         self._spent += evidence.ledger.spent.sum(axis=0)
         part = Records.of(compared, self._clock, findings, self._comparison)
         self._vantages.add(part.vantages, part.endpoints)
@@ -174,6 +177,8 @@ class DocumentBuilder:
             vantage=self._vantages.record(),
             method=[*METHOD, _two_msl_sentence(self._settings), *_changes(self._options.effective.get("set"))],
             wireshark=wireshark_records(self._wireshark),
+            activity=self._activity.traffic(),
+            round_trips=self._activity.round_trips(),
             baseline=self._comparison.record(),
             suppressed=[
                 model.Suppressed(

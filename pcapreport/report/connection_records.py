@@ -17,6 +17,7 @@ from pcapreport.findings.verdict import tell
 from pcapreport.findings.wireshark_comparison import Compared
 from pcapreport.report import measures, model
 from pcapreport.report.baseline import CAPTURE, Comparison, finding_id, scope_of
+from pcapreport.report.curves import series
 from pcapreport.report.filters import frames_filter
 from pcapreport.report.ladder import RANK, Repeats, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
@@ -214,11 +215,13 @@ class Records:
         lanes = history_lanes(rows, history)
         repeats, end = self._repeats(index), evidence.capture.last_ns or 0
         ladder, omitted = build_ladder(rows, lanes, history, found, self.clock, end, repeats)
+        client, server = (measures.round_trips(evidence.table, index, side) for side in (CLIENT, SERVER))
+        trips = client, server
         return model.Detail(
             ladder=ladder,
             handshake=handshake_steps(rows, lanes.after, self.clock),
             teardown=teardown_steps(rows, lanes.after, self.clock),
-            series=measures.series(rows, measures.resent_rows(rows.frame, found), self.clock),
+            series=series(rows, measures.resent_rows(rows.frame, found), self.clock, trips),
             ladder_omitted=omitted,
             wireshark=other_words(self.compared, index),
             reading=tell(index, evidence, found),

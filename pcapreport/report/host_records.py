@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from pcapreport.report import model
 from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND, Settings
 from pcapreport.tcp.host_habits import HostHabits
 from pcapreport.tcp.host_profile import Hosts
-from pcapreport.tcp.time_wait_population import Crowd, HostWaits
+from pcapreport.tcp.time_wait_population import Crowd, HostWaits, TimeWaitPopulation
+
+CURVES, CURVE_POINTS = 3, 240
+"""Hosts whose number of TIME-WAITs is told over time, and points of each."""
 
 
 def host_records(
-    waits: Sequence[HostWaits], hosts: Hosts, habits: HostHabits, settings: Settings, zero_ns: int
+    population: TimeWaitPopulation,
+    waits: Sequence[HostWaits],
+    hosts: Hosts,
+    habits: HostHabits,
+    settings: Settings,
+    zero_ns: int,
 ) -> list[model.Host]:
     """The hosts that were in TIME-WAIT, in the order given; `zero_ns`: time of the capture's first frame."""
     clock = Clock(zero_ns)
-    return [_host(one, hosts, habits, settings, clock) for one in waits]
+    told = [_host(one, hosts, habits, settings, clock) for one in waits]
+    for number, host in enumerate(told[:CURVES]):
+        if host.peak > 1:
+            since, held = population.held(host.address, CURVE_POINTS)
+            times = [clock.seconds(time) for time in since.tolist()]
+            told[number] = replace(host, held_from_s=times, held=held.tolist())
+    return told
 
 
 def _host(one: HostWaits, hosts: Hosts, habits: HostHabits, settings: Settings, clock: Clock) -> model.Host:

@@ -22,8 +22,8 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, Pack
 from markupsafe import Markup, escape
 
 from pcapreport.report import wording
-from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Sender, Transition
-from pcapreport.report.plots import thinned, time_sequence, worth_plotting
+from pcapreport.report.figures import ConnectionFigures, Figure, capture_figures
+from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Transition
 from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_diagram
 from pcapreport.report.state_diagram import state_diagram
 from pcapreport.report.time_bar import shares, swatch, time_bar
@@ -33,23 +33,7 @@ FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
-PLOTS = 6
-HEALTHY_PLOTS = 2
-"""Plots on a page, the worst connections' first, and how many of them may show that nothing went wrong."""
-PLOT_VERTICES, PLOT_ROWS = 2_000, 60
-"""Most vertices of one plot, and rows of the table behind it; less where many connections share the page."""
 _FRAME_WORDS = re.compile(r"\b(?i:frames?) ((?:\d+(?:\s?[–-]\s?\d+)?(?:, and | and |, | to )?)+)")
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One direction's time-sequence plot and the rows behind it."""
-
-    sender: Sender
-    svg: Markup
-    rows: list[tuple[str, float, int]]
-    """(kind, time in seconds, relative sequence number), thinned."""
-    left_out: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ class Shown:
     ladder: Markup
     rows: list[tuple[LadderRow, str]]
     """The ladder's rows and their ids on the page; "" for a row without frames of its own."""
-    plots: list[Plot]
+    figures: list[Figure]
     plots_left_out: int
     """Plots that would have had enough points but no room on the page."""
     times: list[tuple[Markup, str, float, float]]
@@ -102,6 +86,7 @@ def render_html(document: Document, templates: pathlib.Path | None = None) -> st
         anchors=anchors,
         shown=shown,
         listed=listed,
+        overview=capture_figures(document),
         findings=found[:FINDING_ROWS],
         findings_left_out=sum(document.totals.findings.values()) - min(len(found), FINDING_ROWS),
         verdict_filter=_verdict_filter(document),
@@ -245,8 +230,7 @@ def _frame_links(shown: Iterable[Shown]) -> dict[int, str]:
 def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterator[Shown]:
     """The connections with details, their drawings made."""
     detailed = [c for c in connections if c.detail is not None]
-    share = max(1, len(detailed) // 8)
-    plotted = _plotted(detailed)
+    room = ConnectionFigures(detailed)
     used: set[int] = set()
     for connection in sorted(detailed, key=lambda one: wording.SEVERITY_RANK[one.severity]):
         rows = list(_with_ids(connection.detail.ladder if connection.detail else (), used))
@@ -256,16 +240,14 @@ def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterat
             "Client left, server right, time runs down; the table of its rows says the same.",
             [row_id for _, row_id in rows],
         )
-        wanted = list(_worth_plotting(connection))
-        plots = [plot for sender in wanted if connection.id in plotted for plot in _plots(connection, sender, share)]
-        left_out = 0 if connection.id in plotted else len(wanted)
+        figures, left_out = room.of(connection)
         spent = connection.metrics.time_ledger
         told = shares(spent) if spent else []
         times = [(Markup(swatch(name)), words, time, part) for name, words, time, part in told]
         bar = time_bar(spent, f"Where the time of connection {connection.id} went") if spent and len(times) > 1 else ""
         states = _states(connection)
         yield Shown(
-            connection, anchors[connection.id], Markup(ladder), rows, plots, left_out, times, Markup(bar), states
+            connection, anchors[connection.id], Markup(ladder), rows, figures, left_out, times, Markup(bar), states
         )
 
 
@@ -273,26 +255,6 @@ def _states(connection: Connection) -> Markup:
     """The state diagram with the ways of both sides."""
     title = f"Ways of both sides of connection {connection.id} through the states of TCP"
     return Markup(state_diagram(connection, title, "The tables of states say the same, with times and frames."))
-
-
-def _worth_plotting(connection: Connection) -> Iterator[Sender]:
-    series = connection.detail.series if connection.detail else []
-    senders: tuple[Sender, Sender] = ("client", "server")
-    return (sender for sender in senders if worth_plotting(series, sender))
-
-
-def _plotted(detailed: Sequence[Connection]) -> set[int]:
-    """Ids of the connections whose plots find room, the worst first."""
-    chosen: set[int] = set()
-    room, healthy = PLOTS, HEALTHY_PLOTS
-    for connection in sorted(detailed, key=lambda c: wording.SEVERITY_RANK[c.severity]):
-        wanted = len(list(_worth_plotting(connection)))
-        room -= wanted
-        healthy -= wanted if connection.severity is None else 0
-        if min(room, healthy) < 0:
-            break
-        chosen.add(connection.id)
-    return chosen
 
 
 def _with_ids(ladder: Iterable[LadderRow], used: set[int]) -> Iterator[tuple[LadderRow, str]]:
@@ -304,25 +266,6 @@ def _with_ids(ladder: Iterable[LadderRow], used: set[int]) -> Iterator[tuple[Lad
         else:
             used.add(first)
             yield row, f"f{first}"
-
-
-def _plots(connection: Connection, sender: Sender, share: int) -> Iterator[Plot]:
-    """The plot of one direction, if it can be drawn; `share` divides the page's budget."""
-    series = [s for s in (connection.detail.series if connection.detail else []) if s.sender == sender]
-    svg = time_sequence(
-        series,
-        sender,
-        f"p{connection.id}{sender[0]}",
-        f"Time-sequence plot of what the {sender} sent",
-        "Seconds against bytes; the table of its points says the same.",
-        max(120, PLOT_VERTICES // share),
-    )
-    if not svg:
-        return
-    limit = max(4, PLOT_ROWS // share // len(series))
-    rows = [(s.kind, t, v) for s in series for t, v in zip(*thinned(s, limit), strict=True)]
-    total = sum(len(s.time_s) for s in series)
-    yield Plot(sender, Markup(svg), sorted(rows, key=lambda row: row[1]), total - len(rows))
 
 
 def _stays(end: EndpointHistory, capture_end_s: float) -> list[Stay]:

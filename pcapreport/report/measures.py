@@ -6,23 +6,21 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Finding
-from pcapreport.report.model import RETRANSMISSION_RULES, Metrics, Series
-from pcapreport.report.segments import SENDERS, Rows, rows_with, window_scales
+from pcapreport.report.model import RETRANSMISSION_RULES, Metrics
+from pcapreport.report.segments import rows_with, window_scales
 from pcapreport.report.time_records import Times
-from pcapreport.report.times import Clock
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Kind = Literal["data", "retransmission", "ack", "window"]
 
 
 class Totals(NamedTuple):
@@ -164,12 +162,18 @@ def resent_rows(frame: Ints, findings: Sequence[Finding]) -> Bools:
     return resent
 
 
-def _round_trip(table: ConnectionTable, connection: int, side: int, most: int = 20_000) -> float | None:
-    """Median time from a new segment towards `side` until its ACK passes the tap, without repeated ones (Karn)."""
+def _round_trip(table: ConnectionTable, connection: int, side: int) -> float | None:
+    """Median time from a new segment towards `side` until its ACK passes the tap."""
+    samples = [took for _, took in round_trips(table, connection, side)]
+    return median(samples) / SECOND if samples else None
+
+
+def round_trips(table: ConnectionTable, connection: int, side: int, most: int = 20_000) -> list[tuple[int, int]]:
+    """(when, ns; how long until, ns) each new segment towards `side` was acknowledged, without repeated ones (Karn)."""
     at = table.rows_of(connection)
     at = slice(at.start, min(at.stop, at.start + most))
     waiting: deque[tuple[int, int]] = deque()  # ends ascend: a segment below the highest empties it
-    samples: list[int] = []
+    samples: list[tuple[int, int]] = []
     highest = -1
     answers = (table.flags[at] & (Flag.ACK | Flag.RST)) == Flag.ACK
     for sender, time, seq, end, ack, answer in zip(
@@ -192,37 +196,5 @@ def _round_trip(table: ConnectionTable, connection: int, side: int, most: int = 
             while waiting and waiting[0][0] <= ack:
                 covered = waiting.popleft()[1]
             if covered is not None:
-                samples.append(time - covered)
-    return median(samples) / SECOND if samples else None
-
-
-def series(rows: Rows, resent: Bools, clock: Clock, most: int = 1_000) -> list[Series]:
-    """Time-sequence points of each direction, `sender` being whose data it is; at most `most` points a curve."""
-    curves = []
-    for side in (CLIENT, SERVER):
-        carrying = (rows.side == side) & (rows.length > 0)
-        if not carrying.any():
-            continue
-        answers = (rows.side != side) & ((rows.flags & (Flag.ACK | Flag.RST)) == Flag.ACK)
-        edges = answers & ((rows.flags & Flag.SYN) == 0)
-        kinds: tuple[tuple[Kind, Bools, Ints, int], ...] = (
-            ("data", carrying & ~resent, rows.end, 0),
-            ("retransmission", carrying & resent, rows.end, 0),
-            ("ack", answers, rows.ack, 0),
-            ("window", edges, rows.ack, rows.shift(1 - side, 0)),
-        )
-        for kind, those, column, shift in kinds:
-            at = thinned(np.flatnonzero(those), most)
-            if len(at):
-                value = column[at] + (rows.window[at] << shift if kind == "window" else 0)
-                times = [clock.seconds(time) for time in rows.time_ns[at].tolist()]
-                curves.append(Series(sender=SENDERS[side], kind=kind, time_s=times, value=value.tolist()))
-    return curves
-
-
-def thinned(points: Ints, most: int) -> Ints:
-    """Every n-th point, first and last kept, so that at most `most` remain."""
-    if len(points) <= most:
-        return points
-    step = -(-len(points) // (most - 1))
-    return np.append(points[::step], points[-1])
+                samples.append((time, time - covered))
+    return samples

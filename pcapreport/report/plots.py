@@ -1,4 +1,4 @@
-"""Time-sequence plots, after Stevens: what one side sent against time, what the other acknowledged and allowed.
+"""The plots: time-sequence after Stevens, what set the pace of a connection, and the capture as a whole.
 
 The only module that imports matplotlib, and only when a plot is drawn (the import costs about half a second). The
 object API alone: no pyplot, no global figure. Words live in the page's captions; the drawing holds units only, so no
@@ -10,19 +10,22 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pcapreport.report.model import Sender, Series
-from pcapreport.report.svg import SIDE_COLOUR, inline
+from pcapreport.report.model import Activity, Connection, Host, RoundTrips, Sender, Series
+from pcapreport.report.svg import SEVERITY_COLOUR, SIDE_COLOUR, inline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INCHES = (7.6, 2.9)
 LEAST_POINTS = 6
 """Below this a plot says less than the packet table."""
 _SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "pcapreport", "font.size": 9.0}
+SEQUENCE = ("data", "retransmission", "ack", "window")
+"""Kinds of the curves of a time-sequence plot."""
 _GREY = "#7A8591"
 _GREEN = "#009E73"
 
@@ -46,9 +49,122 @@ def time_sequence(
     `series` may hold both directions. x in seconds since the capture's first packet, y in bytes from the sender's ISN.
     `vertices` bounds the points drawn over all series.
     """
-    chosen = [s for s in series if s.sender == sender and s.time_s]
-    if not chosen:
-        return ""
+    chosen = [s for s in series if s.sender == sender and s.time_s and s.kind in SEQUENCE]
+    share = max(2, vertices // max(len(chosen), 1))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        _dress(axes, "s", "bytes")
+        for one in chosen:
+            _plot(axes, one, share)
+
+    return _svg(draw, INCHES, prefix, title, description) if chosen else ""
+
+
+def pace(series: Sequence[Series], prefix: str, title: str, description: str, vertices: int = 1_200) -> str:
+    """What set the pace of a connection: bytes in flight and window, round trips, rate, one above the other."""
+    share = max(2, vertices // 6)
+    busiest = max(("client", "server"), key=lambda side: sum(sum(s.value) for s in _of(series, "rate", side)))
+    panels: list[tuple[str, list[Series], float]] = [
+        ("bytes", [*_of(series, "flight", busiest), *_of(series, "offered", busiest)], 1),
+        ("ms", _of(series, "rtt"), 1_000),
+        ("bytes/s", _of(series, "rate"), 1),
+    ]
+    panels = [panel for panel in panels if panel[1]]
+
+    def draw(figure: Figure) -> None:
+        above = None
+        for number, (unit, curves, scale) in enumerate(panels):
+            axes = figure.add_subplot(len(panels), 1, number + 1, sharex=above)
+            above = above or axes
+            _dress(axes, "s" if number == len(panels) - 1 else "", unit)
+            for one in curves:
+                times, values = thinned(one, share)
+                _pace_curve(axes, one, times, [value / scale for value in values])
+
+    return _svg(draw, (INCHES[0], 1.6 * len(panels) + 0.3), prefix, title, description) if panels else ""
+
+
+def _of(series: Sequence[Series], kind: str, sender: str = "") -> list[Series]:
+    return [s for s in series if s.kind == kind and s.time_s and sender in ("", s.sender)]
+
+
+def _pace_curve(axes: Axes, one: Series, times: Sequence[float], values: Sequence[float]) -> None:
+    colour = SIDE_COLOUR[one.sender]
+    if one.kind == "rtt":
+        axes.plot(times, values, linestyle="none", marker="." if one.sender == "client" else "x", color=colour)
+    elif one.kind == "offered":
+        axes.plot(times, values, drawstyle="steps-post", linewidth=1.0, linestyle=(0, (4, 3)), color=_GREY)
+    else:
+        line: Any = "-" if one.sender == "client" or one.kind == "flight" else (0, (2, 1))
+        axes.plot(times, values, drawstyle="steps-post", linewidth=1.4, linestyle=line, color=colour)
+
+
+def traffic(activity: Activity, prefix: str, title: str, description: str) -> str:
+    """Packets and bytes of each second over time."""
+
+    def draw(figure: Figure) -> None:
+        above = None
+        for number, (values, unit) in enumerate(((activity.packets, "packets/s"), (activity.bytes, "bytes/s"))):
+            axes = figure.add_subplot(2, 1, number + 1, sharex=above)
+            above = above or axes
+            _dress(axes, "s" if number else "", unit)
+            edges = [span * activity.span_s for span in range(len(values) + 1)]
+            axes.stairs([value / activity.span_s for value in values], edges, fill=True, color=_GREEN, alpha=0.55)
+
+    return _svg(draw, (INCHES[0], 3.2), prefix, title, description)
+
+
+def timeline(connections: Sequence[Connection], prefix: str, title: str, description: str) -> str:
+    """A line for each connection from its first to its last segment, in the order given from the top."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        _dress(axes, "s", "")
+        levels = {one.severity for one in connections}
+        for level in sorted(levels, key=str):
+            of_level = [(at, one) for at, one in enumerate(connections) if one.severity == level]
+            rows = [at for at, _ in of_level]
+            spans = [one.start_s for _, one in of_level], [one.end_s for _, one in of_level]
+            colour = SEVERITY_COLOUR[level] if level else _GREEN
+            axes.hlines(rows, *spans, color=colour, linewidth=2.2 if level else 1.6)
+            axes.plot(spans[0], rows, linestyle="none", marker="|", markersize=5, color=colour)
+        axes.invert_yaxis()
+        axes.set_yticks([])
+
+    height = min(1.2 + 0.07 * len(connections), 7.0)
+    return _svg(draw, (INCHES[0], height), prefix, title, description) if connections else ""
+
+
+def population(hosts: Sequence[Host], prefix: str, title: str, description: str) -> str:
+    """How many TIME-WAITs the first hosts held."""
+    chosen = [host for host in hosts if host.held]
+    styles: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        _dress(axes, "s", "TIME-WAIT")
+        for host, style in zip(chosen, styles, strict=False):
+            axes.plot(host.held_from_s, host.held, drawstyle="steps-post", linestyle=style, color="#7A6F00")
+
+    return _svg(draw, (INCHES[0], 2.4), prefix, title, description) if chosen else ""
+
+
+def distribution(trips: RoundTrips, prefix: str, title: str, description: str) -> str:
+    """How many connections have which round trip."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        _dress(axes, "ms", "connections")
+        axes.bar(range(len(trips.connections)), trips.connections, width=0.9, color="#0072B2", alpha=0.7)
+        words = ["" if limit is None else f"{limit:g}" for limit in trips.up_to_ms]
+        axes.set_xticks([place + 0.45 for place in range(len(words))], words)
+
+    return _svg(draw, (INCHES[0], 2.4), prefix, title, description)
+
+
+def _svg(draw: Callable[[Figure], None], inches: tuple[float, float], prefix: str, title: str, description: str) -> str:
+    """What `draw` puts on a figure, as inline SVG; "" without matplotlib."""
     try:
         import matplotlib
         from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -58,26 +174,22 @@ def time_sequence(
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own matplotlibrc must not change a report
         matplotlib.rcParams.update(_SETTINGS)
-        figure = Figure(figsize=INCHES, layout="constrained")
+        figure = Figure(figsize=inches, layout="constrained")
         FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        _dress(axes)
-        share = max(2, vertices // len(chosen))
-        for one in chosen:
-            _plot(axes, one, share)
+        draw(figure)
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     return inline(buffer.getvalue(), prefix, title, description)
 
 
-def _dress(axes: Axes) -> None:
+def _dress(axes: Axes, x_unit: str, y_unit: str) -> None:
     """Axes, ticks and units; the grid is faint in light and in dark."""
-    axes.set_xlabel("s")
-    axes.set_ylabel("bytes")
+    axes.set_xlabel(x_unit)
+    axes.set_ylabel(y_unit)
     axes.grid(True, color=_GREY, alpha=0.3, linewidth=0.6)
     axes.ticklabel_format(useOffset=False)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
 

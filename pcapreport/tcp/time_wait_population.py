@@ -113,6 +113,19 @@ class TimeWaitPopulation:
             found.append(HostWaits(name, int(peaks.total[number]), peaks.peak(number), crowds.get(name)))
         return found
 
+    def held(self, address: str, most: int) -> tuple[Ints, Ints]:
+        """(since when, ns, how many) a host held, at most so many steps: of each stretch the highest is kept."""
+        waits = np.concatenate(self._waits)
+        waits = waits[_hashed(waits, HOST) == addresses.hash_of(address)]
+        time = np.concatenate([waits["until"], waits["since"]])
+        change = np.repeat([-1, 1], len(waits))
+        order = np.argsort(time, kind="stable")  # at one moment an end comes first
+        time, count = time[order], np.cumsum(change[order])
+        if len(time) > most:
+            starts = np.arange(0, len(time), -(-len(time) // most))
+            count, time = np.maximum.reduceat(count, starts), time[starts]
+        return time, count
+
     def frames(self, crowd: Crowd) -> tuple[int, ...]:
         """With which those TIME-WAITs began that were held at the peak, ascending."""
         found = []

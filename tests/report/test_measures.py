@@ -14,12 +14,14 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings import find_in
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.passes import Passes
-from pcapreport.report.measures import resent_rows, series, totals
+from pcapreport.report.curves import series
+from pcapreport.report.measures import resent_rows, totals
 from pcapreport.report.model import RETRANSMISSION_RULES, Series
+from pcapreport.report.plots import SEQUENCE
 from pcapreport.report.segments import SENDERS, Row, Rows, rows_with, told
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.times import Clock
-from pcapreport.settings import Settings
+from pcapreport.settings import SECOND, Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
 
@@ -65,7 +67,26 @@ def test_curves_hold_the_points_of_the_rows_thinned_evenly(count: int) -> None:
         ]
     )
     found = [finding(rows.frame[3::7].tolist(), AGAIN[0]), finding(rows.frame[::2].tolist(), "another")]
-    assert series(rows, resent_rows(rows.frame, found), CLOCK, 300) == list(_curves(rows, found[0].frames, 300))
+    made = series(rows, resent_rows(rows.frame, found), CLOCK, ([], []), 300)
+    assert [s for s in made if s.kind in SEQUENCE] == list(_curves(rows, found[0].frames, 300))
+
+
+def test_pace_is_what_the_rows_say() -> None:
+    rows = rows_of([
+        Segment(CLIENT, 0, Flag.SYN, 1_000, 0, 0, 1_000),
+        Segment(SERVER, 0, Flag.SYN | Flag.ACK, 1_000, 0, 1, 1_000),
+        Segment(CLIENT, 0, Flag.ACK, 1_000, 1, 1, 1_000),
+        Segment(CLIENT, 100, Flag.ACK, 1_000, 1, 1, 1_000),
+        Segment(CLIENT, 50, Flag.ACK, 1_000, 101, 1, 1_000),
+        Segment(SERVER, 0, Flag.ACK, 1_000, 1, 151, 1_000),
+    ])  # fmt: skip
+    made = {(s.sender, s.kind): s for s in series(rows, resent_rows(rows.frame, []), CLOCK, ([], [(START, 2_000)]))}
+    assert made["client", "flight"].value == [0, 0, 100, 150, 0]
+    assert made["client", "rtt"].value == [2]
+    rate = made["client", "rate"]
+    span = (int(rows.time_ns.max()) - int(rows.time_ns.min())) / SECOND / len(rate.value)
+    assert sum(rate.value) * span == pytest.approx(150, rel=0.01)
+    assert not [key for key in made if key[0] == "server"]
 
 
 def _curves(rows: Rows, resent: Sequence[int], most: int) -> Iterator[Series]:

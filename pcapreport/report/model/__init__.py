@@ -22,10 +22,12 @@ from pcapreport.report.model.connection import Connection, Endpoint, Metrics, Re
 from pcapreport.report.model.detail import Detail, LadderRow, Series, Step
 from pcapreport.report.model.document import (
     SCHEMA_VERSION,
+    Activity,
     CaptureVantage,
     Crowd,
     Document,
     Host,
+    RoundTrips,
     Totals,
     decode,
     encode,
@@ -47,6 +49,8 @@ from pcapreport.report.model.history import EndpointHistory, Endpoints, LaterSyn
 from pcapreport.report.model.wireshark import OtherWord, WiresharkDifference, WiresharkField
 
 __all__ = [
+    "Activity",
+    "RoundTrips",
     "Alternative",
     "Capture",
     "CaptureVantage",

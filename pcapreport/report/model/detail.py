@@ -71,13 +71,18 @@ class LadderRow(Record, frozen=True, kw_only=True):
 
 
 class Series(Record, frozen=True, kw_only=True):
-    """One direction of the time-sequence plot. `kind` per point: data, retransmission, ack, window, syn, fin, rst."""
+    """A curve of one direction.
+
+    Of the time-sequence plot (kinds data, retransmission, ack, window) the values are relative sequence numbers: end of
+    the data, ACK, window edge. "flight": bytes sent and not acknowledged at the tap; "offered": the window the other
+    side offers, bytes; "rtt": microseconds from a segment of `sender` to its acknowledgment; "rate": new bytes a
+    second.
+    """
 
     sender: Sender
-    kind: Literal["data", "retransmission", "ack", "window"]
+    kind: Literal["data", "retransmission", "ack", "window", "flight", "offered", "rtt", "rate"]
     time_s: list[float]
     value: list[int]
-    """Relative sequence number: end of the data, ACK, or window edge."""
 
 
 class Detail(Record, frozen=True, kw_only=True):

@@ -25,6 +25,23 @@ class CaptureVantage(Record, frozen=True, kw_only=True):
     summary: str
 
 
+class Activity(Record, frozen=True, kw_only=True):
+    """TCP traffic in equal spans from the capture's first packet on."""
+
+    span_s: float
+    packets: list[int]
+    bytes: list[int]
+    """On the wire, all headers included."""
+
+
+class RoundTrips(Record, frozen=True, kw_only=True):
+    """How many connections opened with which round trip (SYN to the segment behind the SYN, ACK)."""
+
+    up_to_ms: list[float | None]
+    """Upper limits, ascending; null: longer than all."""
+    connections: list[int]
+
+
 class Crowd(Record, frozen=True, kw_only=True):
     """What a client holds in TIME-WAIT towards one server address and port."""
 
@@ -57,6 +74,9 @@ class Host(Record, frozen=True, kw_only=True):
     peak_s: float
     busiest: Crowd | None
     """The server towards which it held most as a client; null where the other sides were the clients."""
+    held_from_s: list[float] = []
+    """For the first hosts: since when it held each number of `held`, thinned."""
+    held: list[int] = []
 
 
 class Totals(Record, frozen=True, kw_only=True):
@@ -99,6 +119,8 @@ class Document(Record, frozen=True, kw_only=True):
     suppressed: list[Suppressed] = []
     wireshark: list[WiresharkField] = []
     """Wireshark 4.0's analysis with its usual preferences, compared."""
+    activity: Activity | None = None
+    round_trips: RoundTrips | None = None
     rules: dict[str, str] = {}
     """Every rule named in the document (transition rules included) and what it says."""
 
