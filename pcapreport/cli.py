@@ -76,6 +76,21 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     metavar="BYTES",
     help="Memory for one capture's analysis, such as 500M; what needs more goes through temporary files.",
 )
+@options.option(
+    "--max-size",
+    default="5M",
+    show_default=True,
+    callback=options.number_of_bytes,
+    metavar="BYTES",
+    help="No page larger than this: what is most worth a look is shown, the rest is left to the JSON.",
+)
+@options.option(
+    "--meta",
+    multiple=True,
+    callback=options.meta,
+    metavar="KEY=VALUE",
+    help="Said of the case in every report, such as case=4711.",
+)
 @options.option("--force", is_flag=True, help="Do again what an earlier run with the same options has done.")
 @options.option(
     "--templates",
@@ -113,11 +128,12 @@ def report(
         details=given["max_connections"],
         effective=options.effective(formats, given),
         memory=given["memory"],
-        reading=options.reading_of(given["checksums"], given["max_size"]),
+        reading=options.reading_of(given["checksums"], given["max_input"]),
         timeout=given["timeout"],
         templates=Path(given["templates"]) if given["templates"] else None,
         baseline=Path(baseline) if baseline else None,
         debug=given["debug"],
+        meta=given["meta"],
     )
     request = session.Request(tuple(paths), order, given["jobs"], given["force"])
     live = not given["quiet"] and not given["verbose"] and sys.stderr.isatty()
@@ -150,7 +166,7 @@ def show(capture: str, connection: int | None, debug: bool, **given: Any) -> Non
         name=name,
         settings=options.settings_of(given["time_wait"], given["thresholds"]),
         options=wanted,
-        reading=options.reading_of(given["checksums"], given["max_size"]),
+        reading=options.reading_of(given["checksums"], given["max_input"]),
     )
     connections = document.connections
     if connection is not None and connection > len(connections):
@@ -230,6 +246,23 @@ def verify(report: str, capture: str) -> None:
         return
     _say(f"{report} was not made from {capture}, whose SHA-256 is {digest}")
     sys.exit(1)
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(file_okay=False), metavar="DIR")
+def templates(directory: str) -> None:
+    """Copy the built-in templates into DIR, to be changed and given to --templates; their context is the document."""
+    from importlib.resources import files
+
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    for item in sorted(files("pcapreport.templates").iterdir(), key=lambda one: one.name):
+        if not item.name.endswith((".jinja", ".css", ".js")):
+            continue
+        if (folder / item.name).exists():
+            raise errors.UsageError(f"{folder / item.name} is there already; give an empty directory")
+        (folder / item.name).write_bytes(item.read_bytes())
+        _say(str(folder / item.name))
 
 
 @cli.command()

@@ -72,7 +72,7 @@ def analysis_options(command: Command) -> Command:
             ),
             option("--checksums", is_flag=True, help="Verify TCP checksums, and tell damage from offload."),
             option(
-                "--max-size",
+                "--max-input",
                 callback=number_of_bytes,
                 metavar="BYTES",
                 help="Let a compressed or piped capture grow to so many bytes, such as 4G.",
@@ -98,6 +98,7 @@ def effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, Any
         "time_wait": options["time_wait"],
         "max_connections": options["max_connections"],
         "checksums": options["checksums"],
+        "max_input": options["max_input"],
         "max_size": options["max_size"],
         **changes(options["thresholds"]),
     }
@@ -123,10 +124,19 @@ def baseline(_context: click.Context, _parameter: click.Parameter, value: str | 
     return os.path.dirname(value) or "." if value and os.path.basename(value) == "index.json" else value
 
 
-def reading_of(checksums: bool, max_size: int | None) -> Any:
+def meta(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE, each key once."""
+    pairs = dict(value.partition("=")[::2] for value in values)
+    bad = next((value for value in values if not re.match(r"[^=]+=", value)), None)
+    if bad is not None:
+        raise click.BadParameter(f"{bad!r}: give KEY=VALUE, such as case=4711")
+    return pairs
+
+
+def reading_of(checksums: bool, max_input: int | None) -> Any:
     from pcapreport.settings import DEFAULT_LIMITS, Limits, Reading
 
-    return Reading(Limits.up_to(max_size) if max_size else DEFAULT_LIMITS, checksums)
+    return Reading(Limits.up_to(max_input) if max_input else DEFAULT_LIMITS, checksums)
 
 
 def settings_of(time_wait: str, thresholds: Sequence[str]) -> Any:

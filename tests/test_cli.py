@@ -602,12 +602,12 @@ def test_templates_of_the_user_replace_the_built_in_ones(tmp_path: Path) -> None
 def test_a_compressed_capture_may_grow_as_far_as_the_user_says(tmp_path: Path) -> None:
     packed = tmp_path / "big.pcap.gz"
     packed.write_bytes(gzip.compress(CLEAN.read_bytes()))
-    shown = run("report", str(packed), "-o", "o", "--max-size", "200", cwd=tmp_path)
+    shown = run("report", str(packed), "-o", "o", "--max-input", "200", cwd=tmp_path)
     assert shown.code == 3 and "more than 200 bytes" in shown.err
-    assert run("report", str(packed), "-o", "o", "--max-size", "1M", cwd=tmp_path).code == 0
+    assert run("report", str(packed), "-o", "o", "--max-input", "1M", cwd=tmp_path).code == 0
 
 
-@pytest.mark.parametrize("option", ["--memory", "--max-size"])
+@pytest.mark.parametrize("option", ["--memory", "--max-size", "--max-input"])
 def test_sizes_are_bytes_with_a_letter_or_refused(option: str, tmp_path: Path) -> None:
     shown = run("report", REFUSED, option, "lots", cwd=tmp_path)
     assert shown.code == 2 and "500M" in shown.err

@@ -260,7 +260,8 @@ def test_the_command_and_the_function_give_the_same_document(written: dict[str, 
     saved = json.loads(written[f"{sample}.json"])
     assert saved.pop("options") == {
         "checksums": False,
-        "max_size": None,
+        "max_input": None,
+        "max_size": 5 << 20,
         "format": "html,json,md",
         "max_connections": 30,
         "time_wait": "auto",

@@ -45,7 +45,12 @@ def run(
     order = request.order
     _check_baseline(order.baseline, len(found.jobs))
     order.out.mkdir(parents=True, exist_ok=True)
-    shaping = {**order.effective, "templates": _contents(order.templates), "baseline": _contents(order.baseline)}
+    shaping = {
+        **order.effective,
+        "templates": _contents(order.templates),
+        "baseline": _contents(order.baseline),
+        "meta": order.meta,
+    }
     manifest = Manifest(order.out, order.formats, shaping)
     entries: list[IndexEntry] = []
     todo = []

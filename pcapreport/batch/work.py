@@ -43,6 +43,7 @@ class Order:
     baseline: Path | None = None
     """An earlier run: its document, or its directory."""
     debug: bool = False
+    meta: dict[str, str] = field(default_factory=dict)
 
 
 LARGE = 16 << 20
@@ -119,7 +120,7 @@ def opened(source: str) -> str | BinaryIO:
 def _analyze(job: Job, order: Order) -> Report:
     baseline = counterpart(order.baseline, job.name) if order.baseline else None
     capture = pipeline.read_within(order.memory, opened(job.source), job.name, order.reading)
-    options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS)
+    options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS, meta=order.meta)
     return pipeline.report_on(capture, order.settings, options, baseline)
 
 

@@ -59,6 +59,7 @@ class Capture:
     file: str
     sha256: str
     """Of the file as given."""
+    """Of the file as given."""
     size_bytes: int
     container: str
     compression: str
@@ -93,6 +94,9 @@ class Capture:
     """What routers and hosts said of segments, in file order; no rows of the table."""
     openings: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, OPENING))
     """What each host's SYNs and SYN-ACKs look like, of type openings.OPENING."""
+    content_sha256: str = ""
+    """Of the decompressed bytes; "" where the file is not compressed."""
+    content_bytes: int = 0
     answers: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, ANSWER))
     """Which ports answered a SYN, of type answers.ANSWER."""
     offloading: npt.NDArray[np.void] | None = None

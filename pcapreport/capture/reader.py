@@ -82,6 +82,8 @@ def _capture(opened: Source, container: str, found: Findings, table: _Table) -> 
         icmp_errors=tuple(table.dissector.icmp_errors),
         openings=table.openings.all(),
         answers=table.answers.all(),
+        content_sha256=opened.content.sha256() if opened.compression else "",
+        content_bytes=len(opened.buffer) if opened.compression else 0,
         offloading=table.senders.offloading() if table.senders else None,
     )
 

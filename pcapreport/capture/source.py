@@ -78,6 +78,8 @@ class Source:
     """Decompressed."""
     problem: Problem | None
     """Why the decompressed bytes may be incomplete."""
+    content: Digest
+    """Of the decompressed bytes."""
 
 
 Sniff = Callable[[bytes], bool]
@@ -100,11 +102,11 @@ def open_source(source: str | os.PathLike[str] | BinaryIO, name: str | None, lim
     compression = compression_of(bytes(given[:6]))
     digest = Digest(given)
     if not compression:
-        return Source(name, digest, len(given), "", given, problem)
+        return Source(name, digest, len(given), "", given, problem, digest)
     buffer, broken = _decompress(given, compression, name, limits, sniff)
     if broken and not buffer:
         raise UnreadableCapture(name, broken.message, _AGAIN)
-    return Source(name, digest, len(given), compression, buffer, problem or broken)
+    return Source(name, digest, len(given), compression, buffer, problem or broken, Digest(buffer))
 
 
 def compression_of(start: bytes) -> str:

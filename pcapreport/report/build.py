@@ -29,7 +29,7 @@ from pcapreport.report.wireshark_records import wireshark_records
 from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, Settings
 from pcapreport.tcp.host_profile import SYSTEM_NAMES
 from pcapreport.tcp.states import rule_texts
-from pcapreport.version import __version__
+from pcapreport.version import __version__, libraries
 
 METHOD = (
     "The capture was read as it stands; nothing was sent, resolved or looked up.",
@@ -61,6 +61,8 @@ class DocumentOptions:
     listed: int | None = None
     """How many connections the document holds, the worst first, beside those in detail (None: all)."""
     effective: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, str] = field(default_factory=dict)
+    """What the user wants said of the case: number, examiner, course, as given."""
 
 
 class Report(NamedTuple):
@@ -150,7 +152,7 @@ class DocumentBuilder:
         self._comparison.add(told)
         document = model.Document(
             schema_version=model.SCHEMA_VERSION,
-            tool=model.Tool(name="pcapreport", version=__version__),
+            tool=model.Tool(name="pcapreport", version=__version__, libraries=libraries()),
             options=dict(self._options.effective),
             capture=_capture(self._capture, clock),
             connections=self._connections(),
@@ -190,6 +192,8 @@ class DocumentBuilder:
                 for one in suppressed
             ],
             rules=_rules_used(self._rules),
+            manual=_manual(self._rules),
+            meta=dict(self._options.meta),
         )
         return Report(document, self._store)
 
@@ -233,6 +237,8 @@ def _capture(capture: Capture, clock: Clock) -> model.Capture:
     return model.Capture(
         file=capture.file,
         sha256=capture.sha256,
+        content_sha256=capture.content_sha256,
+        content_bytes=capture.content_bytes,
         size_bytes=capture.size_bytes,
         container=capture.container,
         compression=capture.compression,
@@ -267,6 +273,24 @@ def _capture(capture: Capture, clock: Clock) -> model.Capture:
         other_blocks=dict(sorted(capture.other_blocks.items())),
         encapsulations=list(capture.encapsulations),
     )
+
+
+def _manual(named: Set[str]) -> dict[str, model.Page]:
+    """The manual's pages on the rules of findings."""
+    docs = [rules.RULES[rule] for rule in sorted(named & rules.RULES.keys())]
+    return {
+        doc.id: model.Page(
+            title=doc.title,
+            means=doc.means,
+            why_it_matters=doc.why_it_matters,
+            likely_causes=doc.likely_causes,
+            what_to_do=doc.what_to_do,
+            known_problems=doc.known_problems,
+            references=list(doc.references),
+            wireshark=doc.wireshark,
+        )
+        for doc in docs
+    }
 
 
 def _rules_used(named: Set[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import pathlib
 import re
+import shlex
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_
 from pcapreport.report.state_diagram import state_diagram
 from pcapreport.report.time_bar import shares, swatch, time_bar
 
+MOST_BYTES = 5 << 20
+"""Of a page, unless the document's options say otherwise."""
+STATE_DIAGRAMS = 8
+"""Connections without findings that have a state diagram, where many share the page."""
+EXCERPTS, AROUND = 4, 2
+"""Findings of one connection that the segments around are shown of, and rows before and after."""
 CONNECTION_ROWS = 500
 FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
@@ -52,7 +59,9 @@ class Shown:
     """Where the time went: colour, words, seconds, share (see `time_bar.shares`)."""
     time_bar: Markup
     states: Markup
-    """The state diagram."""
+    """The state diagram; "" where too many connections share the page."""
+    findings: list[tuple[Finding, list[tuple[LadderRow, bool]]]]
+    """The worst first, each with the rows around its first frame and which of them it names."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +81,31 @@ class Located:
 
 
 def render_html(document: Document, templates: pathlib.Path | None = None) -> str:
-    """The page; `templates` may hold templates that replace the packaged ones."""
+    """The page; `templates` may hold templates that replace the packaged ones.
+
+    No larger than the document's option max_size, as long as that leaves room for one connection: fewer of them are
+    then shown in detail, the worst first, and shorter tables.
+    """
+    allowed = document.options.get("max_size") or MOST_BYTES
+    detailed = sum(one.detail is not None for one in document.connections)
+    for share in (1, 2, 4, 8, 16, 32, 64):
+        page = _page(document, templates, max(detailed // share, 1), share)
+        if len(page.encode()) <= allowed or share >= max(detailed, 8):
+            break
+    return page
+
+
+def _page(document: Document, templates: pathlib.Path | None, details: int, share: int) -> str:
+    """With so many connections in detail and tables of a part of their usual length."""
     anchors = dict(_anchors(document.connections))
-    shown = list(_shown(document.connections, anchors))
-    listed = _most_notable(document.connections)
+    worst = sorted(
+        (one for one in document.connections if one.detail is not None),
+        key=lambda one: wording.SEVERITY_RANK[one.severity],
+    )
+    shown = list(_shown(worst[:details], anchors))
+    listed = _most_notable(document.connections, CONNECTION_ROWS // share)
     found = _all_findings(document)
+    rows = FINDING_ROWS // share
     return render_template(
         "report.html.jinja",
         templates,
@@ -87,8 +116,8 @@ def render_html(document: Document, templates: pathlib.Path | None = None) -> st
         shown=shown,
         listed=listed,
         overview=capture_figures(document),
-        findings=found[:FINDING_ROWS],
-        findings_left_out=sum(document.totals.findings.values()) - min(len(found), FINDING_ROWS),
+        findings=found[:rows],
+        findings_left_out=sum(document.totals.findings.values()) - min(len(found), rows),
         verdict_filter=_verdict_filter(document),
     )
 
@@ -142,6 +171,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         frame_filter=wording.frame_filter,
         plain=_plain,
         slug=_slug,
+        quoted=shlex.quote,
         address=urllib.parse.quote,
     )
     environment.globals.update(
@@ -149,7 +179,6 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         caption=caption,
         stays=_stays,
         reason=_reason,
-        worst_first=lambda findings: sorted(findings, key=lambda f: wording.SEVERITY_RANK[f.severity]),
         finding_filter=_finding_filter,
         severity_rank=wording.SEVERITY_RANK,
         severity_mark=wording.SEVERITY_MARK,
@@ -200,15 +229,15 @@ def _anchors(connections: Iterable[Connection]) -> Iterator[tuple[int, str]]:
         yield connection.id, anchor
 
 
-def _most_notable(connections: Sequence[Connection]) -> list[Connection]:
+def _most_notable(connections: Sequence[Connection], most: int) -> list[Connection]:
     """The connections that the table lists, in the document's order: all, or the worst where they are too many."""
-    if len(connections) <= CONNECTION_ROWS:
+    if len(connections) <= most:
         return list(connections)
     ranked = sorted(
         range(len(connections)),
         key=lambda i: (connections[i].detail is None, wording.SEVERITY_RANK[connections[i].severity], i),
     )
-    return [connections[i] for i in sorted(ranked[:CONNECTION_ROWS])]
+    return [connections[i] for i in sorted(ranked[:most])]
 
 
 def _all_findings(document: Document) -> list[Located]:
@@ -227,14 +256,14 @@ def _frame_links(shown: Iterable[Shown]) -> dict[int, str]:
     return links
 
 
-def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterator[Shown]:
+def _shown(detailed: Sequence[Connection], anchors: dict[int, str]) -> Iterator[Shown]:
     """The connections with details, their drawings made."""
-    detailed = [c for c in connections if c.detail is not None]
     room = ConnectionFigures(detailed)
     used: set[int] = set()
-    for connection in sorted(detailed, key=lambda one: wording.SEVERITY_RANK[one.severity]):
-        rows = list(_with_ids(connection.detail.ladder if connection.detail else (), used))
-        ladder = sequence_diagram(
+    for place, connection in enumerate(detailed):
+        ladder = connection.detail.ladder if connection.detail else []
+        rows = list(_with_ids(ladder, used))
+        diagram = sequence_diagram(
             connection,
             f"Sequence diagram of connection {connection.id}",
             "Client left, server right, time runs down; the table of its rows says the same.",
@@ -243,12 +272,34 @@ def _shown(connections: Iterable[Connection], anchors: dict[int, str]) -> Iterat
         figures, left_out = room.of(connection)
         spent = connection.metrics.time_ledger
         told = shares(spent) if spent else []
-        times = [(Markup(swatch(name)), words, time, part) for name, words, time, part in told]
-        bar = time_bar(spent, f"Where the time of connection {connection.id} went") if spent and len(times) > 1 else ""
-        states = _states(connection)
+        bar = time_bar(spent, f"Where the time of connection {connection.id} went") if spent and len(told) > 1 else ""
         yield Shown(
-            connection, anchors[connection.id], Markup(ladder), rows, figures, left_out, times, Markup(bar), states
+            connection=connection,
+            anchor=anchors[connection.id],
+            ladder=Markup(diagram),
+            rows=rows,
+            figures=figures,
+            plots_left_out=left_out,
+            times=[(Markup(swatch(name)), words, time, part) for name, words, time, part in told],
+            time_bar=Markup(bar),
+            states=_states(connection) if connection.findings or place < STATE_DIAGRAMS else Markup(""),
+            findings=list(_with_excerpts(connection.findings, ladder)),
         )
+
+
+def _with_excerpts(
+    findings: Iterable[Finding], ladder: Sequence[LadderRow]
+) -> Iterator[tuple[Finding, list[tuple[LadderRow, bool]]]]:
+    """The worst first; the first few with the rows of the diagram around the first frame that each names."""
+    row_of = {frame: at for at, row in enumerate(ladder) for frame in row.frames}
+    for number, finding in enumerate(sorted(findings, key=lambda f: wording.SEVERITY_RANK[f.severity])):
+        at = next((row_of[frame] for frame in finding.frames if frame in row_of), None)
+        if number >= EXCERPTS or at is None:
+            yield finding, []
+            continue
+        named = set(finding.frames)
+        around = ladder[max(at - AROUND, 0) : at + AROUND + 1]
+        yield finding, [(row, not named.isdisjoint(row.frames)) for row in around if row.frames]
 
 
 def _states(connection: Connection) -> Markup:

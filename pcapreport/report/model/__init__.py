@@ -42,6 +42,7 @@ from pcapreport.report.model.findings import (
     CountChange,
     Finding,
     Gone,
+    Page,
     Suppressed,
     Verdict,
 )
@@ -49,6 +50,7 @@ from pcapreport.report.model.history import EndpointHistory, Endpoints, LaterSyn
 from pcapreport.report.model.wireshark import OtherWord, WiresharkDifference, WiresharkField
 
 __all__ = [
+    "Page",
     "Activity",
     "RoundTrips",
     "Alternative",

@@ -9,7 +9,7 @@ import msgspec
 from pcapreport.report.model.base import Record, Severity
 from pcapreport.report.model.connection import Connection, TimeSpent
 from pcapreport.report.model.evidence import Capture, Tool
-from pcapreport.report.model.findings import Comparison, Finding, Suppressed, Verdict
+from pcapreport.report.model.findings import Comparison, Finding, Page, Suppressed, Verdict
 from pcapreport.report.model.wireshark import WiresharkField
 
 SCHEMA_VERSION = "1.0"
@@ -123,6 +123,10 @@ class Document(Record, frozen=True, kw_only=True):
     round_trips: RoundTrips | None = None
     rules: dict[str, str] = {}
     """Every rule named in the document (transition rules included) and what it says."""
+    manual: dict[str, Page] = {}
+    """Of the rules of findings named in it."""
+    meta: dict[str, str] = {}
+    """What the user said of the case."""
 
 
 def encode(document: Document) -> bytes:

@@ -10,6 +10,8 @@ class Tool(Record, frozen=True, kw_only=True):
 
     name: str
     version: str
+    libraries: dict[str, str] = {}
+    """Versions of Python and of what it was made with."""
 
 
 class Interface(Record, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class Capture(Record, frozen=True, kw_only=True):
 
     file: str
     sha256: str
+    """Of the file as given."""
     size_bytes: int
     container: str
     compression: str
@@ -69,3 +72,6 @@ class Capture(Record, frozen=True, kw_only=True):
     other_blocks: dict[str, int] = {}
     """pcapng blocks without a packet that were skipped, by kind."""
     encapsulations: list[str] = []
+    content_sha256: str = ""
+    """Of the decompressed bytes; "" where the file is not compressed."""
+    content_bytes: int = 0

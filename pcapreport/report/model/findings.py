@@ -77,6 +77,20 @@ class Comparison(Record, frozen=True, kw_only=True):
     counts_changed: list[CountChange]
 
 
+class Page(Record, frozen=True, kw_only=True):
+    """A rule's page of the manual."""
+
+    title: str
+    means: str
+    why_it_matters: str
+    likely_causes: str
+    what_to_do: str
+    known_problems: str
+    references: list[str]
+    wireshark: str
+    """What Wireshark calls it (a display filter field), or ""."""
+
+
 class Suppressed(Record, frozen=True, kw_only=True):
     """A rule that the project has switched off or lowered."""
 
