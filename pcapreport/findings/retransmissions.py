@@ -15,7 +15,7 @@ from pcapreport.findings.wording import The, count, duration, first_of, frames, 
 
 STEPS_BACK = 64
 """Most rows stand this close to the transmission before."""
-ARRIVED, LOST, EITHER, TWICE, BEHIND, SEEN = range(6)
+ARRIVED, LOST, EITHER, TWICE, BEHIND, MISSED, SEEN = range(7)
 """What became of a first transmission: did not pass the tap (the first three), passed it, nothing more (SEEN)."""
 _WHY = {
     "retransmission": "after waiting for an acknowledgment in vain",
@@ -30,8 +30,10 @@ _FATES = {
     EITHER: "did not pass this tap: lost before it, or not captured",
     TWICE: "passed this tap and arrived: the other side says that it has these bytes twice (D-SACK)",
     BEHIND: "passed this tap: what was lost, data or acknowledgment, was lost behind it",
+    MISSED: "passed this tap and was lost behind it",
 }
-_LOST_BYTES = ("retransmission", "fast_retransmission")
+_SEEN = {"retransmission": BEHIND, "fast_retransmission": MISSED}
+"""What must have become of a first transmission that passed the tap, by the rule that its repetition falls under."""
 _LATE = (Alternative("The network delivered the first transmission late.", Confidence.LOW),)
 
 
@@ -42,7 +44,7 @@ def retransmissions(evidence: Evidence) -> Iterator[Finding]:
         rows = np.flatnonzero(chosen)
         if not len(rows):
             continue
-        fate, before = _fates(evidence, rows, rule in _LOST_BYTES), transmission_before(evidence, rows)
+        fate, before = _fates(evidence, rows, _SEEN.get(rule, SEEN)), transmission_before(evidence, rows)
         waited = np.maximum(table.time_ns[rows] - table.time_ns[before], 0)
         fate, before, waited = (_by_row(chosen, column) for column in (fate, before, waited))
         doubtful = gaps.by_time | evidence.passes.hidden
@@ -76,9 +78,9 @@ def _far_back(evidence: Evidence, row: int) -> int:
     return start + int(at[-1]) if len(at) else -1
 
 
-def _fates(evidence: Evidence, rows: Ints, lost: bool) -> Ints:
-    """For each of `rows` what became of its first transmission; `lost`: it, or its acknowledgment, must have been."""
-    fate = np.where(evidence.reported_twice[rows], TWICE, BEHIND if lost else SEEN)
+def _fates(evidence: Evidence, rows: Ints, seen: int) -> Ints:
+    """For each of `rows` what became of its first transmission; `seen`: if it passed the tap."""
+    fate = np.where(evidence.reported_twice[rows], TWICE, seen)
     unseen = np.flatnonzero(evidence.passes.known[rows] == 0)
     if len(unseen):
         arrived, then = arrived_before(evidence, rows[unseen]), arrived_only_then(evidence, rows[unseen])
@@ -127,8 +129,7 @@ def _sooner_than_a_timeout(evidence: Evidence, group: Group) -> bool:
 def _first_transmissions(evidence: Evidence, group: Group, fates: Sequence[int]) -> str:
     """What became of the first transmissions."""
     if min(fates) == max(fates):
-        subject = "Its first transmission" if len(fates) == 1 else "Their first transmissions"
-        return f" {subject} {_FATES[fates[0]]}."
+        return f" The first transmission{' of each' if len(fates) > 1 else ''} {_FATES[fates[0]]}."
     told = ""
     for kind, words in _FATES.items():
         named = sorted(

@@ -6,6 +6,7 @@ counts and the few findings that a verdict can name.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -96,6 +97,8 @@ PHRASES = {
 }
 ORDERLY = ("client-first", "server-first", "simultaneous")
 EVIDENCE_SHOWN = 6
+FACTS = 3
+"""Facts that a verdict should at least rest on, if there are as many."""
 CONSIDERED = 10 * EVIDENCE_SHOWN
 SEGMENTS_SHOWN = 3
 
@@ -264,40 +267,52 @@ class Case:
             side=self._side(lead.finding),
             confidence=lead.finding.confidence,
             rules=tuple(dict.fromkeys(e.finding.rule for e in serious)),
-            evidence=tuple(self._proof(exhibit, text) for exhibit in serious[:EVIDENCE_SHOWN]),
+            evidence=tuple(self._proof(exhibit, text) for exhibit in self._exhibits(lead, serious)),
             cannot_know=limits,
         )
+
+    def _exhibits(self, lead: Exhibit, serious: Sequence[Exhibit]) -> list[Exhibit]:
+        """What the verdict rests on; where that is little, what else was noted in the same connection as well."""
+        shown = list(serious[:EVIDENCE_SHOWN])
+        if lead.finding.connection is None:
+            return shown
+        same = [e for e in self._notes.chosen() if e.place == lead.place and e.finding.rule not in LIMITS]
+        return shown + same[: max(FACTS - len(shown), 0)]
 
     def _told(self, exhibit: Exhibit) -> str:
         """What was found and, where there are several connections, in which."""
         return f"{self._where(exhibit)}{exhibit.finding.summary}"
+
+    def _in_short(self, exhibit: Exhibit) -> str:
+        """The first sentence of what was found."""
+        return f"{self._where(exhibit)}{_first_sentence(exhibit.finding.summary)}"
 
     def _where(self, exhibit: Exhibit) -> str:
         return "" if self.tally.connections == 1 else exhibit.place
 
     def _proof(self, exhibit: Exhibit, text: str) -> str:
         """What a finding rests on: its sentence, or its first segments where the verdict has said the sentence."""
-        if exhibit.finding.summary not in text or not exhibit.segments:
+        said = _first_sentence(exhibit.finding.summary)
+        if said not in text or not exhibit.segments:
             return self._told(exhibit)
-        title = RULES[exhibit.finding.rule].title
-        return f"{self._where(exhibit)}{title}: {'; '.join(exhibit.segments)}."
+        title, rest = RULES[exhibit.finding.rule].title, exhibit.finding.summary.removeprefix(said)
+        return f"{self._where(exhibit)}{title}: {'; '.join(exhibit.segments)}.{rest}"
 
     def _headline(self, lead: Exhibit) -> str:
         rule, total = lead.finding.rule, self.tally.connections
         alike = self.tally.serious[rule]
         if lead.finding.connection is None or alike.connections == 1:
-            return self._told(lead)
+            return self._in_short(lead)
         several = f"{alike.connections:,} of {total:,} connections"
         if rule in PHRASES:
-            return f"{several} {PHRASES[rule]}. For example {self._told(lead)}"
-        return (
-            f"{several} show: {RULES[rule].title.lower()} ({count(alike.frames, 'frame')}). Most in: {self._told(lead)}"
-        )
+            return f"{several} {PHRASES[rule]}. For example {self._in_short(lead)}"
+        title, frames = RULES[rule].title.lower(), count(alike.frames, "frame")
+        return f"{several} show: {title} ({frames}). Most in: {self._in_short(lead)}"
 
     def _also(self, second: Exhibit) -> str:
         more = self.tally.serious[second.finding.rule].connections - 1
         rest = f" (and so in {count(more, 'other connection')})" if more else ""
-        return f"Also{rest}: {self._told(second)}"
+        return f"Also{rest}: {self._in_short(second)}"
 
     def _all_the_same(self, lead: Finding) -> str:
         """Where the trouble was overcome, that is part of the verdict."""
@@ -356,6 +371,12 @@ class Case:
         if not waited or 2 * waited[0][1] < self.tally.connections:
             return None
         return next((e for e in notes if e.finding.rule in LIMITS and e.finding.side is waited[0][0]), None)
+
+
+def _first_sentence(summary: str) -> str:
+    """All up to the first full stop that another sentence follows."""
+    end = re.search(r"\.(?= [A-Z])", summary)
+    return summary[: end.end()] if end else summary
 
 
 def _tells_the_same(lead: Finding, second: Finding) -> bool:
