@@ -93,7 +93,7 @@ def _sequence(connection: Connection, sender: Sender, share: int) -> Iterator[Fi
     """The time-sequence plot of one direction, if it can be drawn; `share` divides the page's budget."""
     all_curves = connection.detail.series if connection.detail else []
     series = [s for s in all_curves if s.sender == sender and s.kind in SEQUENCE]
-    name = f"Time-sequence plot, sent by the {sender}"
+    name = f"Time-sequence plot of connection {connection.id}, sent by the {sender}"
     prefix, vertices = f"p{connection.id}{sender[0]}", max(120, PLOT_VERTICES // share)
     svg = time_sequence(series, sender, prefix, name, f"Seconds against bytes. {_SAYS_THE_SAME}", vertices)
     if not svg:

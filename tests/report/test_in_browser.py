@@ -130,4 +130,4 @@ def test_the_printout_is_whole(browser, pages, tmp_path, scripts):
     for row in documents.clean_close().connections[0].detail.ladder:
         if row.kind == "segment":
             assert f"{row.time_s:.6f}" in text
-    assert "Time-sequence plot, sent by the" in text
+    assert "Time-sequence plot of connection" in text
