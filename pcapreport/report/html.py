@@ -32,7 +32,7 @@ from pcapreport.report.time_bar import shares, swatch, time_bar
 MOST_BYTES = 5 << 20
 """Of a page, unless the document's options say otherwise."""
 STATE_DIAGRAMS = 8
-"""Connections without findings that have a state diagram, where many share the page."""
+"""Connections that have one, where many share the page: the worst."""
 EXCERPTS, AROUND = 4, 2
 """Findings of one connection that the segments around are shown of, and rows before and after."""
 CONNECTION_ROWS = 500
@@ -282,7 +282,7 @@ def _shown(detailed: Sequence[Connection], anchors: dict[int, str]) -> Iterator[
             plots_left_out=left_out,
             times=[(Markup(swatch(name)), words, time, part) for name, words, time, part in told],
             time_bar=Markup(bar),
-            states=_states(connection) if connection.findings or place < STATE_DIAGRAMS else Markup(""),
+            states=_states(connection) if place < STATE_DIAGRAMS else Markup(""),
             findings=list(_with_excerpts(connection.findings, ladder)),
         )
 

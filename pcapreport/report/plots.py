@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INCHES = (7.6, 2.9)
+MARGINS = 0.95, 0.12, 0.1, 0.48
+"""Inches left, right, above and below, with room for the words of any axis: to find out how much is needed would take
+longer than to draw."""
 LEAST_POINTS = 6
 """Below this a plot says less than the packet table."""
 _SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "pcapreport", "font.size": 9.0}
@@ -174,7 +177,10 @@ def _svg(draw: Callable[[Figure], None], inches: tuple[float, float], prefix: st
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own matplotlibrc must not change a report
         matplotlib.rcParams.update(_SETTINGS)
-        figure = Figure(figsize=inches, layout="constrained")
+        figure = Figure(figsize=inches)
+        left, right, top, bottom = MARGINS
+        width, height = inches
+        figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=0.3)
         FigureCanvasSVG(figure)
         draw(figure)
         buffer = io.StringIO()
