@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pcapreport.findings import wording
 from pcapreport.findings.model import Finding, Severity
-from pcapreport.report.model import LadderRow, spelled
+from pcapreport.report.model import LadderRow, Segment, spelled
 from pcapreport.report.model import Severity as DocumentSeverity
 from pcapreport.report.segments import CONTROL, SENDERS, Rows, rows_with
 from pcapreport.report.times import Clock
@@ -30,6 +30,8 @@ GAP_NS = SECOND
 """Silence from which on the diagram marks a gap."""
 FOLD_FROM = 4
 """Runs of plain rows at least this long become one burst."""
+MOST_INNER = 12
+"""Segments of a burst that are told one by one."""
 MOST_APART = 12
 """Lost segments that are drawn alone and not within a burst."""
 MOST_ROWS = 90
@@ -196,8 +198,21 @@ class _Drawing:
             length=int(rows.length[start:stop].sum()),
             window=last.window,
             text=f"and {acks} ACK{'s' if acks > 1 else ''}" if acks else "",
+            inner=[self.inner(at) for at in range(start, min(stop, start + MOST_INNER))],
             rules=self.marks.rules(start),
             severity=self.marks.severity(start),
+        )
+
+    def inner(self, at: int) -> Segment:
+        row = self.rows[at]
+        return Segment(
+            frame=row.frame,
+            time_s=self.clock.seconds(row.time_ns),
+            sender=SENDERS[row.side],
+            flags=row.words,
+            seq=row.seq,
+            ack=row.ack,
+            length=row.length,
         )
 
     def gap(self, before: int) -> LadderRow:

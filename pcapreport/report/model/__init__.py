@@ -19,7 +19,7 @@ from pcapreport.report.model.base import (
     spelled,
 )
 from pcapreport.report.model.connection import Connection, Endpoint, Metrics, Responses, TimeSpent, Vantage
-from pcapreport.report.model.detail import Detail, LadderRow, Series, Step
+from pcapreport.report.model.detail import Detail, LadderRow, Segment, Series, Step
 from pcapreport.report.model.document import (
     SCHEMA_VERSION,
     Activity,
@@ -82,6 +82,7 @@ __all__ = [
     "Record",
     "Responses",
     "SCHEMA_VERSION",
+    "Segment",
     "Sender",
     "Series",
     "Severity",

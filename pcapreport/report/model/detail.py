@@ -30,6 +30,18 @@ class Step(Record, frozen=True, kw_only=True):
     """State of both sides after the step: "client SYN-SENT, server LISTEN"."""
 
 
+class Segment(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A segment within a folded burst."""
+
+    frame: int
+    time_s: float
+    sender: Sender
+    flags: str
+    seq: int
+    ack: int | None = None
+    length: int = 0
+
+
 class LadderRow(Record, frozen=True, kw_only=True):
     """One row of the sequence diagram, top to bottom in capture order.
 
@@ -68,6 +80,8 @@ class LadderRow(Record, frozen=True, kw_only=True):
     """The frame that this one sends again."""
     lost: bool = False
     """It did not arrive: the other side asked for it, and it was sent again."""
+    inner: list[Segment] = []
+    """The first segments of a burst."""
 
 
 class Series(Record, frozen=True, kw_only=True):
