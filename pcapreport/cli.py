@@ -54,7 +54,7 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     show_default=True,
     callback=options.formats,
     metavar="LIST",
-    help="html, json, md.",
+    help="html, json, md, png, zip.",
 )
 @options.analysis_options
 @options.option(
@@ -75,6 +75,13 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     callback=options.number_of_bytes,
     metavar="BYTES",
     help="Memory for one capture's analysis, such as 500M; what needs more goes through temporary files.",
+)
+@options.option(
+    "--profile",
+    type=click.Choice(options.PROFILES),
+    default="full",
+    show_default=True,
+    help="The page: everything, or a short one for a ticket.",
 )
 @options.option(
     "--max-size",
@@ -208,7 +215,7 @@ def rules(rule: str | None, thresholds: bool) -> None:
     show_default=True,
     callback=options.formats,
     metavar="LIST",
-    help="html, json, md.",
+    help="html, json, md, png, zip.",
 )
 @options.option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR")
 @options.debug_option
@@ -226,8 +233,9 @@ def render(document: str, output: str | None, formats: frozenset[str], templates
         ) from error
     folder = Path(output) if output else path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    for name, pieces in render_formats(saved, [model.encode(saved)], formats, Path(templates) if templates else None):
-        target = folder / f"{path.name.removesuffix('.json')}.{name}"
+    stem, changed = path.name.removesuffix(".json"), Path(templates) if templates else None
+    for name, pieces in render_formats(saved, [model.encode(saved)], formats, changed, stem):
+        target = folder / f"{stem}.{name}"
         target.write_bytes(b"".join(pieces))
         _say(str(target))
 

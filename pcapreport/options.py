@@ -12,7 +12,8 @@ import click
 
 from pcapreport.configuration import rule_changes
 
-FORMATS = ("html", "json", "md")
+FORMATS = ("html", "json", "md", "png", "zip")
+PROFILES = ("full", "ticket")
 LEVELS = ("note", "warning", "error", "never")
 PREFIX = "PCAPREPORT_"
 CONFIGURATION = Path("pyproject.toml")
@@ -100,6 +101,7 @@ def effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, Any
         "checksums": options["checksums"],
         "max_input": options["max_input"],
         "max_size": options["max_size"],
+        "profile": options["profile"],
         **changes(options["thresholds"]),
     }
 

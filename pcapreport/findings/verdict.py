@@ -229,10 +229,14 @@ class Case:
         self._capture = capture
         self._serious = Shortlist(_gravity)
         self._notes = Shortlist(lambda finding: ())
+        self._story = ""
+        """Of the only connection."""
 
     def add(self, evidence: Evidence, findings: Sequence[Finding]) -> None:
         """Whole connections and the findings about them."""
         self.tally.add(evidence, findings)
+        if len(evidence.table):
+            self._story = tell(0, evidence, []) if self.tally.connections == 1 else ""
         self._serious.add((f for f in findings if f.severity is not Severity.NOTE), evidence)
         self._notes.add((f for f in findings if f.severity is Severity.NOTE), evidence)
 
@@ -262,9 +266,13 @@ class Case:
         text += self._all_the_same(lead.finding)
         if all(exhibit.finding.side is Side.CAPTURE for exhibit in serious):
             text += f" Nothing went wrong in what it shows: {self._outcome()}."
+        side = self._side(lead.finding)
+        if side == "undecidable":
+            others = (f"Whether this is rather so: {other.explanation}" for other in lead.finding.alternatives)
+            limits = (*others, *limits)
         return Verdict(
             text=text,
-            side=self._side(lead.finding),
+            side=side,
             confidence=lead.finding.confidence,
             rules=tuple(dict.fromkeys(e.finding.rule for e in serious)),
             evidence=tuple(self._proof(exhibit, text) for exhibit in self._exhibits(lead, serious)),
@@ -361,6 +369,8 @@ class Case:
             names = ", ".join(dict.fromkeys(RULES[e.finding.rule].title.lower() for e in notes))
             text += f" Worth knowing: {names}."
         shown = tuple(self._told(exhibit) for exhibit in notes[:EVIDENCE_SHOWN])
+        if total == 1 and self._story:
+            shown = (self._story, *shown)
         level = Confidence.HIGH if self._capture.complete and opened == total else Confidence.MEDIUM
         side = limit.finding.side.value if limit else "none"
         return Verdict(text, side, level, tuple(dict.fromkeys(e.finding.rule for e in notes)), shown, limits)

@@ -42,7 +42,7 @@ EDGE = 4.0
 """Width of a band's solid edge along its lifeline."""
 CLIENT_LINE, SERVER_LINE = 196.0, 542.0
 TIME_RIGHT, MARK_X, FRAME_LEFT = 79.0, 89.0, 648.0
-TIME_CHARACTERS = 12
+TIME_CHARACTERS = 11
 """What fits left of the lanes; of a longer time the nanoseconds are in the table only."""
 HEADER = 56.0
 TAIL, LINE = 21.0, 13.0

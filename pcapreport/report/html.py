@@ -23,6 +23,7 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, Pack
 from markupsafe import Markup, escape
 
 from pcapreport.report import wording
+from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.figures import ConnectionFigures, Figure, capture_figures
 from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Transition
 from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_diagram
@@ -35,6 +36,7 @@ STATE_DIAGRAMS = 8
 """Connections that have one, where many share the page: the worst."""
 EXCERPTS, AROUND = 4, 2
 """Findings of one connection that the segments around are shown of, and rows before and after."""
+TICKET_FINDINGS = 12
 CONNECTION_ROWS = 500
 FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
@@ -88,6 +90,8 @@ def render_html(document: Document, templates: pathlib.Path | None = None) -> st
     """
     allowed = document.options.get("max_size") or MOST_BYTES
     detailed = sum(one.detail is not None for one in document.connections)
+    if document.options.get("profile") == "ticket":
+        return _ticket(document, templates)
     for share in (1, 2, 4, 8, 16, 32, 64):
         page = _page(document, templates, max(detailed // share, 1), share)
         if len(page.encode()) <= allowed or share >= max(detailed, 8):
@@ -95,14 +99,35 @@ def render_html(document: Document, templates: pathlib.Path | None = None) -> st
     return page
 
 
+def _worst(document: Document) -> list[Connection]:
+    """The connections with details, the worst first."""
+    detailed = (one for one in document.connections if one.detail is not None)
+    return sorted(detailed, key=lambda one: wording.SEVERITY_RANK[one.severity])
+
+
+def _ticket(document: Document, templates: pathlib.Path | None) -> str:
+    """The short page: verdict, who should act, the gravest findings, one diagram."""
+    shown = list(_shown(_worst(document)[:1], dict(_anchors(document.connections))))
+    found = _all_findings(document)
+    return render_template(
+        "ticket.html.jinja",
+        templates,
+        _frame_links(shown),
+        document=document,
+        capture=document.capture,
+        shown=shown,
+        findings=found[:TICKET_FINDINGS],
+        findings_left_out=sum(document.totals.findings.values()) - min(len(found), TICKET_FINDINGS),
+        verdict_filter=_verdict_filter(document),
+        next_steps=next_steps(document),
+        actor=actor,
+    )
+
+
 def _page(document: Document, templates: pathlib.Path | None, details: int, share: int) -> str:
     """With so many connections in detail and tables of a part of their usual length."""
     anchors = dict(_anchors(document.connections))
-    worst = sorted(
-        (one for one in document.connections if one.detail is not None),
-        key=lambda one: wording.SEVERITY_RANK[one.severity],
-    )
-    shown = list(_shown(worst[:details], anchors))
+    shown = list(_shown(_worst(document)[:details], anchors))
     listed = _most_notable(document.connections, CONNECTION_ROWS // share)
     found = _all_findings(document)
     rows = FINDING_ROWS // share

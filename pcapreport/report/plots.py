@@ -189,6 +189,24 @@ def _svg(draw: Callable[[Figure], None], inches: tuple[float, float], prefix: st
     return inline(buffer.getvalue(), prefix, title, description)
 
 
+def picture(draw: Callable[[Figure], None], inches: tuple[float, float], dpi: int) -> bytes:
+    """What `draw` puts on a white figure, as PNG; none without matplotlib."""
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return b""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        figure = Figure(figsize=inches, dpi=dpi, facecolor="#FFFFFF")
+        FigureCanvasAgg(figure)
+        draw(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
 def _dress(axes: Axes, x_unit: str, y_unit: str) -> None:
     """Axes, ticks and units; the grid is faint in light and in dark."""
     axes.set_xlabel(x_unit)

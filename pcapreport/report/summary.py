@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.model import Connection, Document, Finding
 from pcapreport.report.wording import (
     SEVERITY_MARK,
@@ -73,6 +74,8 @@ def _head(document: Document) -> list[str]:
         f"{side}; confidence: {verdict.confidence}",
         _list("How we know:", verdict.evidence),
         _list("What this capture cannot tell:", verdict.cannot_know),
+        f"Who should act: {escaped(actor(document))}",
+        _list("Next steps:", [f"{title}: {step}" for title, step in next_steps(document)]),
         counts,
     ]
 
