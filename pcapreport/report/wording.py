@@ -19,11 +19,21 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 surrogates, private use, unassigned, line and paragraph separators."""
 
 
+LONGEST = 4_000
+"""Characters of one text from a capture that a reader is shown; the JSON has all."""
+
+
 def visible(text: str) -> str:
-    """`text` with each invisible or reordering character written as an escape, such as `\\x1b` or `\\u202e`."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in text)
+    """`text` with each invisible or reordering character written as an escape, such as `\\x1b` or `\\u202e`.
+
+    Of a very long one the beginning, and how much is left out.
+    """
+    start = text[:LONGEST]
+    if not (start.isascii() and start.isprintable()):
+        start = "".join(_escape(c) if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in start)
+    if len(text) <= LONGEST:
+        return start
+    return f"{start[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
 
 
 def _escape(character: str) -> str:

@@ -8,7 +8,10 @@ import msgspec
 import pytest
 
 from pcapreport.batch.index import IndexEntry, entry_of, index_document, render_index, worst_first
+from pcapreport.report import model
 from pcapreport.report.html import render_html, script_hash
+from pcapreport.report.ladder_text import summary_text
+from pcapreport.report.summary import render_markdown
 
 VOID = {"meta", "link", "br", "wbr", "img", "input", "hr"}
 
@@ -202,3 +205,28 @@ def test_index_json_is_the_page_in_order():
 
 def test_an_index_without_captures_says_so():
     assert "No capture was found." in render_index([])
+
+
+@pytest.mark.parametrize("text", ["x", "<script>alert(1)</script>", "\u202e", "]]>", "{{ 7*7 }}", "\x1b[2J"])
+def test_a_megabyte_in_every_text_field_is_shown_by_its_beginning(text):
+    long = text * (2**20 // len(text))
+    base = documents.clean_close()
+    capture = msgspec.structs.replace(
+        base.capture,
+        file=long,
+        application=long,
+        os=long,
+        hardware=long,
+        comments=[model.Comment(frame=0, text=long)],
+        problems=[model.Problem(code="c", message=long)],
+        other_packets={long: 1},
+    )
+    document = msgspec.structs.replace(base, capture=capture, meta={long: long})
+    page = render_html(document)
+    assert len(page) < 2**20
+    assert "<script>alert" not in page and "\x1b" not in page and "\u202e" not in page
+    assert "49" not in re.findall(r"<h1>.*?</h1>", page, re.S)[0]
+    markdown = render_markdown(document)
+    assert len(markdown) < 65_000 and "\x1b" not in markdown
+    told = summary_text(document)
+    assert "\x1b" not in told and "\u202e" not in told and len(told) < 100_000

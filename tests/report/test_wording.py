@@ -68,4 +68,5 @@ def test_sizes_keep_three_digits():
 
 def test_nothing_invisible_or_reordering_stays_as_it_is():
     assert visible("plain, 中文, µ") == "plain, 中文, µ"
+    assert visible("x" * 1_000_000) == "x" * 4_000 + "… (996,000 more characters)"
     assert visible("a\x1b[2J\u202eb\u200b\ud800\n\x85") == "a\\x1b[2J\\u202eb\\u200b\\ud800\\n\\x85"
