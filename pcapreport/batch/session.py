@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,18 +69,47 @@ def run(
     by_name = {job.name: job for job in todo}
     fresh: list[IndexEntry] = []
     try:
-        for entry in run_jobs(todo, order, request.jobs):
-            entries.append(entry)
-            fresh.append(entry)
-            tell(entry)
-            if len(fresh) == RECORD_EVERY:
-                manifest.record((by_name[e.file], e) for e in fresh)
-                fresh.clear()
+        with _interrupts() as stop_if_asked:
+            for entry in run_jobs(todo, order, request.jobs):
+                entries.append(entry)
+                fresh.append(entry)
+                tell(entry)
+                if len(fresh) == RECORD_EVERY:
+                    manifest.record((by_name[e.file], e) for e in fresh)
+                    fresh.clear()
+                stop_if_asked()
     finally:
         manifest.record((by_name[e.file], e) for e in fresh)
         (order.out / "index.html").write_text(render_index(entries, order.templates), "utf-8")
         (order.out / "index.json").write_bytes(index_document(entries))
     return entries
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """Gives what raises KeyboardInterrupt if the user asked to stop.
+
+    The one that Python raises is lost where it meets a callback that nothing may leave, such as those of a pool whose
+    workers die of the same signal.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+
+    def ring(_signal: int, _frame: object) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
+    def stop_if_asked() -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ring)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _check_baseline(baseline: Path | None, captures: int) -> None:

@@ -99,7 +99,8 @@ def _rate(rows: Rows, fresh: Bools, side: int, clock: Clock) -> Series:
     """New bytes a second in equal spans of the connection's time."""
     first, last = int(rows.time_ns.min()), int(rows.time_ns.max())
     length = max(last - first, 1)
-    span = np.minimum((rows.time_ns[fresh] - first) * SPANS // length, SPANS - 1)
+    share = (rows.time_ns[fresh] - first) / length  # times may be centuries apart: no product fits 64 bits
+    span = np.clip(share * SPANS, 0, SPANS - 1).astype(np.int64)
     total = np.bincount(span, rows.length[fresh], SPANS)
     times = [clock.seconds(first + number * length // SPANS) for number in range(SPANS)]
     rate = (total * SPANS * SECOND / length).astype(np.int64).tolist()
