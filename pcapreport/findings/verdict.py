@@ -8,57 +8,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
 
 from pcapreport.capture.model import Capture
-from pcapreport.capture.packet_table import Flag
+from pcapreport.findings.exhibits import EVIDENCE_SHOWN, GRAVEST_FIRST, Exhibit, Shortlist, gravity
 from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.rules import RULES
-from pcapreport.findings.story import RANK, tell
+from pcapreport.findings.story import tell
 from pcapreport.findings.tally import LIMITS, Tally
-from pcapreport.findings.wording import address, count, duration, flag_words, side_name
+from pcapreport.findings.wording import count
 
 __all__ = ["Case", "Verdict", "judge", "tell"]
 
-GRAVEST_FIRST = (
-    "syn_flood",
-    "port_scan",
-    "icmp_unreachable",
-    "icmp_time_exceeded",
-    "reset_by_middlebox",
-    "pmtu_black_hole",
-    "peer_silent",
-    "syn_filtered",
-    "syn_unanswered",
-    "connection_refused",
-    "fin_unanswered",
-    "data_after_close",
-    "close_with_unread_data",
-    "reset",
-    "zero_window",
-    "time_wait_collision",
-    "ephemeral_ports_running_out",
-    "half_open_connection",
-    "handshake_incomplete",
-    "fin_wait_2_orphaned",
-    "close_wait_lingering",
-    "half_closed",
-    "bad_checksum",
-    "excessive_retransmission",
-    "retransmission",
-    "fast_retransmission",
-    "syn_retransmission",
-    "syn_ack_retransmission",
-    "fin_retransmission",
-    "lost_segment",
-    "reset_ignored",
-    "old_duplicate",
-    "keep_alive",
-)
-"""Among findings of equal severity, what explains more comes first."""
 CROWDS = GRAVEST_FIRST[:2]
 """About many connections, whose single findings they explain."""
 UNDECIDABLE = frozenset(
@@ -96,11 +58,8 @@ PHRASES = {
     "half_open_connection": "met an older connection when they opened",
 }
 ORDERLY = ("client-first", "server-first", "simultaneous")
-EVIDENCE_SHOWN = 6
 FACTS = 3
 """Facts that a verdict should at least rest on, if there are as many."""
-CONSIDERED = 10 * EVIDENCE_SHOWN
-SEGMENTS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,101 +77,6 @@ class Verdict:
     """What this capture cannot tell."""
 
 
-class Exhibit(NamedTuple):
-    """A finding and what the verdict may say of it."""
-
-    order: tuple[Any, ...]
-    """By this the first is chosen."""
-    finding: Finding
-    place: str
-    """ "10.0.0.1:4000 to 10.0.0.2:80 (from frame 11): ", or "" for the capture as a whole."""
-    segments: tuple[str, ...]
-    """The first segments that it names, as the capture holds them."""
-
-
-class Shortlist:
-    """Of any number of findings the first of each rule, and the first ones of all."""
-
-    def __init__(self, order: Callable[[Finding], tuple[Any, ...]]) -> None:
-        self._order = order
-        self._kept: list[Exhibit] = []
-
-    def add(self, findings: Iterable[Finding], evidence: Evidence) -> None:
-        """Consider findings; equal ones are taken by the first frame of their connection, then by time."""
-        first = evidence.table.frame[evidence.table.bounds[:-1]].tolist()
-        ranked = [((*self._order(finding), *_when(finding, first)), finding) for finding in findings]
-        ranked.sort(key=itemgetter(0))
-        fresh = [
-            Exhibit(order, finding, _place(evidence, finding), tuple(_segments(evidence, finding)))
-            for order, finding in _leading(ranked)
-        ]
-        self._merge(fresh)
-
-    def add_overall(self, findings: Iterable[Finding]) -> None:
-        """Consider findings about the capture as a whole."""
-        self._merge([Exhibit((*self._order(f), *_when(f, ())), f, "", ()) for f in findings])
-
-    def _merge(self, fresh: Sequence[Exhibit]) -> None:
-        self._kept = list(_leading(sorted([*self._kept, *fresh], key=itemgetter(0))))
-
-    def chosen(self) -> list[Exhibit]:
-        """The first of each rule, then some others."""
-        heads: dict[str, Exhibit] = {}
-        for exhibit in self._kept:
-            heads.setdefault(exhibit.finding.rule, exhibit)
-        others = [exhibit for exhibit in self._kept[:CONSIDERED] if heads[exhibit.finding.rule] is not exhibit]
-        return [*heads.values(), *others[:EVIDENCE_SHOWN]]
-
-
-_Ranked = TypeVar("_Ranked", bound=tuple[Any, ...])
-
-
-def _leading(ranked: Iterable[_Ranked]) -> Iterator[_Ranked]:
-    """Of (order, finding, ...) in order the first ones, and the first of each rule."""
-    seen = set()
-    for place, item in enumerate(ranked):
-        rule = item[1].rule
-        if place < CONSIDERED or rule not in seen:
-            yield item
-        seen.add(rule)
-
-
-def _when(finding: Finding, first: Sequence[int]) -> tuple[int, int, int, str]:
-    """Findings about the capture as a whole, then by the first frame of the connection, then by time."""
-    begun = -1 if finding.connection is None else first[finding.connection]
-    return begun, finding.time_ns or 0, finding.frames[0] if finding.frames else 0, finding.rule
-
-
-def _gravity(finding: Finding) -> tuple[int, int, int, int]:
-    order = GRAVEST_FIRST.index(finding.rule) if finding.rule in GRAVEST_FIRST else len(GRAVEST_FIRST)
-    return RANK[finding.severity], order, -len(finding.frames), finding.time_ns or 0
-
-
-def _place(evidence: Evidence, finding: Finding) -> str:
-    if finding.connection is None:
-        return ""
-    client, server = evidence.table.endpoints(finding.connection)
-    first = int(evidence.table.frame[evidence.table.bounds[finding.connection]])
-    return f"{address(client)} to {address(server)} (from frame {first}): "
-
-
-def _segments(evidence: Evidence, finding: Finding) -> Iterator[str]:
-    if finding.connection is None:
-        return
-    table, zero = evidence.table, evidence.capture.first_ns or 0
-    for frame in finding.frames[:SEGMENTS_SHOWN]:
-        position = table.position_of(finding.connection, frame)
-        if position is None:
-            continue  # it belongs to the next connection on these ports
-        flags, length = int(table.flags[position]), int(table.length[position])
-        numbers = [f"seq {table.seq[position]}"] + [f"ack {table.ack[position]}"] * bool(flags & Flag.ACK)
-        numbers += [f"{length:,} bytes"] * bool(length)
-        after = int(table.time_ns[position]) - zero
-        when = duration(after) if after else "0 s"
-        sender = side_name(int(table.side[position]))
-        yield f"frame {frame} at {when} is the {sender}'s {flag_words(flags)} ({', '.join(numbers)})"
-
-
 def judge(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
     """The verdict on a capture in one part."""
     case = Case(evidence.capture)
@@ -227,7 +91,7 @@ class Case:
     def __init__(self, capture: Capture) -> None:
         self.tally = Tally()
         self._capture = capture
-        self._serious = Shortlist(_gravity)
+        self._serious = Shortlist(gravity)
         self._notes = Shortlist(lambda finding: ())
         self._story = ""
         """Of the only connection."""
