@@ -15,6 +15,7 @@ import click
 
 from pcapreport import errors, options
 from pcapreport.configuration import configured
+from pcapreport.language import LANGUAGES, phrase, speaking
 from pcapreport.progress import Progress
 from pcapreport.version import __version__
 
@@ -91,6 +92,7 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     metavar="BYTES",
     help="No page larger than this: what is most worth a look is shown, the rest is left to the JSON.",
 )
+@options.lang_option
 @options.option(
     "--meta",
     multiple=True,
@@ -140,6 +142,7 @@ def report(
         templates=Path(given["templates"]) if given["templates"] else None,
         baseline=Path(baseline) if baseline else None,
         debug=given["debug"],
+        language=given["lang"],
         meta=given["meta"],
     )
     request = session.Request(tuple(paths), order, given["jobs"], given["force"])
@@ -157,6 +160,7 @@ def report(
     "--connection", type=click.IntRange(1), metavar="N", help="Draw this connection; default: the most notable one."
 )
 @options.analysis_options
+@options.lang_option
 def show(capture: str, connection: int | None, debug: bool, **given: Any) -> None:
     """Print the summary of CAPTURE (or -), then the ladder of one connection."""
     from pcapreport import pipeline
@@ -165,7 +169,7 @@ def show(capture: str, connection: int | None, debug: bool, **given: Any) -> Non
     from pcapreport.report.ladder_text import ladder_text, summary_text
 
     only = None if connection is None else connection - 1
-    effective = {"time_wait": given["time_wait"], **options.changes(given["thresholds"])}
+    effective = {"time_wait": given["time_wait"], "lang": given["lang"], **options.changes(given["thresholds"])}
     wanted = DocumentOptions(given["max_connections"], only, effective=effective)
     name = "stdin" if capture == "-" else os.path.basename(capture)
     document = pipeline.analyze(
@@ -197,7 +201,8 @@ def _most_notable(connections: Sequence[Any]) -> Any:
 @cli.command()
 @click.argument("rule", required=False, metavar="[ID]")
 @options.option("--thresholds", is_flag=True, help="List the thresholds that --set changes.")
-def rules(rule: str | None, thresholds: bool) -> None:
+@options.lang_option
+def rules(rule: str | None, thresholds: bool, lang: str) -> None:
     """List the rules, or print one rule's manual page."""
     from pcapreport import thresholds as all_thresholds
     from pcapreport.report.manual import listing, page
@@ -218,8 +223,13 @@ def rules(rule: str | None, thresholds: bool) -> None:
     help="html, json, md, png, zip.",
 )
 @options.option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR")
+@options.option(
+    "--lang", type=click.Choice(LANGUAGES), help="Language of the pages; default: the one they were made in."
+)
 @options.debug_option
-def render(document: str, output: str | None, formats: frozenset[str], templates: str | None, debug: bool) -> None:
+def render(
+    document: str, output: str | None, formats: frozenset[str], templates: str | None, lang: str | None, debug: bool
+) -> None:
     """Write the page(s) of a saved result document again."""
     from pcapreport.batch.work import render_formats
     from pcapreport.report import model
@@ -231,6 +241,8 @@ def render(document: str, output: str | None, formats: frozenset[str], templates
         raise errors.BadDocument(
             f"{document}: is no result document ({error}); give a .json that `report` wrote"
         ) from error
+    if lang:
+        saved = saved.spoken_in(lang)
     folder = Path(output) if output else path.parent
     folder.mkdir(parents=True, exist_ok=True)
     stem, changed = path.name.removesuffix(".json"), Path(templates) if templates else None
@@ -290,10 +302,12 @@ def _say(text: str) -> None:
     click.echo(visible(text))
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _fail(asked: set[str], message: str, code: int) -> NoReturn:
     from pcapreport.report.wording import visible
 
-    click.echo(f"pcapreport: {visible(message)}", err=True)
+    languages = [note.removeprefix(options.LANGUAGE_ASKED) for note in asked if note.startswith(options.LANGUAGE_ASKED)]
+    with speaking(languages[0] if languages else "en"):
+        click.echo(f"pcapreport: {visible(message)}", err=True)
     sys.exit(code)
 
 
@@ -329,8 +343,8 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False, obj=asked)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        _fail("interrupted; run the same command again to do the rest", errors.EXIT_INTERRUPTED)
+        _fail(asked, phrase("interrupted; run the same command again to do the rest"), errors.EXIT_INTERRUPTED)
     except Exception as error:
         if "debug" in asked:
             raise
-        _fail(*_told(error))
+        _fail(asked, *_told(error))

@@ -11,11 +11,14 @@ from typing import Any, TypeVar
 import click
 
 from pcapreport.configuration import rule_changes
+from pcapreport.language import LANGUAGES, speaking
 
 FORMATS = ("html", "json", "md", "png", "zip")
 PROFILES = ("full", "ticket")
 LEVELS = ("note", "warning", "error", "never")
 PREFIX = "PCAPREPORT_"
+LANGUAGE_ASKED = "lang:"
+"""Before the language in the notes that a command leaves for whoever tells its errors."""
 CONFIGURATION = Path("pyproject.toml")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,6 +37,23 @@ def _note_debug(context: click.Context, _parameter: click.Parameter, value: bool
 
 
 debug_option = option("--debug", is_flag=True, callback=_note_debug, help="Show a traceback for errors.")
+
+
+def _speak(context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    context.ensure_object(set).add(f"{LANGUAGE_ASKED}{value}")
+    context.with_resource(speaking(value))
+    return value
+
+
+lang_option = option(
+    "--lang",
+    type=click.Choice(LANGUAGES),
+    default=LANGUAGES[0],
+    show_default=True,
+    is_eager=True,
+    callback=_speak,
+    help="Language of pages, texts and messages; data, ids and file names stay as they are.",
+)
 
 
 def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -102,6 +122,7 @@ def effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, Any
         "max_input": options["max_input"],
         "max_size": options["max_size"],
         "profile": options["profile"],
+        "lang": options["lang"],
         **changes(options["thresholds"]),
     }
 

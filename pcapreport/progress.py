@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from pcapreport.report.wording import plural, visible
+from pcapreport.language import counted
+from pcapreport.report.wording import visible
 
 
 class Echo(Protocol):
@@ -25,10 +26,10 @@ class Progress:
         """Called once, before the first capture."""
         self.total, self.before = total, before
         if not total:
-            others = f", only {plural(skipped, 'other file')}" if skipped else ""
+            others = f", only {counted(skipped, '{n:,} other file', '{n:,} other files')}" if skipped else ""
             self.echo(f"no captures there{others}")
         elif skipped and self.verbose:
-            self.echo(f"left out as no captures: {plural(skipped, 'other file')}")
+            self.echo(f"left out as no captures: {counted(skipped, '{n:,} other file', '{n:,} other files')}")
 
     def tell(self, entry: Any) -> None:
         """Called for each capture when it is done."""

@@ -9,9 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from pcapreport.language import LANGUAGES, Message, as_string, counted, messages_of, speaking
 from pcapreport.report.html import render_template
 from pcapreport.report.model import Document, Severity
-from pcapreport.report.wording import SEVERITY_RANK, number, plural
+from pcapreport.report.wording import SEVERITY_RANK, number
 
 Status = Literal["ok", "damaged", "unreadable", "timeout"]
 _STATUS_RANK: dict[Status, int] = {"unreadable": 0, "timeout": 0, "damaged": 1, "ok": 2}
@@ -51,6 +52,8 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Findings by severity that an earlier run did not have; null where none was compared with."""
     gone: int = 0
     """Findings of that run that are no more."""
+    messages: dict[str, Message] = {}
+    """How these texts were made, as in the result document."""
 
 
 def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntry:
@@ -60,7 +63,7 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
     worst = min(
         (level for level, count in totals.findings.items() if count), key=SEVERITY_RANK.__getitem__, default=None
     )
-    return IndexEntry(
+    entry = IndexEntry(
         file=file,
         status="ok" if capture.complete else "damaged",
         message="" if capture.complete else _damage(document, file),
@@ -83,6 +86,12 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
         new=None if document.baseline is None else {level: n for level, n in document.baseline.new_by_severity.items()},
         gone=0 if document.baseline is None else len(document.baseline.gone),
     )
+    return with_messages(entry)
+
+
+def with_messages(entry: IndexEntry) -> IndexEntry:
+    """With what it takes to say its texts in another language."""
+    return msgspec.structs.replace(entry, messages=messages_of(entry))
 
 
 def _damage(document: Document, file: str) -> str:
@@ -126,20 +135,26 @@ def summary_sentence(entries: Sequence[IndexEntry]) -> str:
         levels.append(f"{number(worst[None])} without findings")
     of_read = f"; of those read, {', '.join(levels)}" if levels else ""
     packets, tcp = sum(e.packets for e in read), sum(e.tcp_packets for e in read)
-    connections = plural(sum(e.connections for e in read), "connection")
+    connections = counted(sum(e.connections for e in read), "{n:,} connection", "{n:,} connections")
     return (
-        f"{plural(len(entries), 'capture')}: {', '.join(parts)}{of_read}. "
-        f"{plural(packets, 'packet')} in all, {number(tcp)} of them TCP; {connections}."
+        f"{counted(len(entries), '{n:,} capture', '{n:,} captures')}: {', '.join(parts)}{of_read}. "
+        f"{counted(packets, '{n:,} packet', '{n:,} packets')} in all, {number(tcp)} of them TCP; {connections}."
     )
 
 
-def render_index(entries: Iterable[IndexEntry], templates: pathlib.Path | None = None) -> str:
+def render_index(
+    entries: Iterable[IndexEntry], templates: pathlib.Path | None = None, language: str = LANGUAGES[0]
+) -> str:
     """The batch page; `templates` may hold templates that replace the packaged ones."""
     ordered = worst_first(entries)
-    return render_template("index.html.jinja", templates, entries=ordered, summary=summary_sentence(ordered))
+    messages = {english: message for entry in ordered for english, message in entry.messages.items()}
+    with speaking(language, messages):
+        return render_template("index.html.jinja", templates, entries=ordered, summary=summary_sentence(ordered))
 
 
 def index_document(entries: Iterable[IndexEntry]) -> bytes:
     """`index.json`: the sentence and the lines, in the order of the page."""
     ordered = worst_first(entries)
-    return msgspec.json.encode({"schema_version": "1.0", "summary": summary_sentence(ordered), "captures": ordered})
+    return msgspec.json.encode(
+        {"schema_version": "1.0", "summary": summary_sentence(ordered), "captures": ordered}, enc_hook=as_string
+    )

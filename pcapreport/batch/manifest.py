@@ -14,6 +14,7 @@ import msgspec
 
 from pcapreport.batch.discover import Job, is_stream
 from pcapreport.batch.index import IndexEntry
+from pcapreport.language import as_string
 from pcapreport.version import __version__
 
 FILE = ".pcapreport.sqlite"
@@ -66,7 +67,7 @@ class Manifest:
     def record(self, finished: Iterable[tuple[Job, IndexEntry]]) -> None:
         """Remember finished captures; what could not be read is tried again next time."""
         rows = [
-            (job.name, *self._stamps[job.name], self._options, msgspec.json.encode(entry))
+            (job.name, *self._stamps[job.name], self._options, msgspec.json.encode(entry, enc_hook=as_string))
             for job, entry in finished
             if job.name in self._stamps and entry.status in ("ok", "damaged")
         ]

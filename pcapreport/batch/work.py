@@ -18,6 +18,7 @@ from pcapreport import pipeline
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.index import IndexEntry, entry_of
 from pcapreport.errors import UnreadableCapture, UsageError
+from pcapreport.language import speaking
 from pcapreport.memory import for_analysis
 from pcapreport.report import model
 from pcapreport.report.baseline import counterpart
@@ -43,6 +44,7 @@ class Order:
     baseline: Path | None = None
     """An earlier run: its document, or its directory."""
     debug: bool = False
+    language: str = "en"
     meta: dict[str, str] = field(default_factory=dict)
 
 
@@ -64,7 +66,7 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
     if "html" in order.formats and _is_large(job):
         threading.Thread(target=_preload, daemon=True).start()
     try:
-        with _time_limit(order.timeout), for_analysis():
+        with _time_limit(order.timeout), for_analysis(), speaking(order.language):
             report = _analyze(job, order)
             _latest[:] = [report]
             written = _write(report, job, order)

@@ -15,7 +15,8 @@ from pcapreport.findings.columns import column
 from pcapreport.findings.grouping import Bools, Ints, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.rules import RULES
-from pcapreport.findings.wording import count, duration, first_of, side_name, times
+from pcapreport.findings.wording import duration, first_of, side_name, times
+from pcapreport.language import counted
 from pcapreport.tcp.connections import CLIENT
 
 COPYING_SHARE = 0.2
@@ -99,7 +100,7 @@ class CaptureQuality:
         whole = number >= COPYING_SHARE * self._segments
         are, a_copy = ("is", "a copy") if number == 1 else ("are", "copies")
         summary = (
-            f"{count(number, 'TCP segment')} of {self._segments:,} {are} {a_copy} of another ({first_of(frames)}; "
+            f"{counted(number, '{n:,} TCP segment', '{n:,} TCP segments')} of {self._segments:,} {are} {a_copy} of another ({first_of(frames)}; "
             f"typically {duration(apart)} later) and {are} not counted as sent again."
         )
         made = "The network delivered them twice." if whole else "The capture recorded them twice."
@@ -117,8 +118,8 @@ class CaptureQuality:
             return None
         was = "was" if len(frames) == 1 else "were"
         summary = (
-            f"{count(len(frames), 'TCP packet')} of {self._segments:,} {was} cut to at most "
-            f"{count(self._kept, 'byte')} ({first_of(frames)}): content is missing, lengths are from the headers."
+            f"{counted(len(frames), '{n:,} TCP packet', '{n:,} TCP packets')} of {self._segments:,} {was} cut to at most "
+            f"{counted(self._kept, '{n:,} byte', '{n:,} bytes')} ({first_of(frames)}): content is missing, lengths are from the headers."
         )
         return _about("snaplen_cut", frames, self._cut.time_ns, summary)
 
@@ -128,7 +129,7 @@ class CaptureQuality:
         if not frames:
             return None
         summary = (
-            f"The checksums of {count(len(frames), 'TCP segment')} of {self._segments:,} were not filled in yet when "
+            f"The checksums of {counted(len(frames), '{n:,} TCP segment', '{n:,} TCP segments')} of {self._segments:,} were not filled in yet when "
             f"they were captured ({first_of(frames)}): it was done on their sender, whose network card fills them in. "
             "They say nothing about damage."
         )
@@ -142,7 +143,7 @@ class CaptureQuality:
         stands, they_were = ("stands", "it was") if len(frames) == 1 else ("stand", "they were")
         early = f", stamped up to {duration(self._early)} too early" if self._early else ""
         summary = (
-            f"{count(len(frames), 'TCP segment')} of {self._segments:,} {stands} in the capture before what must have "
+            f"{counted(len(frames), '{n:,} TCP segment', '{n:,} TCP segments')} of {self._segments:,} {stands} in the capture before what must have "
             f"come first ({first_of(frames)}{early}); for this report {they_were} put behind it."
         )
         return _about("captured_out_of_order", frames, self._moved.time_ns, summary)
@@ -163,12 +164,12 @@ def _damage(capture: Capture) -> Finding | None:
         lost = sum(problem.skipped for problem in places)
         summary = (
             f"The capture file is damaged in {len(places):,} places, the first at byte {places[0].offset or 0:,}; "
-            f"{count(lost, 'byte')} in all could not be read, and what stood there is not known."
+            f"{counted(lost, '{n:,} byte', '{n:,} bytes')} in all could not be read, and what stood there is not known."
         )
     elif places and places[0].skipped:
         summary = f"The capture file is not whole ({what}): what stood there is not known."
     else:
-        read = count(capture.packets, "packet")
+        read = counted(capture.packets, "{n:,} packet", "{n:,} packets")
         summary = f"The capture file is not whole ({what}) after {read}: what came later is not known."
     return _about("capture_damaged", frames, None, summary)
 
@@ -178,7 +179,7 @@ def _drops(capture: Capture) -> Finding | None:
     lost = sum(interface.drops or 0 for interface in capture.interfaces)
     if not lost:
         return None
-    summary = f"The capturing host says it lost {count(lost, 'packet')}: gaps may be its own."
+    summary = f"The capturing host says it lost {counted(lost, '{n:,} packet', '{n:,} packets')}: gaps may be its own."
     return _about("capture_drops", (), None, summary)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from pcapreport.capture.checksums import Checksum, Verdicts, verify_checksums
 from pcapreport.findings.grouping import finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
-from pcapreport.findings.wording import The, count, frames
+from pcapreport.findings.wording import The, frames
+from pcapreport.language import counted
 
 
 def checksum_states(evidence: Evidence) -> Verdicts | None:
@@ -31,7 +32,7 @@ def bad_checksums(evidence: Evidence) -> Iterator[Finding]:
         numbers = group.numbers
         good = np.count_nonzero(states[evidence.table.rows_of(group.connection)] == Checksum.GOOD)
         summary = (
-            f"{The(group.side)} sent {count(len(numbers), 'segment')} whose checksum does not fit ({frames(numbers)}); "
+            f"{The(group.side)} sent {counted(len(numbers), '{n:,} segment', '{n:,} segments')} whose checksum does not fit ({frames(numbers)}); "
             f"{good:,} of this connection fit. Such a segment is thrown away by whom it reaches."
         )
         other = Alternative("The sender's network card fills the checksum in after the capture.", Confidence.LOW)

@@ -11,7 +11,8 @@ from pcapreport.findings.advertised import CUT
 from pcapreport.findings.columns import Bools, Ints
 from pcapreport.findings.grouping import SIDES, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
-from pcapreport.findings.wording import The, count, first_of, flag_words, side_name, times
+from pcapreport.findings.wording import The, first_of, flag_words, side_name, times
+from pcapreport.language import counted
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
 
@@ -28,7 +29,7 @@ def impossible_flags(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, strange & (table.original < 0)):
         words = sorted({flag_words(int(one)) for one in table.flags[group.rows]})
         summary = (
-            f"{The(group.side)} sent {count(len(group.rows), 'segment')} ({first_of(group.numbers)}) with "
+            f"{The(group.side)} sent {counted(len(group.rows), '{n:,} segment', '{n:,} segments')} ({first_of(group.numbers)}) with "
             f"flags that TCP never sends: {'; '.join(words)}."
         )
         yield finding(evidence, "impossible_flags", group.connection, SIDES[group.side], group, summary)
@@ -120,7 +121,7 @@ def missing_challenge_acks(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, syns):
         other = 1 - group.side
         summary = (
-            f"{The(other)} did not answer {count(len(group.rows), 'SYN')} in an open connection "
+            f"{The(other)} did not answer {counted(len(group.rows), '{n:,} SYN', '{n:,} SYNs')} in an open connection "
             f"({first_of(group.numbers)}) with an ACK, as it must, though it sent on afterwards."
         )
         yield finding(

@@ -8,7 +8,8 @@ import numpy as np
 
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
-from pcapreport.findings.wording import The, count, duration, side_name
+from pcapreport.findings.wording import The, duration, side_name
+from pcapreport.language import counted
 from pcapreport.tcp.evidence import FIN
 
 
@@ -40,7 +41,7 @@ def _went_on(evidence: Evidence, group: Group, fin: int) -> Finding:
     span = duration(max(int(table.time_ns[group.rows[-1]] - table.time_ns[fin]), 0))
     summary = (
         f"{The(1 - group.side)} closed its direction in frame {int(table.frame[fin])}; the {side_name(group.side)} "
-        f"knew it and sent {count(data, 'byte')} more in {count(len(group.rows), 'segment')} over the next {span}."
+        f"knew it and sent {counted(data, '{n:,} byte', '{n:,} bytes')} more in {counted(len(group.rows), '{n:,} segment', '{n:,} segments')} over the next {span}."
     )
     rows = np.concatenate([[fin], group.rows])
     return finding(evidence, "half_closed", group.connection, SIDES[1 - group.side], rows, summary)

@@ -18,7 +18,8 @@ from pcapreport.capture.packet_table import Option
 from pcapreport.findings.grouping import SIDES, Ints
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.segmented import NONE
-from pcapreport.findings.wording import address, count, first_of, side_name, times
+from pcapreport.findings.wording import address, first_of, side_name, times
+from pcapreport.language import counted
 from pcapreport.tcp.connections import CLIENT, SERVER, Endpoint
 from pcapreport.tcp.sequence import MODULUS, distance
 
@@ -216,7 +217,7 @@ def _what(evidence: Evidence, complaint: _Complaint, rule: str) -> str:
     often = f"{times(len(complaint.errors))} " if len(complaint.errors) > 1 else ""
     if rule == TOO_LARGE:
         most = _largest_allowed(complaint)
-        limit = f", on which {count(most, 'byte')} are the most" if most else ""
+        limit = f", on which {counted(most, '{n:,} byte', '{n:,} bytes')} are the most" if most else ""
         return f"{often}that its packets are too large for the way to {to}{limit}"
     if rule == EXCEEDED and "hop" in error.kind:
         return f"{often}that the hop limit of {what} ran out there"

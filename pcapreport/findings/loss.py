@@ -12,7 +12,8 @@ from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.pass_work import FAR
 from pcapreport.findings.segmented import NONE
-from pcapreport.findings.wording import The, count, first_of, frames, side_name, times
+from pcapreport.findings.wording import The, first_of, frames, side_name, times
+from pcapreport.language import counted
 from pcapreport.tcp.evidence import SYN
 
 Ints = npt.NDArray[np.int64]
@@ -23,7 +24,7 @@ def old_duplicates(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, evidence.passes.wandered):
         numbers = group.numbers
         summary = (
-            f"{count(len(numbers), 'old segment')} of the {side_name(group.side)} passed the tap once more "
+            f"{counted(len(numbers), '{n:,} old segment', '{n:,} old segments')} of the {side_name(group.side)} passed the tap once more "
             f"({first_of(numbers)}) though sent no later than what had brought its bytes: not sent again, but "
             "long on its way, doubled by the network or forged."
         )
@@ -39,7 +40,7 @@ def out_of_order(evidence: Evidence) -> Iterator[Finding]:
         numbers = group.numbers
         one = len(numbers) == 1
         summary = (
-            f"{count(len(numbers), 'segment')} of the {side_name(group.side)} passed the tap after "
+            f"{counted(len(numbers), '{n:,} segment', '{n:,} segments')} of the {side_name(group.side)} passed the tap after "
             f"{'one' if one else 'some'} sent later ({first_of(numbers)}): the network changed the order."
         )
         unsure = bool(gaps.by_time[group.rows].any())
@@ -62,7 +63,7 @@ def undecided_order(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, evidence.passes.gaps.unknown):
         one = len(group.numbers) == 1
         summary = (
-            f"{count(len(group.numbers), 'segment')} of the {side_name(group.side)} "
+            f"{counted(len(group.numbers), '{n:,} segment', '{n:,} segments')} of the {side_name(group.side)} "
             f"({first_of(group.numbers)}) filled {'a gap' if one else 'gaps'} that later ones had left: whether "
             f"{'it was' if one else 'they were'} delivered late or sent again cannot be told, as neither timestamps, "
             "IP IDs nor a round trip of this connection are known."
@@ -88,7 +89,7 @@ def duplicate_acks(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, evidence.passes.duplicate_ack):
         numbers = group.numbers
         others = len(np.unique(table.ack[group.rows])) - 1
-        also = f", later in {count(others, 'other place')}" if others else ""
+        also = f", later in {counted(others, '{n:,} other place', '{n:,} other places')}" if others else ""
         summary = (
             f"{The(group.side)} repeated its acknowledgment {times(len(numbers))} ({first_of(numbers)}): "
             f"it lacked bytes from {int(table.ack[group.rows[0]])} on{also}."
@@ -119,12 +120,16 @@ def _lost(evidence: Evidence, group: Group, side: Side) -> Finding:
     before = frames(numbers)
     if side is Side.CAPTURE:
         summary = (
-            f"{count(missing, 'byte')} of the {who} before {before} are not in the capture although the other side "
+            f"{counted(missing, '{n:,} byte', '{n:,} bytes')} of the {who} before {before} are not in the capture although the other side "
             "acknowledged them: the capture missed them, the network did not lose them."
         )
     else:
-        outcome = f", {count(missing, 'byte')} of it never seen" if missing else " and sent again later"
-        gaps = count(len(numbers), "gap")
+        outcome = (
+            f", {counted(missing, '{n:,} byte', '{n:,} bytes')} of it never seen"
+            if missing
+            else " and sent again later"
+        )
+        gaps = counted(len(numbers), "{n:,} gap", "{n:,} gaps")
         summary = f"{gaps} in what the {who} sent, before {before}: lost before this tap{outcome}."
     return finding(evidence, "lost_segment", group.connection, side, group, summary)
 
@@ -140,7 +145,7 @@ def ack_lost_segments(evidence: Evidence) -> Iterator[Finding]:
         numbers = group.numbers
         excess = int((table.ack[group.rows] - passes.peer_sent_before[group.rows]).sum())
         summary = (
-            f"{The(group.side)} acknowledged {count(excess, 'byte')} that this capture does not hold "
+            f"{The(group.side)} acknowledged {counted(excess, '{n:,} byte', '{n:,} bytes')} that this capture does not hold "
             f"({first_of(numbers)}): the capture missed segments of the {side_name(1 - group.side)}."
         )
         yield finding(evidence, "ack_lost_segment", group.connection, Side.CAPTURE, group, summary)

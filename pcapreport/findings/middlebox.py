@@ -10,7 +10,8 @@ from pcapreport.findings.columns import column
 from pcapreport.findings.forged_resets import Signs
 from pcapreport.findings.grouping import finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
-from pcapreport.findings.wording import The, count, duration, first_of, side_name
+from pcapreport.findings.wording import The, duration, first_of, side_name
+from pcapreport.language import counted
 
 OWN = Alternative("It is that side's own after all: some hosts reset with another hop limit.", Confidence.LOW)
 
@@ -31,7 +32,7 @@ def forged_resets(evidence: Evidence) -> Iterator[Finding]:
         went_on = signs.goes_on[at] >= 0 and not signs.believed[at]
         outcome = "; the connection went on all the same" if went_on else ""
         summary = (
-            f"A box in the path, not the {side_name(group.side)}, sent {count(len(group.rows), 'RST')} in its name "
+            f"A box in the path, not the {side_name(group.side)}, sent {counted(len(group.rows), '{n:,} RST', '{n:,} RSTs')} in its name "
             f"({first_of(group.numbers)}): {'; '.join(_words(evidence, signs, at, group.side))}{outcome}."
         )
         yield finding(

@@ -10,7 +10,8 @@ from pcapreport.findings.columns import Ints
 from pcapreport.findings.grouping import finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.retransmissions import transmission_before
-from pcapreport.findings.wording import The, count, duration, listed, side_name, times
+from pcapreport.findings.wording import The, duration, listed, side_name, times
+from pcapreport.language import counted
 from pcapreport.tcp.evidence import RST, SYN
 
 FULL_SIZE_TRIES = 2
@@ -119,7 +120,7 @@ def path_mtu_black_holes(evidence: Evidence) -> Iterator[Finding]:
             told.add((connection, side))
             tried, words, confidence = proof
             summary = (
-                f"Segments of {count(int(table.length[chain[0]]), 'byte')} of the {side_name(side)} do not arrive "
+                f"Segments of {counted(int(table.length[chain[0]]), '{n:,} byte', '{n:,} bytes')} of the {side_name(side)} do not arrive "
                 f"(first sent again in frame {int(table.frame[chain[0]])}), {words}: the path loses large packets "
                 "and no ICMP error says so, or it was filtered."
             )
@@ -151,7 +152,7 @@ def _size_decides(evidence: Evidence, connection: int, side: int, chain: Ints) -
         first = int(smaller[0])
         answers = theirs[table.ack[theirs] > table.seq[first]]
         if len(answers) and int(answers[0]) > first and table.ack[answers[0]] == table.end[first]:
-            fitting = count(int(table.length[first]), "byte")
+            fitting = counted(int(table.length[first]), "{n:,} byte", "{n:,} bytes")
             words = f"but {fitting} of the same did at once (frame {int(table.frame[first])})"
             return np.append(full, first), words, Confidence.HIGH
         return None

@@ -11,7 +11,8 @@ from pcapreport.findings.columns import Bools, Ints
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.sent_again import SHORTEST_TIMEOUT_NS, classify
-from pcapreport.findings.wording import The, count, duration, first_of, frames, listed, times
+from pcapreport.findings.wording import The, duration, first_of, frames, listed, times
+from pcapreport.language import counted
 
 STEPS_BACK = 64
 """Most rows stand this close to the transmission before."""
@@ -101,7 +102,7 @@ def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
     if rule in _CONTROL:
         summary = f"{who} sent its {_CONTROL[rule]} again {times(many)} ({where}){_delay(evidence, group)}."
     else:
-        what = f"{count(many, 'segment')} again ({where}; {count(sum(lengths), 'byte')})"
+        what = f"{counted(many, '{n:,} segment', '{n:,} segments')} again ({where}; {counted(sum(lengths), '{n:,} byte', '{n:,} bytes')})"
         summary = f"{who} sent {what} {_WHY[rule]}{_delay(evidence, group)}."
     alternatives: tuple[Alternative, ...] = ()
     confidence, severity = Confidence.HIGH, None

@@ -26,7 +26,8 @@ from pcapreport.findings.attempts import (
 )
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.rules import RULES
-from pcapreport.findings.wording import address, count, duration, frames
+from pcapreport.findings.wording import address, duration, frames
+from pcapreport.language import counted
 from pcapreport.settings import (
     FLOOD_SHARE,
     SCAN_FAILED_SHARE,
@@ -109,11 +110,11 @@ def _scan(failed: Table, low: int, high: int, among: int) -> Finding:
     seen = failed[low:high]
     servers, ports = len(grouped(seen, SERVER).bounds) - 1, len(np.unique(seen["port"]))
     if servers == 1:
-        tried = f"{count(among, 'port')} of {_text(seen[0], SERVER)}"
+        tried = f"{counted(among, '{n:,} port', '{n:,} ports')} of {_text(seen[0], SERVER)}"
     elif ports == 1:
-        tried = f"port {int(seen[0]['port'])} of {count(among, 'host')}"
+        tried = f"port {int(seen[0]['port'])} of {counted(among, '{n:,} host', '{n:,} hosts')}"
     else:
-        tried = f"{count(among, 'target')} ({servers:,} hosts, {ports:,} ports)"
+        tried = f"{counted(among, '{n:,} target', '{n:,} targets')} ({servers:,} hosts, {ports:,} ports)"
     silent = int(np.count_nonzero((seen["result"] == SILENT) | (seen["result"] == PERSISTENT)))
     half = int(np.count_nonzero(seen["result"] == HALF_OPEN))
     outcomes = ((high - low - silent - half, "refused"), (silent, "stayed silent"), (half, "were left half-open"))

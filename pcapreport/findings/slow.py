@@ -9,7 +9,8 @@ import numpy as np
 from pcapreport.findings.grouping import finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.time_ledger import Ints, Part, TimeLedger
-from pcapreport.findings.wording import count, duration, frames, side_name
+from pcapreport.findings.wording import duration, frames, side_name
+from pcapreport.language import counted
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import SERVER
 
@@ -57,7 +58,7 @@ def _slow_response(evidence: Evidence, connection: int, chosen: Ints, mostly: bo
     several = (
         ""
         if len(chosen) == 1
-        else f"; so in {count(len(chosen), 'answer')}, {duration(int(turns.own_ns[chosen].sum()))} in all"
+        else f"; so in {counted(len(chosen), '{n:,} answer', '{n:,} answers')}, {duration(int(turns.own_ns[chosen].sum()))} in all"
     )
     summary = (
         f"The server thought {duration(own)} about the request that ended in frame {asked} before it answered in frame "

@@ -9,7 +9,8 @@ import numpy as np
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings import time_wait_words
 from pcapreport.findings.model import Evidence, Finding, Severity
-from pcapreport.findings.wording import The, address, count, duration, frames, side_name
+from pcapreport.findings.wording import The, address, duration, frames, side_name
+from pcapreport.language import counted
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Meeting, TimeWait
@@ -110,7 +111,7 @@ def _exchanged(connection: int, evidence: Evidence) -> str:
     total, of_server = int(fresh.sum()), int((fresh * table.side[rows]).sum())
     if not total:
         return "No data was exchanged"
-    return f"The client sent {count(total - of_server, 'byte')}, the server {count(of_server, 'byte')}"
+    return f"The client sent {counted(total - of_server, '{n:,} byte', '{n:,} bytes')}, the server {counted(of_server, '{n:,} byte', '{n:,} bytes')}"
 
 
 def _time_waits(evidence: Evidence, history: ConnectionHistory) -> Iterator[str]:

@@ -9,7 +9,8 @@ import numpy as np
 from pcapreport.findings.grouping import SIDES, Bools, Group, Ints, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.segmented import latest_before
-from pcapreport.findings.wording import The, count, duration, first_of, frames, side_name, times
+from pcapreport.findings.wording import The, duration, first_of, frames, side_name, times
+from pcapreport.language import counted
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.evidence import ACK, FIN, RST
 from pcapreport.tcp.history import EndpointHistory
@@ -82,7 +83,11 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
         yield _closed_too_late(evidence, group, row)
         return
     reason, alternatives, confidence = _reason(evidence, group, row)
-    more = f"; {count(lost, 'byte')} of data {'was' if lost == 1 else 'were'} not acknowledged by then" if lost else ""
+    more = (
+        f"; {counted(lost, '{n:,} byte', '{n:,} bytes')} of data {'was' if lost == 1 else 'were'} not acknowledged by then"
+        if lost
+        else ""
+    )
     summary = f"{The(group.side)} reset the connection{where} ({first_of(numbers)}): {reason}{more}."
     severity = Severity.ERROR if lost else Severity.WARNING
     yield finding(
@@ -190,7 +195,7 @@ def _closed_too_late(evidence: Evidence, group: Group, row: int) -> Finding:
 def _data_after_close(evidence: Evidence, group: Group, prompt: int) -> Finding:
     table = evidence.table
     summary = (
-        f"{The(1 - group.side)} sent {count(int(table.length[prompt]), 'byte')} (frame {int(table.frame[prompt])}) "
+        f"{The(1 - group.side)} sent {counted(int(table.length[prompt]), '{n:,} byte', '{n:,} bytes')} (frame {int(table.frame[prompt])}) "
         f"after the {side_name(group.side)} had closed; they were thrown away."
     )
     rows = np.array([prompt, int(group.rows[0])])
@@ -209,7 +214,7 @@ def _unread(evidence: Evidence, group: Group, row: int, left: int) -> Finding:
     table = evidence.table
     summary = (
         f"{The(group.side)} closed by a RST (frame {int(table.frame[row])}) without taking the last "
-        f"{count(left, 'byte')} of the {side_name(1 - group.side)}."
+        f"{counted(left, '{n:,} byte', '{n:,} bytes')} of the {side_name(1 - group.side)}."
     )
     other = Alternative("It aborted before these bytes arrived.", Confidence.MEDIUM)
     return finding(

@@ -17,7 +17,7 @@ from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, S
 from pcapreport.findings.rules import RULES
 from pcapreport.findings.story import tell
 from pcapreport.findings.tally import LIMITS, Tally
-from pcapreport.findings.wording import count
+from pcapreport.language import counted
 
 __all__ = ["Case", "Verdict", "judge", "tell"]
 
@@ -178,12 +178,12 @@ class Case:
         several = f"{alike.connections:,} of {total:,} connections"
         if rule in PHRASES:
             return f"{several} {PHRASES[rule]}. For example {self._in_short(lead)}"
-        title, frames = RULES[rule].title.lower(), count(alike.frames, "frame")
+        title, frames = RULES[rule].title.lower(), counted(alike.frames, "{n:,} frame", "{n:,} frames")
         return f"{several} show: {title} ({frames}). Most in: {self._in_short(lead)}"
 
     def _also(self, second: Exhibit) -> str:
         more = self.tally.serious[second.finding.rule].connections - 1
-        rest = f" (and so in {count(more, 'other connection')})" if more else ""
+        rest = f" (and so in {counted(more, '{n:,} other connection', '{n:,} other connections')})" if more else ""
         return f"Also{rest}: {self._in_short(second)}"
 
     def _all_the_same(self, lead: Finding) -> str:
@@ -307,4 +307,4 @@ def _cannot_know(capture: Capture, tally: Tally) -> Iterator[str]:
 def _some(number: int, total: int) -> str:
     if number == total:
         return "the connection" if total == 1 else f"all {total:,} connections"
-    return count(number, "connection") + f" of {total:,}"
+    return counted(number, "{n:,} connection", "{n:,} connections") + f" of {total:,}"

@@ -8,7 +8,8 @@ import numpy as np
 
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
-from pcapreport.findings.wording import The, count, duration, first_of, side_name, times
+from pcapreport.findings.wording import The, duration, first_of, side_name, times
+from pcapreport.language import counted
 from pcapreport.tcp.evidence import FIN, SYN
 
 
@@ -80,7 +81,7 @@ def keep_alives(evidence: Evidence) -> Iterator[Finding]:
             else "each was answered"
         )
         summary = (
-            f"{The(group.side)} sent {count(len(numbers), 'keep-alive')} ({first_of(numbers)}) to see whether the "
+            f"{The(group.side)} sent {counted(len(numbers), '{n:,} keep-alive', '{n:,} keep-alives')} ({first_of(numbers)}) to see whether the "
             f"{other} was still there; {outcome}."
         )
         severity = Severity.WARNING if silent else None
@@ -118,7 +119,7 @@ def silent_peers(evidence: Evidence) -> Iterator[Finding]:
         other, last = 1 - group.side, int(table.frame[peer_last[group.rows[0]]])
         summary = (
             f"{The(other)} fell silent: its last segment is frame {last}, "
-            f"and {count(len(numbers), 'attempt')} of the {side_name(group.side)} to reach it over {duration(since)} "
+            f"and {counted(len(numbers), '{n:,} attempt', '{n:,} attempts')} of the {side_name(group.side)} to reach it over {duration(since)} "
             f"({first_of(numbers)}) had no answer."
         )
         path = Alternative("The path between the tap and that side failed, or a filter drops all.", Confidence.MEDIUM)

@@ -12,7 +12,8 @@ from pcapreport.findings.columns import Bools, Ints
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.segmented import NONE
-from pcapreport.findings.wording import The, count, duration, first_of, side_name, times
+from pcapreport.findings.wording import The, duration, first_of, side_name, times
+from pcapreport.language import counted
 from pcapreport.tcp.evidence import FIN, SYN
 
 PROBE_BYTES = 1
@@ -52,7 +53,7 @@ def _shrunk_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
         broken = bool(np.any(passes.peer_sent_before[group.rows] > said.edge[group.rows]))
         summary = (
             f"{The(group.side)} took back {times(len(group.rows))} ({first_of(group.numbers)}) receive window "
-            f"that it had already offered, by up to {count(by, 'byte')}"
+            f"that it had already offered, by up to {counted(by, '{n:,} byte', '{n:,} bytes')}"
             f"{f', when the {side_name(1 - group.side)} had already sent data beyond the new edge' if broken else ''}."
         )
         path = Alternative("A device on the path before the tap rewrites windows.", Confidence.LOW)
@@ -86,8 +87,8 @@ def _data_outside(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
     for group in groups(evidence, beyond):
         by = int(np.max(last[group.rows] - said.peer_before[group.rows]))
         summary = (
-            f"{The(group.side)} sent {count(len(group.rows), 'segment')} ({first_of(group.numbers)}) beyond "
-            f"the window that the {side_name(1 - group.side)} had offered, by up to {count(by, 'byte')}."
+            f"{The(group.side)} sent {counted(len(group.rows), '{n:,} segment', '{n:,} segments')} ({first_of(group.numbers)}) beyond "
+            f"the window that the {side_name(1 - group.side)} had offered, by up to {counted(by, '{n:,} byte', '{n:,} bytes')}."
         )
         missed = Alternative("The capture missed the segment that opened the window further.", Confidence.MEDIUM)
         side = SIDES[group.side]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pcapreport.capture.packet_table import Flag
+from pcapreport.language import Text, joined, phrase
 from pcapreport.tcp.connections import CLIENT, Endpoint
 
 NAMES = ("client", "server")
@@ -25,24 +26,21 @@ def flag_words(flags: int) -> str:
     return ", ".join(word for flag, word in FLAG_WORDS if flags & flag) or "no flags"
 
 
-def side_name(side: int) -> str:
+def side_name(side: int) -> Text:
     """ "client" or "server"."""
-    return NAMES[0] if side == CLIENT else NAMES[1]
+    return phrase("client") if side == CLIENT else phrase("server")
 
 
-def The(side: int) -> str:
+def The(side: int) -> Text:
     """ "The client" or "The server", as a sentence begins."""
-    return f"The {side_name(side)}"
+    return phrase("The client") if side == CLIENT else phrase("The server")
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """ "1 segment", "1,200 segments"."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def times(number: int) -> str:
+def times(number: int) -> Text:
     """ "once", "twice", "5 times"."""
-    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+    if number in (1, 2):
+        return phrase("once") if number == 1 else phrase("twice")
+    return phrase("{number:,} times", number=number)
 
 
 def duration(ns: int | float) -> str:
@@ -62,29 +60,29 @@ def duration(ns: int | float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def listed(items: Sequence[str], limit: int) -> str:
+def listed(items: Sequence[str], limit: int) -> Text:
     """ "a", "a and b", "a, b, c and 4 more"."""
     shown, rest = list(items[:limit]), len(items) - limit
-    shown += [f"{rest:,} more"] if rest > 0 else []
-    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)
+    if rest > 0:
+        shown.append(phrase("{rest:,} more", rest=rest))
+    if len(shown) < 2:
+        return joined(shown)
+    return joined((joined(shown[:-1]), shown[-1]), " and ")
 
 
-def frames(numbers: Sequence[int], limit: int = 4) -> str:
+def frames(numbers: Sequence[int], limit: int = 4) -> Text:
     """ "frame 7", "frames 7 and 9", "frames 7, 9, 12, 13 and 20 more"."""
     if not numbers:
-        return "no frame"
-    shown = [str(number) for number in numbers[:limit]]
+        return phrase("no frame")
     if len(numbers) == 1:
-        return f"frame {shown[0]}"
-    rest = len(numbers) - len(shown)
-    if rest:
-        return f"frames {', '.join(shown)} and {rest:,} more"
-    return f"frames {', '.join(shown[:-1])} and {shown[-1]}"
+        return phrase("frame {frame}", frame=numbers[0])
+    return phrase("frames {frames}", frames=listed([str(number) for number in numbers], limit))
 
 
-def first_of(numbers: Sequence[int]) -> str:
+def first_of(numbers: Sequence[int]) -> Text:
     """Where to look first: "frame 12", "first: frame 12"."""
-    return f"frame {numbers[0]}" if len(numbers) == 1 else f"first: frame {numbers[0]}"
+    frame = phrase("frame {frame}", frame=numbers[0])
+    return frame if len(numbers) == 1 else phrase("first: {frame}", frame=frame)
 
 
 def address(endpoint: Endpoint) -> str:

@@ -16,6 +16,7 @@ from pcapreport.findings.suppression import Suppressed
 from pcapreport.findings.time_ledger import Part
 from pcapreport.findings.verdict import Case
 from pcapreport.findings.wireshark_comparison import Compared, WiresharkComparison
+from pcapreport.language import messages_of
 from pcapreport.report import model
 from pcapreport.report.activity import CaptureActivity
 from pcapreport.report.baseline import Baseline, Comparison
@@ -195,7 +196,7 @@ class DocumentBuilder:
             manual=_manual(self._rules),
             meta=dict(self._options.meta),
         )
-        return Report(document, self._store)
+        return Report(replace(document, messages=messages_of(document)), self._store)
 
     def _connections(self) -> list[model.Connection]:
         """Those to be listed or told in detail, with their numbers."""

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pcapreport.language import speaking
 from pcapreport.report.advice import actor
 from pcapreport.report.diagram_layout import FAMILY_COLOUR, NO_STATE
 from pcapreport.report.model import Connection, Document
@@ -28,7 +29,8 @@ def render_card(document: Document) -> bytes:
         if worst is not None:
             _lanes(figure, worst, y)
 
-    return picture(draw, INCHES, DPI)
+    with speaking(document.language, document.messages):
+        return picture(draw, INCHES, DPI)
 
 
 def _worst(document: Document) -> Connection | None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from pcapreport.language import counted
 from pcapreport.report.model import (
     RETRANSMISSION_RULES,
     Certainty,
@@ -30,7 +31,6 @@ from pcapreport.report.wording import (
     frame_list,
     moment,
     number,
-    plural,
     short,
     spoken,
 )
@@ -392,8 +392,8 @@ def caption(item: LadderRow) -> tuple[str, str]:
         return "", item.text
     if item.kind == "burst":
         span = "" if item.seq is None else f"from seq {item.seq}"
-        size = plural(item.length, "byte") if item.length else f"ack {item.ack}"
-        return f"{plural(item.count, 'segment')}, {size}", span if item.length else ""
+        size = counted(item.length, "{n:,} byte", "{n:,} bytes") if item.length else f"ack {item.ack}"
+        return f"{counted(item.count, '{n:,} segment', '{n:,} segments')}, {size}", span if item.length else ""
     numbers = [
         f"seq {item.seq}" if item.seq is not None else "",
         f"ack {item.ack}" if item.ack is not None else "",

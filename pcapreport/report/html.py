@@ -22,6 +22,7 @@ import msgspec
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pcapreport.language import counted, say, speaking, spoken_language, translated
 from pcapreport.report import wording
 from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.figures import ConnectionFigures, Figure, capture_figures
@@ -42,7 +43,7 @@ FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
-_FRAME_WORDS = re.compile(r"\b(?i:frames?) ((?:\d+(?:\s?[–-]\s?\d+)?(?:, and | and |, | to )?)+)")
+_FRAME_WORDS = re.compile(r"(?:\b(?i:frames?)|帧) ((?:\d+(?:\s?[–-]\s?\d+)?(?:, and | and |, | to |、| 和 | 至 )?)+)")
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,15 @@ def render_html(document: Document, templates: pathlib.Path | None = None) -> st
     No larger than the document's option max_size, as long as that leaves room for one connection: fewer of them are
     then shown in detail, the worst first, and shorter tables.
     """
+    with speaking(document.language, document.messages):
+        if document.options.get("profile") == "ticket":
+            return _ticket(document, templates)
+        return _full(document, templates)
+
+
+def _full(document: Document, templates: pathlib.Path | None) -> str:
     allowed = document.options.get("max_size") or MOST_BYTES
     detailed = sum(one.detail is not None for one in document.connections)
-    if document.options.get("profile") == "ticket":
-        return _ticket(document, templates)
     for share in (1, 2, 4, 8, 16, 32, 64):
         page = _page(document, templates, max(detailed // share, 1), share)
         if len(page.encode()) <= allowed or share >= max(detailed, 8):
@@ -192,6 +198,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         size=wording.size,
         share=wording.share,
         spoken=wording.spoken,
+        said=say,
         frames=wording.frame_list,
         frame_filter=wording.frame_filter,
         plain=_plain,
@@ -200,7 +207,10 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         address=urllib.parse.quote,
     )
     environment.globals.update(
-        plural=wording.plural,
+        counted=counted,
+        severity_counts=wording.SEVERITY_COUNTS,
+        _=_phrase,
+        language=spoken_language,
         caption=caption,
         stays=_stays,
         reason=_reason,
@@ -217,9 +227,15 @@ def _environment(templates: pathlib.Path | None) -> Environment:
 
 def _printed(value: Any) -> Any:
     """What a template's expression prints: text made visible (markup was made from text that was), null as nothing."""
-    if type(value) is str:
+    if isinstance(value, str) and not isinstance(value, Markup):
         return wording.visible(value)
     return "" if value is None else value
+
+
+def _phrase(form: str, **parts: Any) -> Markup:
+    """A text of the page in the language that is spoken; parts that are markup stay so, all others are escaped."""
+    shown = {name: _printed(value) for name, value in parts.items()}
+    return Markup(escape(translated(form))).format(**shown) if parts else Markup(escape(translated(form)))
 
 
 def _source(environment: Environment, name: str) -> Markup:
@@ -397,4 +413,4 @@ def _linked(text: str, links: dict[int, str]) -> Markup:
         row = links.get(int(found[0])) if len(found[0]) < 12 else None
         return f'<a href="#{row}">{found[0]}</a>' if row else found[0]
 
-    return Markup(_FRAME_WORDS.sub(link_numbers, str(escape(wording.visible(text)))))
+    return Markup(_FRAME_WORDS.sub(link_numbers, str(escape(wording.visible(say(text))))))

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.findings import wording
 from pcapreport.findings.model import Finding, Severity
+from pcapreport.language import counted
 from pcapreport.report.model import LadderRow, Segment, spelled
 from pcapreport.report.model import Severity as DocumentSeverity
 from pcapreport.report.segments import CONTROL, SENDERS, Rows, rows_with
@@ -238,7 +238,7 @@ class _Drawing:
             client_state=client,
             server_state=server,
             count=stop - start,
-            text=f"{wording.count(stop - start, 'segment')} not drawn",
+            text=f"{counted(stop - start, '{n:,} segment', '{n:,} segments')} not drawn",
         )
 
 

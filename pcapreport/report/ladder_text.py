@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pcapreport.language import counted
 from pcapreport.report.diagram_layout import caption
 from pcapreport.report.model import RETRANSMISSION_RULES, Connection, Document, Finding, LadderRow
 from pcapreport.report.wording import (
@@ -16,7 +17,6 @@ from pcapreport.report.wording import (
     frame_list,
     moment,
     number,
-    plural,
     short,
     spoken,
     visible,
@@ -121,8 +121,8 @@ def summary_text(document: Document, limit: int = 20) -> str:
     lines += [f"  Cannot be told: {visible(gap)}" for gap in verdict.cannot_know]
     lines += [
         "",
-        f"{plural(capture.packets, 'packet')} read: {number(capture.tcp_packets)} TCP{others}; "
-        f"{plural(document.totals.connections, 'connection')}; {duration(capture.duration_s)}",
+        f"{counted(capture.packets, '{n:,} packet', '{n:,} packets')} read: {number(capture.tcp_packets)} TCP{others}; "
+        f"{counted(document.totals.connections, '{n:,} connection', '{n:,} connections')}; {duration(capture.duration_s)}",
     ]
     found = [*document.findings, *(f for c in document.connections for f in c.findings)]
     found.sort(key=lambda f: ("error", "warning", "note").index(f.severity))
@@ -155,5 +155,5 @@ def _connection_line(c: Connection) -> str:
     client, server = f"{c.client.address}:{c.client.port}", f"{c.server.address}:{c.server.port}"
     return (
         f"  {c.id:>4}  {visible(client)} > {visible(server)}  {visible(c.opening)}, {visible(c.closing)}, "
-        f"{plural(c.packets, 'packet')}, {duration(c.end_s - c.start_s)}"
+        f"{counted(c.packets, '{n:,} packet', '{n:,} packets')}, {duration(c.end_s - c.start_s)}"
     )

@@ -12,11 +12,10 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.report.model import Connection
+from pcapreport.report.model import Connection, encoder
 
 _NO_NUMBER = b'{"id":0'
 """How an encoded connection begins whose number is not known yet."""
@@ -27,7 +26,7 @@ class ConnectionStore:
 
     def __init__(self, on_disk: bool) -> None:
         self._on_disk = on_disk
-        self._encoder = msgspec.json.Encoder()
+        self._encoder = encoder()
         self._parts: list[IO[bytes]] = []
         self._sizes, self._frames, self._part = array("q"), array("q"), array("q")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from pcapreport.language import counted, forms, speaking
 from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.model import Connection, Document, Finding
 from pcapreport.report.wording import (
@@ -17,7 +18,6 @@ from pcapreport.report.wording import (
     frame_filter,
     frame_list,
     number,
-    plural,
     runs,
     spoken,
     visible,
@@ -27,11 +27,19 @@ MOST_CHARACTERS = 60_000
 """GitHub and GitLab cut a comment at 65,536 characters."""
 FINDING_ROWS, CONNECTION_ROWS = 60, 60
 FRAME_RUNS = 12
+MORE_FINDINGS = forms(
+    "{n:,} more finding not listed; the JSON has them all.", "{n:,} more findings not listed; the JSON has them all."
+)
+MORE_CONNECTIONS = forms(
+    "{n:,} more connection not listed; the JSON has them all.",
+    "{n:,} more connections not listed; the JSON has them all.",
+)
 
 
 def render_markdown(document: Document) -> str:
     """The ticket text; tables are in the dialect that GitHub, GitLab and most editors share."""
-    blocks = [*_head(document), *_findings(document), *_connections(document), _foot(document)]
+    with speaking(document.language, document.messages):
+        blocks = [*_head(document), *_findings(document), *_connections(document), _foot(document)]
     text = "\n\n".join(block for block in blocks if block) + "\n"
     while len(text) > MOST_CHARACTERS and "\n|" in text:
         text = _without_longest_row(text)
@@ -64,8 +72,8 @@ def _head(document: Document) -> list[str]:
         damage = f"**The capture is damaged or cut short.** {problems}"
     others = "".join(f", {number(count)} {escaped(kind)}" for kind, count in capture.other_packets.items())
     counts = (
-        f"{plural(capture.packets, 'packet')} read: {number(capture.tcp_packets)} TCP{others}; "
-        f"{plural(document.totals.connections, 'connection')} in {duration(capture.duration_s)}."
+        f"{counted(capture.packets, '{n:,} packet', '{n:,} packets')} read: {number(capture.tcp_packets)} TCP{others}; "
+        f"{counted(document.totals.connections, '{n:,} connection', '{n:,} connections')} in {duration(capture.duration_s)}."
     )
     return [
         f"## {code(capture.file)}",
@@ -110,14 +118,14 @@ def _findings(document: Document) -> list[str]:
     return [
         "### Findings",
         _table(heads, rows),
-        _left_out(sum(document.totals.findings.values()) - len(rows), "finding"),
+        _left_out(sum(document.totals.findings.values()) - len(rows), MORE_FINDINGS),
     ]
 
 
 def _frames(finding: Finding) -> str:
     if len(runs(finding.frames)) <= FRAME_RUNS:
         return code(finding.filter or (frame_filter(finding.frames) if finding.frames else ""))
-    return f"{plural(len(finding.frames), 'frame')}: {frame_list(finding.frames, FRAME_RUNS)}"
+    return f"{counted(len(finding.frames), '{n:,} frame', '{n:,} frames')}: {frame_list(finding.frames, FRAME_RUNS)}"
 
 
 def _connections(document: Document) -> list[str]:
@@ -126,7 +134,11 @@ def _connections(document: Document) -> list[str]:
     worst_first = sorted(document.connections, key=lambda c: (SEVERITY_RANK[c.severity], c.id))
     rows = [_connection_row(c) for c in worst_first[:CONNECTION_ROWS]]
     heads = ["No.", "Client", "Server", "Opening", "Closing", "Packets", "Bytes each way", "Duration", "States"]
-    return ["### Connections", _table(heads, rows), _left_out(document.totals.connections - len(rows), "connection")]
+    return [
+        "### Connections",
+        _table(heads, rows),
+        _left_out(document.totals.connections - len(rows), MORE_CONNECTIONS),
+    ]
 
 
 def _connection_row(c: Connection) -> list[str]:
@@ -147,8 +159,8 @@ def _connection_row(c: Connection) -> list[str]:
     ]
 
 
-def _left_out(count: int, noun: str) -> str:
-    return f"{plural(count, f'more {noun}')} not listed; the JSON has them all." if count > 0 else ""
+def _left_out(n: int, forms: tuple[str, str]) -> str:
+    return counted(n, *forms) if n > 0 else ""
 
 
 def _foot(document: Document) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from pcapreport.findings.wording import NAMES, count, duration
+from pcapreport.findings.wording import NAMES, duration
+from pcapreport.language import counted
 from pcapreport.report import model
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import Endpoint
@@ -42,10 +43,10 @@ def _side(vantage: Vantage, side: int) -> str:
     name, ttl, hops, quickest = NAMES[side], vantage.ttl[side], vantage.hops[side], vantage.round_trip[side]
     if not ttl:
         return f"nothing of the {name} was captured"
-    arrives = f"TTL {ttl}" + (f", {count(hops, 'hop')} away" if hops else "")
+    arrives = f"TTL {ttl}" + (f", {counted(hops, '{n:,} hop', '{n:,} hops')} away" if hops else "")
     if quickest == UNKNOWN_NS:
         return f"no answer shows how far the {name} is ({arrives})"
-    return f"the {name} answers within {duration(quickest)} ({count(vantage.samples[side], 'answer')}; {arrives})"
+    return f"the {name} answers within {duration(quickest)} ({counted(vantage.samples[side], '{n:,} answer', '{n:,} answers')}; {arrives})"
 
 
 class VantageSummary:
@@ -72,12 +73,12 @@ class VantageSummary:
         return model.CaptureVantage(connections=places, host=host, summary=self._summary(host, between, known))
 
     def _summary(self, host: str, between: int, known: int) -> str:
-        of = f"as {count(known, 'connection')} of {sum(self._places.values()):,} "
+        of = f"as {counted(known, '{n:,} connection', '{n:,} connections')} of {sum(self._places.values()):,} "
         if not known:
             return "cannot be said" if self._places else ""
         if host:
             return f"on {host}, {of}{'shows' if known == 1 else 'show'}"
         if between == known:
             return f"between the ends, {of}{'shows' if known == 1 else 'show'}"
-        hosts = f"on {count(len(self._hosts), 'host')} in {count(known - between, 'connection')}"
+        hosts = f"on {counted(len(self._hosts), '{n:,} host', '{n:,} hosts')} in {counted(known - between, '{n:,} connection', '{n:,} connections')}"
         return f"{hosts}, between the ends in {between:,}: at several places, or by a host that passes packets on"

@@ -9,8 +9,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from pcapreport.language import Text, forms, say
 from pcapreport.report.model import Interval, Severity
 
+SEVERITY_COUNTS: dict[Severity, tuple[str, str]] = {
+    "error": forms("{n:,} error", "{n:,} errors"),
+    "warning": forms("{n:,} warning", "{n:,} warnings"),
+    "note": forms("{n:,} note", "{n:,} notes"),
+}
 SEVERITY_MARK: dict[Severity, str] = {"error": "◆", "warning": "▲", "note": "▪"}
 CERTAINTY_MARK = {"proven": "●", "supposed": "◐", "assumed": "○"}
 SEVERITY_RANK: dict[Severity | None, int] = {"error": 0, "warning": 1, "note": 2, None: 3}
@@ -28,6 +34,8 @@ def visible(text: str) -> str:
 
     Of a very long one the beginning, and how much is left out.
     """
+    if isinstance(text, Text):
+        text = say(text)
     start = text[:LONGEST]
     if not (start.isascii() and start.isprintable()):
         start = "".join(_escape(c) if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in start)
@@ -168,11 +176,6 @@ def frame_filter(frames: Sequence[int]) -> str:
     if len(spans) == 1 and spans[0][0] == spans[0][1]:
         return f"frame.number == {spans[0][0]}"
     return "frame.number in {" + ", ".join(str(a) if a == b else f"{a}..{b}" for a, b in spans) + "}"
-
-
-def plural(count: int, noun: str, nouns: str = "") -> str:
-    """A count with its noun: "1 packet", "2 packets"."""
-    return f"{number(count)} {noun if count == 1 else nouns or noun + 's'}"
 
 
 def spoken(name: str) -> str:

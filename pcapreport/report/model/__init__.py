@@ -32,6 +32,7 @@ from pcapreport.report.model.document import (
     decode,
     encode,
     encode_around,
+    encoder,
     schema,
 )
 from pcapreport.report.model.evidence import Capture, Comment, Interface, Problem, Tool
@@ -103,6 +104,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_around",
+    "encoder",
     "schema",
     "spelled",
 ]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from pcapreport.language import LANGUAGES, Message, as_string
 from pcapreport.report.model.base import Record, Severity
 from pcapreport.report.model.connection import Connection, TimeSpent
 from pcapreport.report.model.evidence import Capture, Tool
@@ -117,6 +118,8 @@ class Document(Record, frozen=True, kw_only=True):
     """How the results were reached, in sentences; limits included."""
     baseline: Comparison | None = None
     suppressed: list[Suppressed] = []
+    messages: dict[str, Message] = {}
+    """How texts of this document were made, by their English: with this a renderer says them in another language."""
     wireshark: list[WiresharkField] = []
     """Wireshark 4.0's analysis with its usual preferences, compared."""
     activity: Activity | None = None
@@ -128,10 +131,25 @@ class Document(Record, frozen=True, kw_only=True):
     meta: dict[str, str] = {}
     """What the user said of the case."""
 
+    @property
+    def language(self) -> str:
+        """That it was asked to be shown in; its own texts are English."""
+        wanted = self.options.get("lang")
+        return wanted if wanted in LANGUAGES else LANGUAGES[0]
+
+    def spoken_in(self, language: str) -> Document:
+        """The same, to be shown in another language."""
+        return msgspec.structs.replace(self, options={**self.options, "lang": language})
+
 
 def encode(document: Document) -> bytes:
     """The document as deterministic UTF-8 JSON."""
-    return msgspec.json.encode(document)
+    return encoder().encode(document)
+
+
+def encoder() -> msgspec.json.Encoder:
+    """What encodes any part of a document; a text is the string that it is."""
+    return msgspec.json.Encoder(enc_hook=as_string)
 
 
 def encode_around(document: Document) -> tuple[bytes, bytes]:

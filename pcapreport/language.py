@@ -1,0 +1,205 @@
+"""What the program says, and in which language.
+
+A text of ours is made once, in English, with `phrase` and its kin; it is an ordinary string that also remembers the form
+and the parts it was made from. Whatever passes it on treats it as the string. Only where it is shown, `say` makes it
+again from the translated form, within `speaking`: the document, its ids and its data are the same in every language.
+
+Catalogues are gettext's (locale/LANGUAGE/LC_MESSAGES/pcapreport.mo); the English forms are their message ids. A form
+that a program sees as data (names, addresses, file names) is a part, and is never translated.
+"""
+
+from __future__ import annotations
+
+import gettext
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+LANGUAGES = ("en", "zh")
+LOCALE = os.path.join(os.path.dirname(__file__), "locale")
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a text was made: its form with its parts; or items with the form between each two."""
+
+    form: str
+    parts: dict[str, str | int | float | Message] = {}
+    several: str = ""
+    """The form for any number `n` but 1, where there is one."""
+    items: list[str | int | float | Message] = []
+
+
+class Text(str):
+    """A text in English, with what it takes to say it in another language."""
+
+    __slots__ = ("message",)
+    message: Message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (str(self), self.message)
+
+
+def _made(english: str, message: Message) -> Text:
+    text = Text(english)
+    text.message = message
+    return text
+
+
+def phrase(form: str, **parts: Any) -> Text:
+    """`form` with its `{parts}` filled in, which may be texts, numbers and data; without parts, `form` as it stands."""
+    if not parts:
+        return _made(form, Message(form))
+    return _made(form.format(**parts), Message(form, {name: _part(value) for name, value in parts.items()}))
+
+
+def counted(n: int, one: str, several: str, **parts: Any) -> Text:
+    """The form for 1 or the one for another number; `{n:,}` in them is the number."""
+    english = (one if n == 1 else several).format(n=n, **parts)
+    told = {name: _part(value) for name, value in parts.items()}
+    return _made(english, Message(one, {"n": int(n), **told}, several))
+
+
+def forms(one: str, several: str) -> tuple[str, str]:
+    """Both forms for `counted`, where they are chosen at one place and counted at another."""
+    return one, several
+
+
+def joined(items: Iterable[str], between: str = ", ") -> Text:
+    """Texts or data in a row; `between` is a form as well: ", ", "; ", " and ", " or "."""
+    parts = list(items)
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return parts[0]
+    if not parts:
+        return _made("", Message(""))
+    return _made(between.join(parts), Message(between, items=[_part(one) for one in parts]))
+
+
+def sentences(*texts: str) -> Text:
+    """Sentences one after the other, empty ones left out."""
+    return joined((text for text in texts if text), " ")
+
+
+def first_sentence(text: str) -> str:
+    """The first of what `sentences` put together; another text as it is."""
+    if isinstance(text, Text) and text.message.form == " " and text.message.items:
+        first = text.message.items[0]
+        english = str(_spoken_of(first, _English()))
+        return _made(english, first) if isinstance(first, Message) else english
+    return text
+
+
+def as_string(value: Any) -> str:
+    """For msgspec's encoders: a text is the string that it is."""
+    if isinstance(value, str):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no place in JSON")
+
+
+def _part(value: Any) -> Any:
+    """A part as a message keeps it; numbers of numpy as Python's."""
+    if isinstance(value, Text):
+        return value.message
+    kind = type(value)
+    if kind is str or kind is int or kind is float:
+        return value
+    return str(value) if isinstance(value, str) or not hasattr(value, "item") else value.item()
+
+
+class _English:
+    """Says every form as it stands."""
+
+    def gettext(self, form: str) -> str:
+        return form
+
+    def ngettext(self, one: str, several: str, n: int) -> str:
+        return one if n == 1 else several
+
+
+class _Speech(NamedTuple):
+    """The language that is spoken now."""
+
+    language: str
+    catalogue: Any
+    messages: Mapping[str, Message]
+    """Texts of the document at hand and how they were made."""
+
+
+_ENGLISH = _Speech("en", _English(), {})
+_current: ContextVar[_Speech] = ContextVar("speech", default=_ENGLISH)
+
+
+@contextmanager
+def speaking(language: str, messages: Mapping[str, Message] | None = None) -> Iterator[None]:
+    """Within this, `say` uses `language`, one of LANGUAGES; `messages`: how the texts of a saved document were made."""
+    token = _current.set(_Speech(language, _catalogue(language), messages or {}))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def spoken_language() -> str:
+    """The language of `say`, such as "en"."""
+    return _current.get().language
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _catalogue(language: str) -> Any:
+    if language == "en":
+        return _English()
+    return gettext.translation("pcapreport", LOCALE, [language])
+
+
+def translated(form: str) -> str:
+    """The form in the language that is spoken, its parts still to be filled in."""
+    return str(_current.get().catalogue.gettext(form)) if form else form
+
+
+def say(text: str) -> str:
+    """A text of ours in the language that is spoken; in English, and where nothing is known of it, as it is."""
+    speech = _current.get()
+    if speech.language == "en" or not text:
+        return text
+    message = text.message if isinstance(text, Text) else speech.messages.get(text)
+    return _spoken_of(message, speech.catalogue) if message else str(speech.catalogue.gettext(text))
+
+
+def _spoken_of(part: str | int | float | Message, catalogue: Any) -> Any:
+    """A part as it stands; a message in the catalogue's language, and so on down."""
+    if not isinstance(part, Message):
+        return part
+    if part.items:
+        return str(catalogue.gettext(part.form)).join(str(_spoken_of(one, catalogue)) for one in part.items)
+    if not part.parts:
+        return str(catalogue.gettext(part.form))
+    n = part.parts.get("n")
+    form = catalogue.ngettext(part.form, part.several, n) if part.several else catalogue.gettext(part.form)
+    return str(form).format(**{name: _spoken_of(value, catalogue) for name, value in part.parts.items()})
+
+
+def messages_of(value: Any) -> dict[str, Message]:
+    """Each text within a record, by its English, that is more than a form of the catalogue; in order of first use."""
+    found: dict[str, Message] = {}
+    _collect(value, found)
+    return found
+
+
+def _collect(value: Any, found: dict[str, Message]) -> None:
+    if isinstance(value, Text):
+        message = value.message
+        if message.parts or message.items:
+            found.setdefault(str(value), message)
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            _collect(getattr(value, name), found)
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            _collect(one, found)
+    elif isinstance(value, Sequence) and not isinstance(value, str) and value and not isinstance(value[0], int | float):
+        for one in value:
+            _collect(one, found)

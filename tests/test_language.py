@@ -1,0 +1,74 @@
+"""Texts know how they were made: whatever language says them, data stays data."""
+
+from __future__ import annotations
+
+import pickle
+
+import msgspec
+
+from pcapreport.language import (
+    Message,
+    Text,
+    counted,
+    first_sentence,
+    joined,
+    messages_of,
+    phrase,
+    say,
+    sentences,
+    speaking,
+)
+
+
+class _Record(msgspec.Struct):
+    summary: str
+    names: list[str]
+
+
+def test_a_text_is_the_english_string() -> None:
+    text = phrase("The {side} refused (frame {frame}).", side=phrase("server"), frame=3)
+    assert text == "The server refused (frame 3)."
+    assert say(text) == text
+    assert msgspec.json.encode(_Record(text, [text]), enc_hook=str).count(b"The server refused") == 2
+
+
+def test_braces_of_a_form_without_parts_are_kept() -> None:
+    assert phrase("frame.number in {1, 2}") == "frame.number in {1, 2}"
+
+
+def test_a_number_chooses_the_form() -> None:
+    assert counted(1, "{n:,} packet", "{n:,} packets") == "1 packet"
+    assert counted(1200, "{n:,} packet", "{n:,} packets") == "1,200 packets"
+
+
+def test_first_sentence_is_by_structure_not_by_full_stops() -> None:
+    first = phrase("Lost at 10.0.0.1. Really.")
+    assert first_sentence(sentences(first, "", phrase("More."))) == first
+    assert first_sentence(first) == first
+
+
+def test_a_text_survives_the_way_to_another_process() -> None:
+    text = counted(2, "{n} packet", "{n} packets")
+    assert pickle.loads(pickle.dumps(text)).message == text.message
+
+
+def test_messages_round_trip_through_json() -> None:
+    text = sentences(phrase("A {x}.", x=joined([phrase("client"), "10.0.0.1"], " and ")), phrase("B."))
+    found = messages_of(_Record(text, ["data", text]))
+    again = msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Message])
+    assert again == found == {str(text): text.message}
+
+
+def test_what_is_only_a_form_needs_no_message() -> None:
+    assert messages_of(_Record(phrase("Nothing."), [])) == {}
+
+
+def test_data_is_not_translated_even_if_it_looks_like_a_form() -> None:
+    with speaking("zh"):
+        assert "client" in say(phrase("{name} (frame {frame})", name="client", frame=1))
+
+
+def test_english_is_spoken_outside() -> None:
+    with speaking("zh"):
+        pass
+    assert say(Text("client")) == "client"
