@@ -218,6 +218,6 @@ def _in_file_order(tables: list[PacketTable]) -> PacketTable:
     tables = [table for table in tables if len(table)]
     if len(tables) == 1:
         return tables[0]
-    joined = PacketTable.concatenate(tables)
-    order = np.argsort(joined["frame"], kind="stable")
-    return PacketTable({name: column[order] for name, column in joined.columns.items()}, joined.sack_blocks, ())
+    whole = PacketTable.concatenate(tables)
+    order = np.argsort(whole["frame"], kind="stable")
+    return PacketTable({name: column[order] for name, column in whole.columns.items()}, whole.sack_blocks, ())
