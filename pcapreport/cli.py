@@ -82,7 +82,12 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     type=click.Choice(options.PROFILES),
     default="full",
     show_default=True,
-    help="The page: everything, or a short one for a ticket.",
+    help="The page: everything, a short one for a ticket, or a laboratory report on one connection.",
+)
+@options.option(
+    "--sheet",
+    type=click.Choice(options.SHEETS),
+    help="With --profile lab: a sheet to be filled in, or the same with answers and how they are found.",
 )
 @options.option(
     "--max-size",
@@ -137,7 +142,8 @@ def report(
         details=given["max_connections"],
         effective=options.effective(formats, given),
         memory=given["memory"],
-        reading=options.reading_of(given["checksums"], given["max_input"]),
+        reading=options.reading_of(given["checksums"], given["max_input"], given["profile"] == "lab"),
+        lab=given["profile"] == "lab",
         timeout=given["timeout"],
         templates=Path(given["templates"]) if given["templates"] else None,
         baseline=Path(baseline) if baseline else None,

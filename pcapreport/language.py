@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gettext
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 LANGUAGES = ("en", "zh")
+_FIELD = re.compile(r"\{\w+(?:![rsa])?(?::[^{}]*)?\}")
+"""A part's place in a form."""
 LOCALE = os.path.join(os.path.dirname(__file__), "locale")
 
 
@@ -167,6 +170,22 @@ def say(text: str) -> str:
         return text
     message = text.message if isinstance(text, Text) else speech.messages.get(text)
     return _spoken_of(message, speech.catalogue) if message else str(speech.catalogue.gettext(text))
+
+
+def with_blanks(text: str, blank: str) -> str:
+    """A text in the language that is spoken, with `blank` for each of its parts; items of a row each by themselves."""
+    speech = _current.get()
+    message = text.message if isinstance(text, Text) else speech.messages.get(text)
+    return _blanked(message, blank, speech.catalogue) if message else say(text)
+
+
+def _blanked(part: str | int | float | Message, blank: str, catalogue: Any) -> str:
+    if not isinstance(part, Message):
+        return blank
+    if part.items:
+        return str(catalogue.gettext(part.form)).join(_blanked(one, blank, catalogue) for one in part.items)
+    form = str(catalogue.gettext(part.form))
+    return _FIELD.sub(blank.replace("\\", r"\\"), form) if part.parts else form
 
 
 def _spoken_of(part: str | int | float | Message, catalogue: Any) -> Any:

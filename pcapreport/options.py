@@ -14,7 +14,8 @@ from pcapreport.configuration import rule_changes
 from pcapreport.language import LANGUAGES, speaking
 
 FORMATS = ("html", "json", "md", "png", "zip")
-PROFILES = ("full", "ticket")
+PROFILES = ("full", "ticket", "lab")
+SHEETS = ("student", "answers")
 LEVELS = ("note", "warning", "error", "never")
 PREFIX = "PCAPREPORT_"
 LANGUAGE_ASKED = "lang:"
@@ -123,6 +124,7 @@ def effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, Any
         "max_size": options["max_size"],
         "profile": options["profile"],
         "lang": options["lang"],
+        **({"sheet": options["sheet"]} if options["sheet"] else {}),
         **changes(options["thresholds"]),
     }
 
@@ -156,10 +158,10 @@ def meta(_context: click.Context, _parameter: click.Parameter, values: Sequence[
     return pairs
 
 
-def reading_of(checksums: bool, max_input: int | None) -> Any:
+def reading_of(checksums: bool, max_input: int | None, frames: bool = False) -> Any:
     from pcapreport.settings import DEFAULT_LIMITS, Limits, Reading
 
-    return Reading(Limits.up_to(max_input) if max_input else DEFAULT_LIMITS, checksums)
+    return Reading(Limits.up_to(max_input) if max_input else DEFAULT_LIMITS, checksums, frames)
 
 
 def settings_of(time_wait: str, thresholds: Sequence[str]) -> Any:

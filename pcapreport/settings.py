@@ -260,6 +260,8 @@ class Reading:
     limits: Limits = DEFAULT_LIMITS
     checksums: bool = False
     """Verify TCP checksums."""
+    frames: bool = False
+    """Keep the bytes at hand, to take single frames apart."""
 
 
 DEFAULT_READING = Reading()

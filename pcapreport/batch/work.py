@@ -45,6 +45,8 @@ class Order:
     """An earlier run: its document, or its directory."""
     debug: bool = False
     language: str = "en"
+    lab: bool = False
+    """With the laboratory report of one connection."""
     meta: dict[str, str] = field(default_factory=dict)
 
 
@@ -122,7 +124,9 @@ def opened(source: str) -> str | BinaryIO:
 def _analyze(job: Job, order: Order) -> Report:
     baseline = counterpart(order.baseline, job.name) if order.baseline else None
     capture = pipeline.read_within(order.memory, opened(job.source), job.name, order.reading)
-    options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS, meta=order.meta)
+    options = DocumentOptions(
+        details=order.details, effective=order.effective, listed=CONNECTION_ROWS, meta=order.meta, lab=order.lab
+    )
     return pipeline.report_on(capture, order.settings, options, baseline)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from pcapreport.capture.icmp import IcmpError
 from pcapreport.capture.openings import OPENING
 from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.spill import Parts
+
+if TYPE_CHECKING:
+    from pcapreport.capture.frames import Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ class Capture:
     """Which ports answered a SYN, of type answers.ANSWER."""
     offloading: npt.NDArray[np.void] | None = None
     """The senders whose network cards fill in the checksums, for verify_checksums; None: checksums not looked at."""
+    frames: Frames | None = None
+    """Gives the bytes of single frames, where they were to be kept at hand."""
 
     @property
     def tcp_packets(self) -> int:

@@ -9,7 +9,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -22,6 +22,7 @@ from pcapreport.capture.container import BLOCK_BYTES, BLOCK_RECORDS, NO_INTERFAC
 from pcapreport.capture.decode import Decoder
 from pcapreport.capture.dissect import Dissector
 from pcapreport.capture.encapsulation import Encapsulations
+from pcapreport.capture.frames import Frames
 from pcapreport.capture.gather import Buffer, Gather, forget, groups
 from pcapreport.capture.growing import GrowingTable
 from pcapreport.capture.model import Capture
@@ -40,20 +41,22 @@ def read_capture(
     limits: Limits = DEFAULT_LIMITS,
     checksums: bool = False,
     budget: Budget | None = None,
+    frames: bool = False,
 ) -> Capture:
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 
     `name` is what the result calls the file; `checksums`: look at TCP checksums too; `budget`: beyond it
-    rows go to files (None: they never do). Raises UnreadableCapture, and nothing
-    else, if the bytes are no capture at all (OSError if those files find no room); damage after a sound start is a
-    problem of the Capture.
+    rows go to files (None: they never do); `frames`: keep the bytes at hand. Raises UnreadableCapture, and nothing else,
+    if the bytes are no capture at all (OSError if those files find no room); damage after a sound start is a problem of
+    the Capture.
     """
     opened = open_source(source, name, limits, is_capture)
     container = recognise(opened)
     found = Findings.about(opened.problem)
     table = _Table(opened.buffer, found, checksums, budget)
     table.add_all(_WALKS[container](opened.buffer, found, limits))
-    return _capture(opened, container, found, table)
+    capture = _capture(opened, container, found, table)
+    return replace(capture, frames=Frames(opened.buffer, _WALKS[container], limits)) if frames else capture
 
 
 def _capture(opened: Source, container: str, found: Findings, table: _Table) -> Capture:

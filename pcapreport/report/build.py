@@ -21,6 +21,8 @@ from pcapreport.report import model
 from pcapreport.report.activity import CaptureActivity
 from pcapreport.report.baseline import Baseline, Comparison
 from pcapreport.report.connection_records import Records, finding_record
+from pcapreport.report.lab.lesson import Lesson, suitability
+from pcapreport.report.lab.record import lab_record
 from pcapreport.report.ladder import RANK
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.time_records import times_spent
@@ -49,6 +51,8 @@ METHOD = (
     " to each side's initial sequence number.",
 )
 TRIMMED_FROM = 1_000
+LESSONS = 5_000
+"""Connections of a part that a laboratory report may be about: the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class DocumentOptions:
     effective: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, str] = field(default_factory=dict)
     """What the user wants said of the case: number, examiner, course, as given."""
+    lab: bool = False
+    """With the laboratory report of the connection that is best to learn from."""
 
 
 class Report(NamedTuple):
@@ -90,6 +96,16 @@ class _Kept(NamedTuple):
     connection: model.Connection
 
 
+class _KeptLab(NamedTuple):
+    """The laboratory report of a connection; the lower the rank the sooner."""
+
+    rank: tuple[int, ...]
+    place: int
+    """In the store."""
+    connection: model.Connection
+    lab: model.Lab
+
+
 class DocumentBuilder:
     """Makes the document of a capture that comes in parts, each of whole connections."""
 
@@ -109,6 +125,7 @@ class DocumentBuilder:
         self._store = ConnectionStore(on_disk=capture.spilled is not None)
         self._listed: list[_Kept] = []
         self._detailed: list[_Kept] = []
+        self._lab: _KeptLab | None = None
 
     def add(self, evidence: Evidence, findings: Sequence[Finding]) -> None:
         """Whole connections and the findings about them."""
@@ -129,6 +146,18 @@ class DocumentBuilder:
             if len(self._detailed) < most or rank < self._detailed[-1].rank:
                 self._detailed.append(_Kept(rank, places[index], part.detailed(index)))
                 self._detailed = _foremost(self._detailed, most)
+        if self._options.lab and len(evidence.table):
+            self._consider(evidence, part, places)
+
+    def _consider(self, evidence: Evidence, part: Records, places: Sequence[int]) -> None:
+        """Keep the laboratory report of the part's best connection, if none before it was better."""
+        only = self._options.only
+        candidates = range(min(len(places), LESSONS)) if only is None else range(only, min(only + 1, len(places)))
+        rank, index = min(((suitability(evidence, one), one) for one in candidates), default=((), -1))
+        if index < 0 or (self._lab and self._lab.rank <= rank):
+            return
+        lesson = Lesson(evidence, index, evidence.histories[index], tuple(part.found[index]), self._clock)
+        self._lab = _KeptLab(rank, places[index], part.detailed(index), lab_record(lesson))
 
     def _add(self, connection: model.Connection) -> int:
         """Keep the connection in the store, and here too if it may be listed; returns its place in the store."""
@@ -177,6 +206,7 @@ class DocumentBuilder:
             ),
             hosts=list(hosts),
             connections_shown_in_detail=len(self._detailed),
+            lab=self._lab_of_document(),
             vantage=self._vantages.record(),
             method=[*METHOD, _two_msl_sentence(self._settings), *_changes(self._options.effective.get("set"))],
             wireshark=wireshark_records(self._wireshark),
@@ -198,10 +228,18 @@ class DocumentBuilder:
         )
         return Report(replace(document, messages=messages_of(document)), self._store)
 
+    def _lab_of_document(self) -> model.Lab | None:
+        """With the number that its connection has."""
+        if self._lab is None:
+            return None
+        return replace(self._lab.lab, connection=int(self._store.numbers()[self._lab.place]))
+
     def _connections(self) -> list[model.Connection]:
         """Those to be listed or told in detail, with their numbers."""
         kept = {one.place: one.connection for one in _foremost(self._listed, self._options.listed)}
         kept |= {one.place: one.connection for one in self._detailed}
+        if self._lab:
+            kept[self._lab.place] = self._lab.connection
         numbers = self._store.numbers()
         numbered = [replace(connection, id=int(numbers[place])) for place, connection in kept.items()]
         return sorted(numbered, key=lambda connection: connection.id)

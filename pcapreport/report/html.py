@@ -43,7 +43,9 @@ FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
-_FRAME_WORDS = re.compile(r"(?:\b(?i:frames?)|帧) ((?:\d+(?:\s?[–-]\s?\d+)?(?:, and | and |, | to |、| 和 | 至 )?)+)")
+_FRAME_WORDS = re.compile(
+    r"(?:\b(?i:frames?)|帧) ((?:\d+(?:\s?[–-]\s?\d+)?(?![\d,]* more)(?:, and | and |, | to |、| 和 | 至 )?)+)"
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,10 @@ def render_html(document: Document, templates: pathlib.Path | None = None) -> st
     with speaking(document.language, document.messages):
         if document.options.get("profile") == "ticket":
             return _ticket(document, templates)
+        if document.options.get("profile") == "lab":
+            from pcapreport.report.lab_page import lab_page  # which is made of this module's parts
+
+            return lab_page(document, templates)
         return _full(document, templates)
 
 
@@ -113,12 +119,12 @@ def _worst(document: Document) -> list[Connection]:
 
 def _ticket(document: Document, templates: pathlib.Path | None) -> str:
     """The short page: verdict, who should act, the gravest findings, one diagram."""
-    shown = list(_shown(_worst(document)[:1], dict(_anchors(document.connections))))
+    shown = list(shown_connections(_worst(document)[:1], dict(page_anchors(document.connections))))
     found = _all_findings(document)
     return render_template(
         "ticket.html.jinja",
         templates,
-        _frame_links(shown),
+        frame_links(shown),
         document=document,
         capture=document.capture,
         shown=shown,
@@ -132,15 +138,15 @@ def _ticket(document: Document, templates: pathlib.Path | None) -> str:
 
 def _page(document: Document, templates: pathlib.Path | None, details: int, share: int) -> str:
     """With so many connections in detail and tables of a part of their usual length."""
-    anchors = dict(_anchors(document.connections))
-    shown = list(_shown(_worst(document)[:details], anchors))
+    anchors = dict(page_anchors(document.connections))
+    shown = list(shown_connections(_worst(document)[:details], anchors))
     listed = _most_notable(document.connections, CONNECTION_ROWS // share)
     found = _all_findings(document)
     rows = FINDING_ROWS // share
     return render_template(
         "report.html.jinja",
         templates,
-        _frame_links(shown),
+        frame_links(shown),
         document=document,
         capture=document.capture,
         anchors=anchors,
@@ -161,7 +167,7 @@ def render_template(
     known = links or {}
 
     def linked(text: str) -> Markup:
-        return _linked(text, known)
+        return linked_text(text, known)
 
     values.update(
         linked=linked,
@@ -257,7 +263,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "unnamed"
 
 
-def _anchors(connections: Iterable[Connection]) -> Iterator[tuple[int, str]]:
+def page_anchors(connections: Iterable[Connection]) -> Iterator[tuple[int, str]]:
     """(connection id, its id on the page), each used once."""
     used: set[str] = set()
     for connection in connections:
@@ -288,7 +294,7 @@ def _all_findings(document: Document) -> list[Located]:
     return sorted(found, key=lambda located: wording.SEVERITY_RANK[located.finding.severity])
 
 
-def _frame_links(shown: Iterable[Shown]) -> dict[int, str]:
+def frame_links(shown: Iterable[Shown]) -> dict[int, str]:
     """Frame -> id of the packet table's row that shows it."""
     links: dict[int, str] = {}
     for one in shown:
@@ -297,7 +303,7 @@ def _frame_links(shown: Iterable[Shown]) -> dict[int, str]:
     return links
 
 
-def _shown(detailed: Sequence[Connection], anchors: dict[int, str]) -> Iterator[Shown]:
+def shown_connections(detailed: Sequence[Connection], anchors: dict[int, str]) -> Iterator[Shown]:
     """The connections with details, their drawings made."""
     room = ConnectionFigures(detailed)
     used: set[int] = set()
@@ -403,7 +409,7 @@ def _verdict_filter(document: Document) -> str:
     return wording.frame_filter(sorted(named)) if named and len(wording.runs(sorted(named))) <= FRAME_RUNS else ""
 
 
-def _linked(text: str, links: dict[int, str]) -> Markup:
+def linked_text(text: str, links: dict[int, str]) -> Markup:
     """Text whose "frame 12" leads to the row of frame 12, where the page has one."""
 
     def link_numbers(found: re.Match[str]) -> str:

@@ -82,11 +82,11 @@ class _Line(NamedTuple):
         return self.x1 + share * (self.x2 - self.x1), self.y1 + share * (self.y2 - self.y1)
 
 
-def state_diagram(connection: Connection, title: str, description: str) -> str:
-    """The diagram; "" where neither side changed its state."""
+def state_diagram(connection: Connection, title: str, description: str, bare: bool = False) -> str:
+    """The diagram; "" where neither side changed its state, unless it is wanted `bare`."""
     ends = connection.endpoints
     taken = [*steps("client", ends.client), *steps("server", ends.server)]
-    if not taken:
+    if not taken and not bare:
         return ""
     parts = (
         *(_thin(before, after) for before, after in STANDARD),

@@ -48,6 +48,16 @@ from pcapreport.report.model.findings import (
     Verdict,
 )
 from pcapreport.report.model.history import EndpointHistory, Endpoints, LaterSyn, TimeWait, TimeWaitRestart, Transition
+from pcapreport.report.model.lab import (
+    Lab,
+    LabField,
+    LabPacket,
+    LabProcess,
+    LabQuestion,
+    LabSample,
+    LabStep,
+    LabTransfer,
+)
 from pcapreport.report.model.wireshark import OtherWord, WiresharkDifference, WiresharkField
 
 __all__ = [
@@ -74,6 +84,14 @@ __all__ = [
     "Host",
     "Interface",
     "Interval",
+    "Lab",
+    "LabField",
+    "LabPacket",
+    "LabProcess",
+    "LabQuestion",
+    "LabSample",
+    "LabStep",
+    "LabTransfer",
     "LadderRow",
     "LaterSyn",
     "Metrics",

@@ -11,6 +11,7 @@ from pcapreport.report.model.base import Record, Severity
 from pcapreport.report.model.connection import Connection, TimeSpent
 from pcapreport.report.model.evidence import Capture, Tool
 from pcapreport.report.model.findings import Comparison, Finding, Page, Suppressed, Verdict
+from pcapreport.report.model.lab import Lab
 from pcapreport.report.model.wireshark import WiresharkField
 
 SCHEMA_VERSION = "1.0"
@@ -130,6 +131,8 @@ class Document(Record, frozen=True, kw_only=True):
     """Of the rules of findings named in it."""
     meta: dict[str, str] = {}
     """What the user said of the case."""
+    lab: Lab | None = None
+    """Of one connection, where a laboratory report was asked for."""
 
     @property
     def language(self) -> str:
