@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from pcapreport.batch.class_index import render_class
 from pcapreport.language import LANGUAGES, Message, as_string, counted, messages_of, speaking
 from pcapreport.report.html import render_template
 from pcapreport.report.model import Document, Severity
@@ -16,6 +17,20 @@ from pcapreport.report.wording import SEVERITY_RANK, number
 
 Status = Literal["ok", "damaged", "unreadable", "timeout"]
 _STATUS_RANK: dict[Status, int] = {"unreadable": 0, "timeout": 0, "damaged": 1, "ok": 2}
+
+
+class ClassEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What an instructor is told of one capture of a class."""
+
+    parts: dict[str, bool]
+    """Whether the reported connection shows its handshake, data, teardown and time_wait."""
+    opening: str
+    release: str
+    content: str
+    """SHA-256 of the decompressed bytes."""
+    segments: str
+    connections: list[str]
+    """See report/likeness.py."""
 
 
 class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +67,7 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Findings by severity that an earlier run did not have; null where none was compared with."""
     gone: int = 0
     """Findings of that run that are no more."""
+    lab: ClassEntry | None = None
     messages: dict[str, Message] = {}
     """How these texts were made, as in the result document."""
 
@@ -85,8 +101,23 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
         retransmitted=totals.retransmitted,
         new=None if document.baseline is None else {level: n for level, n in document.baseline.new_by_severity.items()},
         gone=0 if document.baseline is None else len(document.baseline.gone),
+        lab=_class_entry(document),
     )
     return with_messages(entry)
+
+
+def _class_entry(document: Document) -> ClassEntry | None:
+    lab, capture = document.lab, document.capture
+    if lab is None:
+        return None
+    return ClassEntry(
+        parts=lab.parts,
+        opening=lab.opening.kind,
+        release=lab.release.kind,
+        content=capture.content_sha256 or capture.sha256,
+        segments=lab.segments,
+        connections=lab.connections,
+    )
 
 
 def with_messages(entry: IndexEntry) -> IndexEntry:
@@ -143,12 +174,17 @@ def summary_sentence(entries: Sequence[IndexEntry]) -> str:
 
 
 def render_index(
-    entries: Iterable[IndexEntry], templates: pathlib.Path | None = None, language: str = LANGUAGES[0]
+    entries: Iterable[IndexEntry],
+    templates: pathlib.Path | None = None,
+    language: str = LANGUAGES[0],
+    lab: bool = False,
 ) -> str:
-    """The batch page; `templates` may hold templates that replace the packaged ones."""
+    """The batch page, or that of a class; `templates` may hold templates that replace the packaged ones."""
     ordered = worst_first(entries)
     messages = {english: message for entry in ordered for english, message in entry.messages.items()}
     with speaking(language, messages):
+        if lab:
+            return render_class(ordered, templates)
         return render_template("index.html.jinja", templates, entries=ordered, summary=summary_sentence(ordered))
 
 

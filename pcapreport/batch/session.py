@@ -80,7 +80,9 @@ def run(
                 stop_if_asked()
     finally:
         manifest.record((by_name[e.file], e) for e in fresh)
-        (order.out / "index.html").write_text(render_index(entries, order.templates, order.language), "utf-8")
+        (order.out / "index.html").write_text(
+            render_index(entries, order.templates, order.language, order.lab), "utf-8"
+        )
         (order.out / "index.json").write_bytes(index_document(entries))
     return entries
 

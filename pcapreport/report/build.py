@@ -24,6 +24,7 @@ from pcapreport.report.connection_records import Records, finding_record
 from pcapreport.report.lab.lesson import Lesson, suitability
 from pcapreport.report.lab.record import lab_record
 from pcapreport.report.ladder import RANK
+from pcapreport.report.likeness import Likeness
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.time_records import times_spent
 from pcapreport.report.times import Clock, iso_utc
@@ -126,6 +127,7 @@ class DocumentBuilder:
         self._listed: list[_Kept] = []
         self._detailed: list[_Kept] = []
         self._lab: _KeptLab | None = None
+        self._likeness = Likeness()
 
     def add(self, evidence: Evidence, findings: Sequence[Finding]) -> None:
         """Whole connections and the findings about them."""
@@ -151,6 +153,7 @@ class DocumentBuilder:
 
     def _consider(self, evidence: Evidence, part: Records, places: Sequence[int]) -> None:
         """Keep the laboratory report of the part's best connection, if none before it was better."""
+        self._likeness.add(evidence)
         only = self._options.only
         candidates = range(min(len(places), LESSONS)) if only is None else range(only, min(only + 1, len(places)))
         rank, index = min(((suitability(evidence, one), one) for one in candidates), default=((), -1))
@@ -232,7 +235,12 @@ class DocumentBuilder:
         """With the number that its connection has."""
         if self._lab is None:
             return None
-        return replace(self._lab.lab, connection=int(self._store.numbers()[self._lab.place]))
+        return replace(
+            self._lab.lab,
+            connection=int(self._store.numbers()[self._lab.place]),
+            segments=self._likeness.segments(),
+            connections=self._likeness.connections(),
+        )
 
     def _connections(self) -> list[model.Connection]:
         """Those to be listed or told in detail, with their numbers."""

@@ -25,16 +25,16 @@ FIXED = 20
 ETHERNET = 1
 NO_OPERATION, END_OF_OPTIONS = 1, 0
 OPTION_NAMES = {
-    0: "End of Option List",
-    1: "No-Operation",
-    2: "Maximum Segment Size",
-    3: "Window Scale",
-    4: "SACK Permitted",
-    5: "SACK",
-    8: "Timestamps",
-    28: "User Timeout",
-    30: "Multipath TCP",
-    34: "Fast Open Cookie",
+    0: phrase("End of Option List"),
+    1: phrase("No-Operation"),
+    2: phrase("Maximum Segment Size"),
+    3: phrase("Window Scale"),
+    4: phrase("SACK Permitted"),
+    5: phrase("SACK"),
+    8: phrase("Timestamps"),
+    28: phrase("User Timeout"),
+    30: phrase("Multipath TCP"),
+    34: phrase("Fast Open Cookie"),
 }
 """RFC 9293 section 3.2 and IANA's registry of TCP option kinds."""
 FLAG_MEANINGS = (
@@ -114,30 +114,30 @@ def _fields(
 
     me, other = side_name(row.side), side_name(1 - row.side)
     ports = phrase("port of the {side}: {kind}", side=me, kind=port_class(numbers[0]))
-    yield field("Source Port", 16, numbers[0], ports, 0, 2)
+    yield field(phrase("Source Port"), 16, numbers[0], ports, 0, 2)
     ports = phrase("port of the {side}: {kind}", side=other, kind=port_class(numbers[1]))
-    yield field("Destination Port", 16, numbers[1], ports, 2, 2)
-    yield field("Sequence Number", 32, row.raw_seq, _seq_meaning(row), 4, 4)
-    yield field("Acknowledgment Number", 32, numbers[3], _ack_meaning(row, other), 8, 4)
+    yield field(phrase("Destination Port"), 16, numbers[1], ports, 2, 2)
+    yield field(phrase("Sequence Number"), 32, row.raw_seq, _seq_meaning(row), 4, 4)
+    yield field(phrase("Acknowledgment Number"), 32, numbers[3], _ack_meaning(row, other), 8, 4)
     if found:
         size = len(found.header)
         meaning = phrase(
             "in words of 4 bytes: a header of {size} bytes, {options} of them options", size=size, options=size - FIXED
         )
-        yield field("Data Offset", 4, size // 4, meaning, 12, 1)
-        yield field("Reserved", 3, found.header[12] >> 1 & 7, phrase("must be zero"))
+        yield field(phrase("Data Offset"), 4, size // 4, meaning, 12, 1)
+        yield field(phrase("Reserved"), 3, found.header[12] >> 1 & 7, phrase("must be zero"))
     for flag, meaning in FLAG_MEANINGS:
         yield field(flag.name or "", 1, int(bool(row.flags & flag)), meaning)
-    yield field("Window", 16, int(columns["window"][packet]), _window_meaning(lesson, row), 14, 2)
+    yield field(phrase("Window"), 16, int(columns["window"][packet]), _window_meaning(lesson, row), 14, 2)
     if not hidden:
         meaning = phrase("over addresses, header and data; a capture at the sender may hold one not yet filled in")
-        yield field("Checksum", 16, f"0x{int(columns['checksum'][packet]):04x}", meaning, 16, 2)
+        yield field(phrase("Checksum"), 16, f"0x{int(columns['checksum'][packet]):04x}", meaning, 16, 2)
     urgent = phrase("where urgent data ends") if row.flags & Flag.URG else phrase("not used: URG is 0")
-    yield field("Urgent Pointer", 16, int(columns["urgent"][packet]), urgent, 18, 2)
+    yield field(phrase("Urgent Pointer"), 16, int(columns["urgent"][packet]), urgent, 18, 2)
     if found:
         for kind, value, whole in found.options():
             told, what = _option(kind, value)
-            name = f"Option: {OPTION_NAMES.get(kind, f'kind {kind}')}"
+            name = phrase("Option: {name}", name=OPTION_NAMES.get(kind) or phrase("kind {kind}", kind=kind))
             yield LabField(name=name, bits=8 * len(whole), value=told, meaning=what, hex=whole.hex(" ") if raw else "")
     else:
         yield from _known_options(lesson, packet)
@@ -212,7 +212,12 @@ def _known_options(lesson: Lesson, packet: int) -> Iterator[LabField]:
     for kind, (option, value) in values.items():
         if present & option:
             told, what = _option(kind, value)
-            yield LabField(name=f"Option: {OPTION_NAMES[kind]}", bits=8 * (len(value) + 2), value=told, meaning=what)
+            yield LabField(
+                name=phrase("Option: {name}", name=OPTION_NAMES[kind]),
+                bits=8 * (len(value) + 2),
+                value=told,
+                meaning=what,
+            )
 
 
 def hardware_addresses(frame: Frame | None) -> tuple[str, str] | None:

@@ -182,12 +182,12 @@ def _waits(lesson: Lesson, side: int, wait: TimeWait) -> Iterator[Text]:
     else:
         yield phrase("Nothing started it anew.")
     expires = {
-        "two_msl": f"{wait.two_msl / SECOND:g}",
+        "two_msl": wait.two_msl / SECOND,
         "profile": wait.profile,
         "since": moment(lesson, wait.expires[0]),
         "until": moment(lesson, wait.expires[1]),
     }
-    form = phrase("With 2MSL = {two_msl} s (profile {profile}) it runs out between {since} and {until}.", **expires)
+    form = phrase("With 2MSL = {two_msl:g} s (profile {profile}) it runs out between {since} and {until}.", **expires)
     ends = moment(lesson, lesson.evidence.capture.last_ns)
     endings = {
         "expiry": phrase("The capture goes on until {end}, which is long enough.", end=ends),

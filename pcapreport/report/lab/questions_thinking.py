@@ -95,8 +95,8 @@ def _two_msl(lesson: Lesson) -> LabQuestion:
         elif wait is not None:
             answers.append(
                 phrase(
-                    "Here 2MSL is taken to be {two_msl} s, and nothing had to be answered again.",
-                    two_msl=f"{wait.two_msl / SECOND:g}",
+                    "Here 2MSL is taken to be {two_msl:g} s, and nothing had to be answered again.",
+                    two_msl=wait.two_msl / SECOND,
                 )
             )
     return question("why_two_msl", "thinking", phrase("Why does TIME-WAIT last 2MSL?"), answers, REASONED, frames)

@@ -73,9 +73,9 @@ def _summary(lesson: Lesson, began: LabProcess, ended: LabProcess, moved: LabTra
     waits = [(side, wait) for side in (CLIENT, SERVER) if (wait := lesson.end(side).time_wait) is not None]
     for side, wait in waits:
         yield phrase(
-            "The {side} waits 2MSL ({two_msl} s, profile {profile}) in TIME-WAIT.",
+            "The {side} waits 2MSL ({two_msl:g} s, profile {profile}) in TIME-WAIT.",
             side=side_name(side),
-            two_msl=f"{wait.two_msl / SECOND:g}",
+            two_msl=wait.two_msl / SECOND,
             profile=wait.profile,
         )
     if not waits:

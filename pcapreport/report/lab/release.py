@@ -239,21 +239,21 @@ def moment(lesson: Lesson, time_ns: int | None) -> str:
 def _expiry(lesson: Lesson, side: int, wait: TimeWait) -> LabStep:
     parts = {
         "side": side_name(side),
-        "two_msl": f"{wait.two_msl / SECOND:g}",
+        "two_msl": wait.two_msl / SECOND,
         "profile": wait.profile,
         "since": moment(lesson, wait.expires[0]),
         "until": moment(lesson, wait.expires[1]),
     }
     if wait.ended_by == "expiry":
         text = phrase(
-            "The {side} stays in TIME-WAIT for 2MSL, taken to be {two_msl} s (profile {profile}), and enters "
+            "The {side} stays in TIME-WAIT for 2MSL, taken to be {two_msl:g} s (profile {profile}), and enters "
             "CLOSED between "
             "{since} and {until}, within the capture.",
             **parts,
         )
     elif wait.ended_by == "capture-end":
         text = phrase(
-            "The {side} stays in TIME-WAIT for 2MSL, taken to be {two_msl} s (profile {profile}): it would "
+            "The {side} stays in TIME-WAIT for 2MSL, taken to be {two_msl:g} s (profile {profile}): it would "
             "enter CLOSED "
             "between {since} and {until}; the capture ends before, so that cannot be decided from it.",
             **parts,
@@ -262,7 +262,7 @@ def _expiry(lesson: Lesson, side: int, wait: TimeWait) -> LabStep:
         ended = moment(lesson, wait.ended_at)
         by = phrase("a reset") if wait.ended_by == "reset" else phrase("a new connection on the same ports")
         text = phrase(
-            "The {side} would stay in TIME-WAIT for 2MSL, taken to be {two_msl} s (profile {profile}), but {by} "
+            "The {side} would stay in TIME-WAIT for 2MSL, taken to be {two_msl:g} s (profile {profile}), but {by} "
             "ended it at "
             "{ended}.",
             by=by,

@@ -149,3 +149,7 @@ class Lab(Record, frozen=True, kw_only=True):
     transfer: LabTransfer | None
     questions: list[LabQuestion]
     summary: list[str]
+    segments: str = ""
+    """The same for captures with the same segments, however they were saved."""
+    connections: list[str] = []
+    """Of the first connections, what each has in every capture."""
