@@ -97,6 +97,12 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     metavar="BYTES",
     help="No page larger than this: what is most worth a look is shown, the rest is left to the JSON.",
 )
+@options.option(
+    "--connection",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With --profile lab: report on this connection; default: the one that shows most.",
+)
 @options.lang_option
 @options.option(
     "--meta",
@@ -144,6 +150,7 @@ def report(
         memory=given["memory"],
         reading=options.reading_of(given["checksums"], given["max_input"], given["profile"] == "lab"),
         lab=given["profile"] == "lab",
+        lesson=given["connection"],
         timeout=given["timeout"],
         templates=Path(given["templates"]) if given["templates"] else None,
         baseline=Path(baseline) if baseline else None,

@@ -124,7 +124,7 @@ def effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, Any
         "max_size": options["max_size"],
         "profile": options["profile"],
         "lang": options["lang"],
-        **({"sheet": options["sheet"]} if options["sheet"] else {}),
+        **{name: options[name] for name in ("sheet", "connection") if options[name]},
         **changes(options["thresholds"]),
     }
 

@@ -47,6 +47,8 @@ class Order:
     language: str = "en"
     lab: bool = False
     """With the laboratory report of one connection."""
+    lesson: int | None = None
+    """Its number; None: the one that shows most."""
     meta: dict[str, str] = field(default_factory=dict)
 
 
@@ -123,7 +125,8 @@ def opened(source: str) -> str | BinaryIO:
 
 def _analyze(job: Job, order: Order) -> Report:
     baseline = counterpart(order.baseline, job.name) if order.baseline else None
-    capture = pipeline.read_within(order.memory, opened(job.source), job.name, order.reading)
+    memory = order.memory if order.lesson is None else None  # connections are numbered over the whole capture
+    capture = pipeline.read_within(memory, opened(job.source), job.name, order.reading)
     options = DocumentOptions(
         details=order.details, effective=order.effective, listed=CONNECTION_ROWS, meta=order.meta, lab=order.lab
     )

@@ -71,6 +71,8 @@ class DocumentOptions:
     """What the user wants said of the case: number, examiner, course, as given."""
     lab: bool = False
     """With the laboratory report of the connection that is best to learn from."""
+    lesson: int | None = None
+    """Or of this one (an index; only for a capture in one part)."""
 
 
 class Report(NamedTuple):
@@ -154,7 +156,7 @@ class DocumentBuilder:
     def _consider(self, evidence: Evidence, part: Records, places: Sequence[int]) -> None:
         """Keep the laboratory report of the part's best connection, if none before it was better."""
         self._likeness.add(evidence)
-        only = self._options.only
+        only = self._options.lesson
         candidates = range(min(len(places), LESSONS)) if only is None else range(only, min(only + 1, len(places)))
         rank, index = min(((suitability(evidence, one), one) for one in candidates), default=((), -1))
         if index < 0 or (self._lab and self._lab.rank <= rank):
