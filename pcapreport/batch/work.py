@@ -128,7 +128,12 @@ def _analyze(job: Job, order: Order) -> Report:
     memory = order.memory if order.lesson is None else None  # connections are numbered over the whole capture
     capture = pipeline.read_within(memory, opened(job.source), job.name, order.reading)
     options = DocumentOptions(
-        details=order.details, effective=order.effective, listed=CONNECTION_ROWS, meta=order.meta, lab=order.lab
+        details=order.details,
+        effective=order.effective,
+        listed=CONNECTION_ROWS,
+        meta=order.meta,
+        lab=order.lab,
+        lesson=None if order.lesson is None else order.lesson - 1,
     )
     return pipeline.report_on(capture, order.settings, options, baseline)
 
