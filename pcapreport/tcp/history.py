@@ -143,7 +143,7 @@ class Withdrawn(NamedTuple):
     def told(self) -> Text:
         """In words."""
         named = dict(zip(("frame", "later"), self.frames, strict=False))
-        return phrase(str(self.words), **named, **({"times": self.times} if self.times else {}))
+        return phrase(self.words, **named, **({"times": self.times} if self.times else {}))
 
 
 class EndpointHistory(NamedTuple):

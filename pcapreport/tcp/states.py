@@ -183,6 +183,6 @@ def rule_texts() -> dict[str, Text]:
     whys: dict[str, Text] = {}
     for (state, given), rule in TABLE.items():
         whys.setdefault(rule.id, rule.why)
-        cells.setdefault(rule.id, []).append(phrase(str(_CELLS[given]), state=state, to=rule.to))
+        cells.setdefault(rule.id, []).append(phrase(_CELLS[given], state=state, to=rule.to))
     told = {id: phrase("{why}: {cells}", why=why, cells=joined(cells[id], "; ")) for id, why in whys.items()}
     return {**EXTRA_RULES, **told}
