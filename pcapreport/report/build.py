@@ -226,8 +226,8 @@ def _foremost(kept: list[_Kept], most: int | None) -> list[_Kept]:
 
 def _changes(thresholds: Mapping[str, str] | None) -> Iterator[Text]:
     if thresholds:
-        told = joined(f"{name} {change}" for name, change in thresholds.items())
-        yield phrase("Thresholds that are not the usual ones here: {thresholds}.", thresholds=told)
+        told = [f"{name} {change}" for name, change in thresholds.items()]
+        yield phrase("Thresholds that are not the usual ones here: {thresholds}.", thresholds=joined(told))
 
 
 def _two_msl_sentence(settings: Settings) -> Text:

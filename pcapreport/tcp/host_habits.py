@@ -105,10 +105,7 @@ class HostHabits:
             most = max(range(len(RATES)), key=lambda number: (rates[number], RATES[number]))
             told.append(_ticking(RATES[most], rates[most]))
         if host in self._waits:
-            waits, frame = joined(f"{seconds:.3g}" for seconds in self._waits[host].seconds), self._waits[host].frame
-            told.append(
-                phrase("it sent a SYN again after waits of {waits} s (from frame {frame})", waits=waits, frame=frame)
-            )
+            told.append(_repeated(self._waits[host]))
         return told
 
 
@@ -118,6 +115,13 @@ def _ticking(rate: int, connections: int) -> Text:
         "its timestamps tick {times} a second (measured on one connection)",
         "its timestamps tick {times} a second (measured on {n:,} connections)",
         times=_times(rate),
+    )
+
+
+def _repeated(syn: SynWaits) -> Text:
+    waits = [f"{seconds:.3g}" for seconds in syn.seconds]
+    return phrase(
+        "it sent a SYN again after waits of {waits} s (from frame {frame})", waits=joined(waits), frame=syn.frame
     )
 
 
