@@ -54,7 +54,11 @@ def _made(english: str, message: Message) -> Text:
 
 
 def phrase(form: str, **parts: Any) -> Text:
-    """`form` with its `{parts}` filled in, which may be texts, numbers and data; without parts, `form` as it stands."""
+    """`form` with its `{parts}` filled in, which may be texts, numbers and data; without parts, `form` as it stands.
+
+    A form that is kept somewhere is a `phrase` without parts there, so that it is gathered.
+    """
+    form = str(form)
     if not parts:
         return _made(form, Message(form))
     return _made(form.format(**parts), Message(form, {name: _part(value) for name, value in parts.items()}))
@@ -94,6 +98,19 @@ def first_sentence(text: str) -> str:
         english = str(_spoken_of(first, _English()))
         return _made(english, first) if isinstance(first, Message) else english
     return text
+
+
+def further_sentences(text: str) -> str:
+    """What `first_sentence` leaves of a text."""
+    rest = text[len(first_sentence(text)) :].removeprefix(" ")
+    if not rest or not isinstance(text, Text):
+        return rest
+    return _made(rest, Message(" ", items=text.message.items[1:]))
+
+
+def lowered(title: str) -> Text:
+    """A title as a part of a text: in lower case in English, as it is in other languages."""
+    return _made(title.lower(), Message(title))
 
 
 def as_string(value: Any) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from pcapreport.language import phrase
+
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 
@@ -24,11 +26,16 @@ class TimeWaitProfile:
 
 def _profiles() -> Mapping[str, TimeWaitProfile]:
     rows = (
-        ("linux", 60, 2.1, "TCP_TIMEWAIT_LEN in the kernel's include/net/tcp.h; its timer wheel adds up to 2.05 s"),
-        ("rfc9293", 240, 0, "RFC 9293 section 4: MSL arbitrarily defined to be 2 minutes"),
-        ("windows", 120, 1, "TcpTimedWaitDelay, since Vista (240 s before)"),
-        ("bsd", 60, 1, "TCPTV_MSL 30 s in the BSD headers; often tuned by sysctl"),
-        ("macos", 30, 1, "MSL 15 s in XNU's tcp_timer.h"),
+        (
+            "linux",
+            60,
+            2.1,
+            phrase("TCP_TIMEWAIT_LEN in the kernel's include/net/tcp.h; its timer wheel adds up to 2.05 s"),
+        ),
+        ("rfc9293", 240, 0, phrase("RFC 9293 section 4: MSL arbitrarily defined to be 2 minutes")),
+        ("windows", 120, 1, phrase("TcpTimedWaitDelay, since Vista (240 s before)")),
+        ("bsd", 60, 1, phrase("TCPTV_MSL 30 s in the BSD headers; often tuned by sysctl")),
+        ("macos", 30, 1, phrase("MSL 15 s in XNU's tcp_timer.h")),
     )
     return MappingProxyType(
         {
@@ -72,13 +79,14 @@ def time_wait_profile(choice: str) -> TimeWaitProfile:
     """
     if choice == "auto":
         linux = TIME_WAIT_PROFILES[ASSUMED_SYSTEM]
-        return TimeWaitProfile("linux (a guess)", linux.two_msl_ns, linux.slack_ns, linux.source, guessed=True)
+        return TimeWaitProfile(phrase("linux (a guess)"), linux.two_msl_ns, linux.slack_ns, linux.source, guessed=True)
     if choice in TIME_WAIT_PROFILES:
         return TIME_WAIT_PROFILES[choice]
     seconds = float(choice)
     if not 0 <= seconds <= 3600:
         raise ValueError(f"{choice}: TIME-WAIT must be 0 to 3600 seconds")
-    return TimeWaitProfile(f"{choice} s (given)", int(seconds * SECOND), 0, "given on the command line")
+    name = phrase("{seconds} s (given)", seconds=choice)
+    return TimeWaitProfile(name, int(seconds * SECOND), 0, phrase("given on the command line"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from babel.messages.pofile import read_po, write_po
 
 from pcapreport.findings.rules import RULES
 from pcapreport.language import LANGUAGES, LOCALE
+from pcapreport.thresholds import thresholds
 
 ROOT = Path(__file__).parent.parent
 KEYWORDS = {
@@ -42,7 +43,7 @@ def forms() -> Iterator[str | tuple[str, str]]:
                 for _, message, _, _ in extract(method, file, KEYWORDS | more, (), OPTIONS):
                     both = tuple(message) if isinstance(message, tuple | list) else message
                     seen.setdefault(both[0] if isinstance(both, tuple) else both, both)
-    for text in (*SEPARATORS, *_manual()):
+    for text in (*SEPARATORS, *_manual(), *(threshold.means for threshold in thresholds().values())):
         seen.setdefault(text, text)
     yield from (both for both in seen.values() if both)
 

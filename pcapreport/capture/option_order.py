@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.gather import Gather, Ints
 from pcapreport.capture.packet_table import OptionMark
+from pcapreport.language import Text, joined, phrase
 
 MOST = 8
 _FULL = 1 << 4 * (MOST - 1)
@@ -66,14 +67,16 @@ def order_of(held: bytes, claimed: int) -> int:
     return found
 
 
-def words(order: int) -> str:
+def words(order: int) -> Text:
     """Such as "MSS, SACK permitted, Timestamps, NOP, Window Scale"."""
-    marks = [OptionMark(int(digit, 16)) for digit in f"{order:x}"] if order else []
-    return ", ".join(_WORDS[mark] for mark in marks) or "none"
+    if not order:
+        return phrase("none")
+    digits = f"{order:x}"
+    return joined(_WORDS[OptionMark(int(digit, 16))] for digit in digits)
 
 
 _WORDS = {
-    OptionMark.END: "end of list",
+    OptionMark.END: phrase("end of list"),
     OptionMark.NOP: "NOP",
     OptionMark.TWO_NOPS: "NOP, NOP",
     OptionMark.MSS: "MSS",
@@ -82,5 +85,5 @@ _WORDS = {
     OptionMark.TIMESTAMP: "Timestamps",
     OptionMark.FAST_OPEN: "Fast Open",
     OptionMark.MPTCP: "MPTCP",
-    OptionMark.OTHER: "another",
+    OptionMark.OTHER: phrase("another"),
 }

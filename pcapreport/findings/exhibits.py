@@ -10,6 +10,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.story import RANK
 from pcapreport.findings.wording import address, duration, flag_words, side_name
+from pcapreport.language import Text, joined, phrase
 
 GRAVEST_FIRST = (
     "syn_flood",
@@ -59,8 +60,8 @@ class Exhibit(NamedTuple):
     """By this the first is chosen."""
     finding: Finding
     place: str
-    """ "10.0.0.1:4000 to 10.0.0.2:80 (from frame 11): ", or "" for the capture as a whole."""
-    segments: tuple[str, ...]
+    """ "10.0.0.1:4000 to 10.0.0.2:80 (from frame 11)", or "" for the capture as a whole."""
+    segments: tuple[Text, ...]
     """The first segments that it names, as the capture holds them."""
 
 
@@ -127,10 +128,12 @@ def _place(evidence: Evidence, finding: Finding) -> str:
         return ""
     client, server = evidence.table.endpoints(finding.connection)
     first = int(evidence.table.frame[evidence.table.bounds[finding.connection]])
-    return f"{address(client)} to {address(server)} (from frame {first}): "
+    return phrase(
+        "{client} to {server} (from frame {frame})", client=address(client), server=address(server), frame=first
+    )
 
 
-def _segments(evidence: Evidence, finding: Finding) -> Iterator[str]:
+def _segments(evidence: Evidence, finding: Finding) -> Iterator[Text]:
     if finding.connection is None:
         return
     table, zero = evidence.table, evidence.capture.first_ns or 0
@@ -140,8 +143,13 @@ def _segments(evidence: Evidence, finding: Finding) -> Iterator[str]:
             continue  # it belongs to the next connection on these ports
         flags, length = int(table.flags[position]), int(table.length[position])
         numbers = [f"seq {table.seq[position]}"] + [f"ack {table.ack[position]}"] * bool(flags & Flag.ACK)
-        numbers += [f"{length:,} bytes"] * bool(length)
+        numbers += [phrase("{length:,} bytes", length=length)] * bool(length)
         after = int(table.time_ns[position]) - zero
-        when = duration(after) if after else "0 s"
-        sender = side_name(int(table.side[position]))
-        yield f"frame {frame} at {when} is the {sender}'s {flag_words(flags)} ({', '.join(numbers)})"
+        yield phrase(
+            "frame {frame} at {time} is the {side}'s {flags} ({numbers})",
+            frame=frame,
+            time=duration(after) if after else "0 s",
+            side=side_name(int(table.side[position])),
+            flags=flag_words(flags),
+            numbers=joined(numbers),
+        )

@@ -10,7 +10,7 @@ from pcapreport.findings.grouping import finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.time_ledger import Ints, Part, TimeLedger
 from pcapreport.findings.wording import duration, frames, side_name
-from pcapreport.language import counted
+from pcapreport.language import counted, phrase
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import SERVER
 
@@ -19,9 +19,9 @@ MOST_TURNS = 1_000
 """Named in one finding."""
 _SIDES = {Part.CLIENT: Side.CLIENT, Part.SERVER: Side.SERVER, Part.NETWORK: Side.NETWORK}
 PUSH = Alternative(
-    "It waited for something to tell (a long poll, a push); or another server made it wait.", Confidence.LOW
+    phrase("It waited for something to tell (a long poll, a push); or another server made it wait."), Confidence.LOW
 )
-QUEUE = Alternative("A segment was held up on the way to the server or back.", Confidence.LOW)
+QUEUE = Alternative(phrase("A segment was held up on the way to the server or back."), Confidence.LOW)
 
 
 def dominant(ledger: TimeLedger, settings: Settings) -> Ints:
@@ -54,15 +54,22 @@ def _slow_response(evidence: Evidence, connection: int, chosen: Ints, mostly: bo
     worst = int(chosen[np.argmax(turns.own_ns[chosen])])
     asked, answered = (int(table.frame[rows[worst]]) for rows in (turns.asked, turns.answered))
     own, took = int(turns.own_ns[worst]), int(turns.took_ns[worst])
-    rest = "" if took - own < took // 20 else f", the other {duration(took - own)} being the network's"
-    several = (
-        ""
-        if len(chosen) == 1
-        else f"; so in {counted(len(chosen), '{n:,} answer', '{n:,} answers')}, {duration(int(turns.own_ns[chosen].sum()))} in all"
-    )
-    summary = (
-        f"The server thought {duration(own)} about the request that ended in frame {asked} before it answered in frame "
-        f"{answered}{rest}{several}."
+    rest, several = "", ""
+    if took - own >= took // 20:
+        rest = phrase(", the other {time} being the network's", time=duration(took - own))
+    if len(chosen) > 1:
+        time = duration(int(turns.own_ns[chosen].sum()))
+        several = counted(
+            len(chosen), "; so in {n:,} answer, {time} in all", "; so in {n:,} answers, {time} in all", time=time
+        )
+    summary = phrase(
+        "The server thought {time} about the request that ended in frame {asked} before it answered in frame "
+        "{answered}{rest}{several}.",
+        time=duration(own),
+        asked=asked,
+        answered=answered,
+        rest=rest,
+        several=several,
     )
     rows = np.concatenate([turns.asked[chosen], turns.answered[chosen]])[:MOST_TURNS]
     severity = Severity.WARNING if mostly else Severity.NOTE
@@ -93,9 +100,13 @@ def _application(evidence: Evidence, connection: int, part: Part) -> Iterator[Fi
         return
     rows = ledger.turns.answered[longest]
     named = frames(sorted(table.frame[rows].tolist()))
-    summary = (
-        f"{duration(spent)} of {duration(whole)} went to the {side_name(side)}'s application, which had nothing to "
-        f"wait for and did not send, longest before {named}."
+    summary = phrase(
+        "{time} of {whole} went to the {side}'s application, which had nothing to wait for and did not send, longest "
+        "before {frames}.",
+        time=duration(spent),
+        whole=duration(whole),
+        side=side_name(side),
+        frames=named,
     )
     yield finding(evidence, "application_limited", connection, _SIDES[part], rows, summary, None, Confidence.MEDIUM)
 
@@ -107,9 +118,13 @@ def _network(evidence: Evidence, connection: int) -> Finding:
     trip = int(evidence.passes.round_trip_ns[connection])
     first, last = int(table.bounds[connection]), int(table.bounds[connection + 1]) - 1
     begun, ended = int(table.frame[first]), int(table.frame[last])
-    length = f": a round trip takes {duration(trip)}" if trip > 0 else ""
-    summary = (
-        f"{duration(spent)} of {duration(whole)} went to the network (frames {begun} to {ended}){length}, and neither "
-        "application was slow."
+    length = phrase(": a round trip takes {time}", time=duration(trip)) if trip > 0 else ""
+    summary = phrase(
+        "{time} of {whole} went to the network (frames {first} to {last}){length}, and neither application was slow.",
+        time=duration(spent),
+        whole=duration(whole),
+        first=begun,
+        last=ended,
+        length=length,
     )
     return finding(evidence, "network_limited", connection, Side.NETWORK, [first], summary, None, Confidence.MEDIUM)

@@ -10,7 +10,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings import time_wait_words
 from pcapreport.findings.model import Evidence, Finding, Severity
 from pcapreport.findings.wording import The, address, duration, frames, side_name
-from pcapreport.language import counted
+from pcapreport.language import Text, counted, phrase, sentences
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Meeting, TimeWait
@@ -26,28 +26,38 @@ def tell(connection: int, evidence: Evidence, findings: Iterable[Finding]) -> st
     """The story of a connection. `findings` may be all; giving only its own is faster."""
     own = sorted((f for f in findings if f.connection == connection), key=lambda f: RANK[f.severity])
     history = evidence.histories[connection]
-    sentences = [_opened(connection, evidence, history)]
+    told: list[str] = [_opened(connection, evidence, history)]
     if history.opening not in ("refused", "unanswered"):
-        sentences.append(_closed(connection, evidence, history, own))
-        sentences += _time_waits(evidence, history)
-    sentences += _trouble(own)
-    return " ".join(sentence for sentence in sentences if sentence)
+        told += _closed(connection, evidence, history, own)
+        told += _time_waits(evidence, history)
+    told += _trouble(own)
+    return sentences(*told)
 
 
-def _opened(connection: int, evidence: Evidence, history: ConnectionHistory) -> str:
+OPENED = {
+    "three-way": phrase("{client} (client) opened the connection to {server} (server) in three steps ({frames})."),
+    "fast-open": phrase(
+        "{client} (client) opened the connection to {server} (server) with data in its SYN ({frames})."
+    ),
+    "simultaneous": phrase(
+        "{client} (client) and {server} (server) opened the connection at the same time ({frames})."
+    ),
+    "refused": phrase("{client} (client) asked {server} (server) for a connection and was refused ({frames})."),
+    "unanswered": phrase(
+        "{client} (client) asked {server} (server) for a connection; no answer was captured ({frames})."
+    ),
+    "incomplete": phrase(
+        "{client} (client) began a connection to {server} (server) that never fully opened ({frames})."
+    ),
+    "one-sided": phrase("{client} (client) connected to {server} (server), of which no segment was captured."),
+    "midstream": phrase("{client} (client) and {server} (server) were connected before the capture began."),
+}
+
+
+def _opened(connection: int, evidence: Evidence, history: ConnectionHistory) -> Text:
     client, server = (address(end) for end in evidence.table.endpoints(connection))
-    steps = frames(_steps(connection, evidence))
-    texts = {
-        "three-way": f"{client} (client) opened the connection to {server} (server) in three steps ({steps}).",
-        "fast-open": f"{client} (client) opened the connection to {server} (server) with data in its SYN ({steps}).",
-        "simultaneous": f"{client} (client) and {server} (server) opened the connection at the same time ({steps}).",
-        "refused": f"{client} (client) asked {server} (server) for a connection and was refused ({steps}).",
-        "unanswered": f"{client} (client) asked {server} (server) for a connection; no answer was captured ({steps}).",
-        "incomplete": f"{client} (client) began a connection to {server} (server) that never fully opened ({steps}).",
-        "one-sided": f"{client} (client) connected to {server} (server), of which no segment was captured.",
-    }
-    unknown = f"{client} (client) and {server} (server) were connected before the capture began."
-    return texts.get(history.opening, unknown)
+    form = OPENED.get(history.opening, OPENED["midstream"])
+    return phrase(form, client=client, server=server, frames=frames(_steps(connection, evidence)))
 
 
 def _steps(connection: int, evidence: Evidence) -> list[int]:
@@ -69,34 +79,52 @@ def _steps(connection: int, evidence: Evidence) -> list[int]:
     return [int(table.frame[start + at]) for at in chosen] or [int(table.frame[start])]
 
 
-def _closed(connection: int, evidence: Evidence, history: ConnectionHistory, own: list[Finding]) -> str:
-    amounts = _exchanged(connection, evidence)
-    client, server = _fin(history.client), _fin(history.server)
-    endings = {
-        "client-first": _in_order(CLIENT, client, server),
-        "server-first": _in_order(SERVER, server, client),
-        "simultaneous": f"both closed at the same time ({frames(sorted(f for f in (client, server) if f))})",
-    }
-    if history.closing in endings:
-        return f"{amounts}; {endings[history.closing]}."
-    if history.closing.startswith("reset-by-"):
+def _closed(connection: int, evidence: Evidence, history: ConnectionHistory, own: list[Finding]) -> Iterator[str]:
+    reset_by = {"reset-by-client": CLIENT, "reset-by-server": SERVER}.get(history.closing)
+    if reset_by is not None:
+        yield phrase("{amounts}.", amounts=_exchanged(connection, evidence))
         told = next((finding.summary for finding in own if finding.rule in RESETS), "")
-        return f"{amounts}. {told or 'The ' + history.closing[9:] + ' reset the connection.'}"
+        yield told or phrase("{who} reset the connection.", who=The(reset_by))
+        return
+    ending = _ending(history)
+    if ending is not None:
+        yield phrase("{amounts}; {ending}.", amounts=_exchanged(connection, evidence), ending=ending)
+
+
+def _ending(history: ConnectionHistory) -> Text | None:
+    """How it closed without a reset."""
+    client, server = _fin(history.client), _fin(history.server)
+    if history.closing == "client-first":
+        return _in_order(CLIENT, client, server)
+    if history.closing == "server-first":
+        return _in_order(SERVER, server, client)
+    if history.closing == "simultaneous":
+        return phrase("both closed at the same time ({frames})", frames=frames(sorted(filter(None, (client, server)))))
     if history.closing == "half-closed":
         side = CLIENT if client else SERVER
-        fin = client or server
-        where = f" (frame {fin})" if fin else ""
-        return f"{amounts}; the {side_name(side)} closed{where}, the {side_name(1 - side)} did not."
+        return phrase(
+            "the {side} closed{where}, the {other} did not",
+            side=side_name(side),
+            where=_named(client or server),
+            other=side_name(1 - side),
+        )
     if history.opening == "incomplete":
-        return ""
-    return f"{amounts}; the connection was still open when the capture ended, as far as it shows."
+        return None
+    return phrase("the connection was still open when the capture ended, as far as it shows")
 
 
-def _in_order(side: int, first: int | None, second: int | None) -> str:
-    def named(frame: int | None) -> str:
-        return f" (frame {frame})" if frame else ""
+def _in_order(side: int, first: int | None, second: int | None) -> Text:
+    return phrase(
+        "the {side} closed first{first}, then the {other}{second}",
+        side=side_name(side),
+        first=_named(first),
+        other=side_name(1 - side),
+        second=_named(second),
+    )
 
-    return f"the {side_name(side)} closed first{named(first)}, then the {side_name(1 - side)}{named(second)}"
+
+def _named(frame: int | None) -> str:
+    return phrase(" (frame {frame})", frame=frame) if frame else ""
 
 
 def _fin(end: EndpointHistory) -> int | None:
@@ -104,49 +132,71 @@ def _fin(end: EndpointHistory) -> int | None:
     return next((item.frame for item in end.transitions if item.state in (State.FIN_WAIT_1, State.LAST_ACK)), None)
 
 
-def _exchanged(connection: int, evidence: Evidence) -> str:
+def _exchanged(connection: int, evidence: Evidence) -> Text:
     table, passes = evidence.table, evidence.passes
     rows = table.rows_of(connection)
     fresh = np.where(passes.live[rows], np.maximum(table.length[rows] - passes.known[rows], 0), 0)
     total, of_server = int(fresh.sum()), int((fresh * table.side[rows]).sum())
     if not total:
-        return "No data was exchanged"
-    return f"The client sent {counted(total - of_server, '{n:,} byte', '{n:,} bytes')}, the server {counted(of_server, '{n:,} byte', '{n:,} bytes')}"
+        return phrase("No data was exchanged")
+    return phrase(
+        "The client sent {client}, the server {server}",
+        client=counted(total - of_server, "{n:,} byte", "{n:,} bytes"),
+        server=counted(of_server, "{n:,} byte", "{n:,} bytes"),
+    )
 
 
-def _time_waits(evidence: Evidence, history: ConnectionHistory) -> Iterator[str]:
+def _time_waits(evidence: Evidence, history: ConnectionHistory) -> Iterator[Text]:
     zero = evidence.capture.first_ns or 0
     for side, end in enumerate((history.client, history.server)):
         if end.time_wait is not None:
             yield _time_wait(side, end.time_wait, zero)
 
 
-def _time_wait(side: int, ledger: TimeWait, zero: int) -> str:
-    entered = _span(ledger.entered, zero)
-    until, length = _span(ledger.expires, zero), duration(ledger.two_msl)
-    begin = f"{The(side)} entered TIME-WAIT at {entered} s"
-    if ledger.ended_by == "expiry":
-        return f"{begin} and left it at {until} s (2MSL {length}, profile {ledger.profile})."
-    at = f" (frame {ledger.ended_frame})" if ledger.ended_frame else ""
+_LEFT = phrase("{who} entered TIME-WAIT at {entered} and left it at {until} (2MSL {length}, profile {profile}).")
+_STAYS = phrase(
+    "{who} entered TIME-WAIT at {entered} and stays there until {until} (2MSL {length}, profile {profile}); the "
+    "capture ends before."
+)
+_RESET = phrase("{who} entered TIME-WAIT at {entered}; a RST{frame} ended it early.")
+_RESET_UNLESS = phrase(
+    "{who} entered TIME-WAIT at {entered}; a RST{frame} ended it early, unless this host ignores resets in TIME-WAIT."
+)
+_REUSED = phrase("{who} entered TIME-WAIT at {entered}; a new connection on the same ports{frame} ended it early.")
+_REUSED_BY = phrase(
+    "{who} entered TIME-WAIT at {entered}; a new connection on the same ports{frame} ended it early: its SYN was "
+    "{told}."
+)
+
+
+def _time_wait(side: int, ledger: TimeWait, zero: int) -> Text:
+    who, entered, frame = The(side), _span(ledger.entered, zero), _named(ledger.ended_frame)
     if ledger.ended_by == "reset":
         shown = any(syn.meeting is Meeting.AFTER_RESET for syn in ledger.later_syns)
-        unless = "" if shown else ", unless this host ignores resets in TIME-WAIT"
-        return f"{begin}; a RST{at} ended it early{unless}."
+        return phrase(_RESET if shown else _RESET_UNLESS, who=who, entered=entered, frame=frame)
     if ledger.ended_by == "reuse":
         last = ledger.later_syns[-1] if ledger.later_syns else None
-        why = f": its SYN was {time_wait_words.told(last)}" if last and last.frame == ledger.ended_frame else ""
-        return f"{begin}; a new connection on the same ports{at} ended it early{why}."
-    return (
-        f"{begin} and stays there until {until} s (2MSL {length}, profile {ledger.profile}); the capture ends before."
+        if last is None or last.frame != ledger.ended_frame:
+            return phrase(_REUSED, who=who, entered=entered, frame=frame)
+        return phrase(_REUSED_BY, who=who, entered=entered, frame=frame, told=time_wait_words.told(last))
+    return phrase(
+        _LEFT if ledger.ended_by == "expiry" else _STAYS,
+        who=who,
+        entered=entered,
+        until=_span(ledger.expires, zero),
+        length=duration(ledger.two_msl),
+        profile=ledger.profile,
     )
 
 
-def _span(bounds: tuple[int | None, int | None], zero: int) -> str:
-    """ "0.102", "60.1 to 62.2", seconds since the first packet."""
+def _span(bounds: tuple[int | None, int | None], zero: int) -> Text:
+    """ "0.102 s", "60.1 to 62.2 s", since the first packet."""
     known = [f"{(bound - zero) / SECOND:.3f}".rstrip("0").rstrip(".") for bound in bounds if bound is not None]
     if not known:
-        return "an unknown time,"
-    return known[0] if len(set(known)) == 1 else f"{known[0]} to {known[-1]}"
+        return phrase("an unknown time")
+    if len(set(known)) == 1:
+        return phrase("{time} s", time=known[0])
+    return phrase("{first} to {last} s", first=known[0], last=known[-1])
 
 
 def _trouble(own: list[Finding]) -> Iterator[str]:

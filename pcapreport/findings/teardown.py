@@ -9,14 +9,17 @@ import numpy as np
 from pcapreport.findings.grouping import SIDES, Bools, Group, Ints, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.segmented import latest_before
-from pcapreport.findings.wording import The, duration, first_of, frames, side_name, times
-from pcapreport.language import counted
+from pcapreport.findings.wording import The, duration, first_of, side_name, times
+from pcapreport.language import Text, counted, phrase
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.evidence import ACK, FIN, RST
 from pcapreport.tcp.history import EndpointHistory
 from pcapreport.tcp.states import State
 
 NEVER_OPEN = ("refused", "unanswered", "incomplete")
+_ENDED_BY_BOX = phrase("a RST from a box in the path had ended it for this side")
+_KEEP_ALIVES = phrase("its keep-alives had no answer")
+_OWN_ACCORD = phrase("aborted from its own side, by its application or a timer of its own")
 ABORTING = {"reset-by-client": CLIENT, "reset-by-server": SERVER}
 
 
@@ -32,7 +35,7 @@ def resets(evidence: Evidence) -> Iterator[Finding]:
         if history.opening in NEVER_OPEN:
             continue
         if first_forged.get((group.connection, 1 - group.side), group.rows[0]) < group.rows[0]:
-            yield _harmless(evidence, group, "a RST from a box in the path had ended it for this side")
+            yield _harmless(evidence, group, _ENDED_BY_BOX)
         elif ABORTING.get(history.closing) == group.side:
             yield from _abort(evidence, group)
         elif history.closing in ABORTING or _over(evidence, group):
@@ -76,19 +79,20 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
     table, passes = evidence.table, evidence.passes
     row = int(group.rows[0])
     mine = _before_closed(_end(evidence, group.connection, group.side))
-    where = f" in {mine.value}" if mine else ""
-    numbers = group.numbers
+    where = phrase(" in {state}", state=mine.value) if mine else ""
     lost = _outstanding(evidence, group, row)
     if _orphaned(evidence, group, row):
         yield _closed_too_late(evidence, group, row)
         return
     reason, alternatives, confidence = _reason(evidence, group, row)
-    more = (
-        f"; {counted(lost, '{n:,} byte', '{n:,} bytes')} of data {'was' if lost == 1 else 'were'} not acknowledged by then"
-        if lost
-        else ""
+    summary = phrase(
+        "{who} reset the connection{where} ({frames}): {reason}{more}.",
+        who=The(group.side),
+        where=where,
+        frames=first_of(group.numbers),
+        reason=reason,
+        more=_not_acknowledged(lost) if lost else "",
     )
-    summary = f"{The(group.side)} reset the connection{where} ({first_of(numbers)}): {reason}{more}."
     severity = Severity.ERROR if lost else Severity.WARNING
     yield finding(
         evidence,
@@ -108,6 +112,14 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
         yield _unread(evidence, group, row, left)
 
 
+def _not_acknowledged(lost: int) -> Text:
+    return counted(
+        lost,
+        "; {n:,} byte of data was not acknowledged by then",
+        "; {n:,} bytes of data were not acknowledged by then",
+    )
+
+
 def _outstanding(evidence: Evidence, group: Group, row: int) -> int:
     """Bytes either side had sent that the other had not acknowledged when `row`, of the group, passed."""
     passes = evidence.passes
@@ -124,26 +136,29 @@ def _closed_before(evidence: Evidence, connection: int, side: int, row: int) -> 
     return bool(evidence.passes.first_fin[2 * connection + side] < row)
 
 
-def _reason(evidence: Evidence, group: Group, row: int) -> tuple[str, tuple[Alternative, ...], Confidence]:
+def _reason(evidence: Evidence, group: Group, row: int) -> tuple[Text, tuple[Alternative, ...], Confidence]:
     """Why it was sent, as far as the RST and what came before it tell, what else could be, and how sure that is."""
     table, passes = evidence.table, evidence.passes
     prompt = int(passes.previous_peer[row])
     alone = int(passes.previous[row])
     if prompt >= 0 and alone > prompt and passes.keep_alive[alone]:
-        return "its keep-alives had no answer", (), Confidence.HIGH
+        return _KEEP_ALIVES, (), Confidence.HIGH
     if table.flags[row] & ACK:
-        unread = Alternative("It closed while received data lay unread.", Confidence.MEDIUM)
-        killed = Alternative("A middle box sent the RST in its name.", Confidence.LOW)
-        return "aborted from its own side, by its application or a timer of its own", (unread, killed), Confidence.HIGH
-    answered = f"frame {int(table.frame[prompt])}" if prompt >= 0 else "an earlier segment"
+        unread = Alternative(phrase("It closed while received data lay unread."), Confidence.MEDIUM)
+        killed = Alternative(phrase("A middle box sent the RST in its name."), Confidence.LOW)
+        return _OWN_ACCORD, (unread, killed), Confidence.HIGH
+    answered = phrase("frame {frame}", frame=int(table.frame[prompt])) if prompt >= 0 else phrase("an earlier segment")
     if prompt >= 0 and _closed_before(evidence, group.connection, group.side, prompt):
-        return f"it had closed already and no one was left to take {answered}", (), Confidence.HIGH
-    reason = f"it no longer knew the connection when {answered} came (a restart, or state lost)"
+        closed = phrase("it had closed already and no one was left to take {segment}", segment=answered)
+        return closed, (), Confidence.HIGH
+    reason = phrase("it no longer knew the connection when {segment} came (a restart, or state lost)", segment=answered)
     if prompt >= 0 and table.time_ns[row] - table.time_ns[prompt] <= evidence.settings.beside_tap_ns:
         return reason, (), Confidence.HIGH  # whatever else had ended it there would have passed this tap
     others = (
-        Alternative("A RST that passed only behind this tap, such as a middle box's, had ended it.", Confidence.MEDIUM),
-        Alternative("A middle box that lost the connection's state sent it in its name.", Confidence.LOW),
+        Alternative(
+            phrase("A RST that passed only behind this tap, such as a middle box's, had ended it."), Confidence.MEDIUM
+        ),
+        Alternative(phrase("A middle box that lost the connection's state sent it in its name."), Confidence.LOW),
     )
     return reason, others, Confidence.MEDIUM
 
@@ -166,18 +181,31 @@ def _orphaned(evidence: Evidence, group: Group, row: int) -> bool:
     return bool(len(known)) and table.time_ns[prompt] - table.time_ns[known[0]] > evidence.settings.unanswered_ns
 
 
+_LATE_FIN = phrase(
+    "{who} sent its FIN (frame {frame}) only {time} after the {side}'s FIN (frame {fin}), which had given up "
+    "FIN-WAIT-2 by then and answered with a RST (frame {reset})."
+)
+_LATE_WORD = phrase(
+    "{who} spoke again (frame {frame}) only {time} after the {side}'s FIN (frame {fin}), which had given up "
+    "FIN-WAIT-2 by then and answered with a RST (frame {reset})."
+)
+
+
 def _closed_too_late(evidence: Evidence, group: Group, row: int) -> Finding:
     table, prompt = evidence.table, int(evidence.passes.previous_peer[row])
     rows = np.arange(table.bounds[group.connection], prompt)
     fin = int(rows[((table.flags[rows] & FIN) != 0)][0])
-    late, other = duration(int(table.time_ns[prompt] - table.time_ns[fin])), 1 - group.side
-    what = "sent its FIN" if table.flags[prompt] & FIN else "spoke again"
-    summary = (
-        f"{The(other)} {what} (frame {int(table.frame[prompt])}) only {late} after the {side_name(group.side)}'s FIN "
-        f"(frame {int(table.frame[fin])}), which had given up FIN-WAIT-2 by then and answered with a RST "
-        f"(frame {int(table.frame[row])})."
+    other = 1 - group.side
+    summary = phrase(
+        _LATE_FIN if table.flags[prompt] & FIN else _LATE_WORD,
+        who=The(other),
+        frame=int(table.frame[prompt]),
+        time=duration(int(table.time_ns[prompt] - table.time_ns[fin])),
+        side=side_name(group.side),
+        fin=int(table.frame[fin]),
+        reset=int(table.frame[row]),
     )
-    hasty = Alternative("The closing side's host gives up FIN-WAIT-2 sooner than is usual.", Confidence.LOW)
+    hasty = Alternative(phrase("The closing side's host gives up FIN-WAIT-2 sooner than is usual."), Confidence.LOW)
     found = np.concatenate([[fin, prompt], group.rows])
     return finding(
         evidence,
@@ -194,9 +222,13 @@ def _closed_too_late(evidence: Evidence, group: Group, row: int) -> Finding:
 
 def _data_after_close(evidence: Evidence, group: Group, prompt: int) -> Finding:
     table = evidence.table
-    summary = (
-        f"{The(1 - group.side)} sent {counted(int(table.length[prompt]), '{n:,} byte', '{n:,} bytes')} (frame {int(table.frame[prompt])}) "
-        f"after the {side_name(group.side)} had closed; they were thrown away."
+    summary = counted(
+        int(table.length[prompt]),
+        "{who} sent {n:,} byte (frame {frame}) after the {side} had closed; they were thrown away.",
+        "{who} sent {n:,} bytes (frame {frame}) after the {side} had closed; they were thrown away.",
+        who=The(1 - group.side),
+        frame=int(table.frame[prompt]),
+        side=side_name(group.side),
     )
     rows = np.array([prompt, int(group.rows[0])])
     return finding(evidence, "data_after_close", group.connection, SIDES[1 - group.side], rows, summary)
@@ -212,11 +244,15 @@ def _untaken(evidence: Evidence, group: Group, row: int) -> int:
 
 def _unread(evidence: Evidence, group: Group, row: int, left: int) -> Finding:
     table = evidence.table
-    summary = (
-        f"{The(group.side)} closed by a RST (frame {int(table.frame[row])}) without taking the last "
-        f"{counted(left, '{n:,} byte', '{n:,} bytes')} of the {side_name(1 - group.side)}."
+    summary = counted(
+        left,
+        "{who} closed by a RST (frame {frame}) without taking the last {n:,} byte of the {side}.",
+        "{who} closed by a RST (frame {frame}) without taking the last {n:,} bytes of the {side}.",
+        who=The(group.side),
+        frame=int(table.frame[row]),
+        side=side_name(1 - group.side),
     )
-    other = Alternative("It aborted before these bytes arrived.", Confidence.MEDIUM)
+    other = Alternative(phrase("It aborted before these bytes arrived."), Confidence.MEDIUM)
     return finding(
         evidence,
         "close_with_unread_data",
@@ -241,33 +277,35 @@ def _over(evidence: Evidence, group: Group) -> bool:
     return not (passes.live[later] & (table.time_ns[later] > table.time_ns[row] + wait)).any()
 
 
-def _harmless(evidence: Evidence, group: Group, told: str = "") -> Finding:
-    table, passes = evidence.table, evidence.passes
-    row = int(group.rows[0])
-    prompt = int(passes.previous_peer[row])
-    numbers = group.numbers
+def _why_over(evidence: Evidence, group: Group) -> Text:
     state = _before_closed(_end(evidence, group.connection, group.side))
-    answered = f", in answer to frame {int(table.frame[prompt])}" if prompt >= 0 else ""
-    history = evidence.histories.like(group.connection)
-    if told:
-        why = told
-    elif history.closing in ABORTING:
-        why = "the connection had been reset already"
-    elif state in (State.TIME_WAIT, State.LAST_ACK, State.CLOSED, State.CLOSING):
-        why = "both sides had closed already"
-    else:
-        why = "its connection was gone already"
-    summary = (
-        f"{The(group.side)} sent a RST when it was over ({first_of(numbers)}){answered}: {why}, so it did no harm."
+    if evidence.histories.like(group.connection).closing in ABORTING:
+        return phrase("the connection had been reset already")
+    if state in (State.TIME_WAIT, State.LAST_ACK, State.CLOSED, State.CLOSING):
+        return phrase("both sides had closed already")
+    return phrase("its connection was gone already")
+
+
+def _harmless(evidence: Evidence, group: Group, why: Text | None = None) -> Finding:
+    table, passes = evidence.table, evidence.passes
+    prompt = int(passes.previous_peer[int(group.rows[0])])
+    answered = phrase(", in answer to frame {frame}", frame=int(table.frame[prompt])) if prompt >= 0 else ""
+    summary = phrase(
+        "{who} sent a RST when it was over ({frames}){answered}: {why}, so it did no harm.",
+        who=The(group.side),
+        frames=first_of(group.numbers),
+        answered=answered,
+        why=why or _why_over(evidence, group),
     )
     return finding(evidence, "reset_after_close", group.connection, SIDES[group.side], group, summary)
 
 
 def _ignored(evidence: Evidence, group: Group) -> Finding:
-    numbers = group.numbers
-    summary = (
-        f"A RST in the name of the {side_name(group.side)} ({first_of(numbers)}) did not end the connection, which "
-        "went on afterwards: it was lost, stale or forged."
+    summary = phrase(
+        "A RST in the name of the {side} ({frames}) did not end the connection, which went on afterwards: it was lost, "
+        "stale or forged.",
+        side=side_name(group.side),
+        frames=first_of(group.numbers),
     )
     return finding(
         evidence, "reset_ignored", group.connection, SIDES[group.side], group, summary, None, Confidence.MEDIUM
@@ -290,13 +328,18 @@ def unanswered_fins(evidence: Evidence) -> Iterator[Finding]:
             continue
         numbers = group.numbers
         heard = rows[(table.side[rows] != group.side) & passes.live[rows]]
-        rest = f"its last word is {frames([int(table.frame[heard[-1]])])}" if len(heard) else "it sent nothing more"
-        silence = duration(end - int(table.time_ns[group.rows[0]]))
-        summary = (
-            f"{The(group.side)} sent its FIN {times(len(numbers))} ({first_of(numbers)}) and the "
-            f"{side_name(1 - group.side)} never acknowledged it in {silence}; {rest}."
+        summary = phrase(
+            "{who} sent its FIN {times} ({frames}) and the {side} never acknowledged it in {time}; {rest}.",
+            who=The(group.side),
+            times=times(len(numbers)),
+            frames=first_of(numbers),
+            side=side_name(1 - group.side),
+            time=duration(end - int(table.time_ns[group.rows[0]])),
+            rest=phrase("its last word is frame {frame}", frame=int(table.frame[heard[-1]]))
+            if len(heard)
+            else phrase("it sent nothing more"),
         )
-        others = (Alternative("The network lost the FIN or its acknowledgment each time.", Confidence.MEDIUM),)
+        others = (Alternative(phrase("The network lost the FIN or its acknowledgment each time."), Confidence.MEDIUM),)
         yield finding(
             evidence,
             "fin_unanswered",

@@ -9,7 +9,8 @@ import numpy as np
 from pcapreport.findings import time_wait_words
 from pcapreport.findings.grouping import SIDES, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
-from pcapreport.findings.wording import The, duration, frames, side_name
+from pcapreport.findings.wording import The, duration, frames, listed, side_name
+from pcapreport.language import joined, phrase, sentences
 from pcapreport.tcp.connections import CLIENT
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
 from pcapreport.tcp.history import ConnectionHistory, TimeWait
@@ -40,34 +41,52 @@ def _of_frames(rule: str, connection: int, side: Side, numbers: list[int], at: i
     return Finding(rule, Severity.NOTE, Confidence.HIGH, side, tuple(sorted(set(numbers))), at, summary, connection)
 
 
+_ANEW = phrase("Frame {frames} reached the {side} in TIME-WAIT and started its wait of {time} anew: {why}.")
+_ANEW_BY_SEVERAL = phrase("Frames {frames} reached the {side} in TIME-WAIT and started its wait of {time} anew: {why}.")
+_NO_LAST_ACK = phrase("the {other} had not got the last ACK")
+_WHY_ANEW = {
+    "FIN": _NO_LAST_ACK,
+    "data": phrase("the {other} sent old data again"),
+    "ACK": phrase("an ACK of the {other} was answered by another, as Linux does"),
+}
+"""By what the segment was."""
+MOST_FRAMES = 4
+"""Named in a sentence."""
+
+
 def _restarts(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
     restarts = ledger.restarts
     numbers, first = [item.frame for item in restarts], restarts[0]
     kinds = {item.what for item in restarts}
-    other = side_name(1 - side)
-    whys = (
-        ("FIN", f"the {other} had not got the last ACK"),
-        ("data", f"the {other} sent old data again"),
-        ("ACK", f"an ACK of the {other} was answered by another, as Linux does"),
-    )
-    why = ", and ".join(text for what, text in whys if what in kinds) or f"the {other} had not got the last ACK"
-    summary = (
-        f"{frames(numbers).capitalize()} reached the {side_name(side)} in TIME-WAIT and started its wait of "
-        f"{duration(ledger.two_msl)} anew: {why}."
+    forms = [form for what, form in _WHY_ANEW.items() if what in kinds] or [_NO_LAST_ACK]
+    whys = [phrase(form, other=side_name(1 - side)) for form in forms]
+    summary = phrase(
+        _ANEW if len(numbers) == 1 else _ANEW_BY_SEVERAL,
+        frames=listed([str(number) for number in numbers], MOST_FRAMES),
+        side=side_name(side),
+        time=duration(ledger.two_msl),
+        why=joined(whys, ", and "),
     )
     return _of_frames("time_wait_restart", connection, SIDES[side], numbers, first.at, summary)
 
 
 def _reuse(evidence: Evidence, connection: int, side: int, ledger: TimeWait) -> Finding:
     entered = next((t for t in reversed(ledger.entered) if t is not None), None)
-    after = f", {duration(ledger.ended_at - entered)} into it" if entered and ledger.ended_at else ""
+    after: str = ""
+    if entered and ledger.ended_at:
+        after = phrase(", {time} into it", time=duration(ledger.ended_at - entered))
     numbers = [ledger.ended_frame] if ledger.ended_frame else []
     last = ledger.later_syns[-1] if ledger.later_syns else None
-    why = f" The SYN was {time_wait_words.told(last)}." if last and last.frame in numbers else ""
-    summary = (
-        f"A new connection on the same addresses and ports ended the {side_name(side)}'s TIME-WAIT of "
-        f"{duration(ledger.two_msl)} early{after} ({frames(numbers) if numbers else 'no frame shows it'}).{why}"
+    summary = phrase(
+        "A new connection on the same addresses and ports ended the {side}'s TIME-WAIT of {time} early{after} "
+        "({frames}).",
+        side=side_name(side),
+        time=duration(ledger.two_msl),
+        after=after,
+        frames=frames(numbers) if numbers else phrase("no frame shows it"),
     )
+    if last and last.frame in numbers:
+        summary = sentences(summary, phrase("The SYN was {told}.", told=time_wait_words.told(last)))
     return _of_frames("time_wait_reuse", connection, SIDES[side], numbers, ledger.ended_at, summary)
 
 
@@ -116,19 +135,37 @@ def _challenges(evidence: Evidence) -> Iterator[tuple[int, list[int]]]:
         yield connection, rows
 
 
+_STILL_WAITING = phrase("{who} was still in TIME-WAIT for the connection before on the same ports: {steps}.")
+_STILL_HOLDING = phrase("{who} was still holding an older connection on the same ports: {steps}.")
+_EXCHANGES = {
+    2: phrase("it answered the SYN (frame {syn}) with an ACK of the old numbers (frame {ack})"),
+    3: phrase(
+        "it answered the SYN (frame {syn}) with an ACK of the old numbers (frame {ack}), the {other} reset that (frame "
+        "{reset})"
+    ),
+    4: phrase(
+        "it answered the SYN (frame {syn}) with an ACK of the old numbers (frame {ack}), the {other} reset that (frame "
+        "{reset}) and sent its SYN again (frame {again}), {time} late"
+    ),
+}
+"""By how many of its segments were captured."""
+
+
 def _collision(evidence: Evidence, connection: int, rows: list[int], waiting: bool, known: bool) -> Finding:
     table = evidence.table
     side = int(table.side[rows[1]])
     numbers = [int(table.frame[row]) for row in rows]
     cost = int(table.time_ns[rows[-1]] - table.time_ns[rows[0]])
-    state = "still in TIME-WAIT for the connection before" if waiting else "still holding an older connection"
-    steps = f"it answered the SYN (frame {numbers[0]}) with an ACK of the old numbers (frame {numbers[1]})"
-    if len(numbers) > 2:
-        steps += f", the {side_name(1 - side)} reset that (frame {numbers[2]})"
-    if len(numbers) > 3:
-        steps += f" and sent its SYN again (frame {numbers[3]}), {duration(max(cost, 0))} late"
-    summary = f"{The(side)} was {state} on the same ports: {steps}."
+    steps = phrase(
+        _EXCHANGES[len(numbers)],
+        **dict(zip(("syn", "ack", "reset", "again"), numbers, strict=False)),
+        other=side_name(1 - side),
+        time=duration(max(cost, 0)),
+    )
+    summary = phrase(_STILL_WAITING if waiting else _STILL_HOLDING, who=The(side), steps=steps)
     rule = "time_wait_collision" if waiting else "half_open_connection"
-    before = Alternative("It was in TIME-WAIT for a connection that ended before the capture began.", Confidence.MEDIUM)
+    before = Alternative(
+        phrase("It was in TIME-WAIT for a connection that ended before the capture began."), Confidence.MEDIUM
+    )
     level, others = (Confidence.HIGH, ()) if known else (Confidence.MEDIUM, (before,))
     return finding(evidence, rule, connection, SIDES[side], rows, summary, None, level, others)

@@ -10,12 +10,13 @@ from pcapreport.findings.columns import Bools, Ints
 from pcapreport.findings.grouping import SIDES, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
 from pcapreport.findings.wording import The, duration, first_of, side_name, times
+from pcapreport.language import phrase
 from pcapreport.settings import SECOND
 from pcapreport.tcp.evidence import FIN, SYN
 
 LEAST_TIMEOUT_NS = SECOND
 """RFC 6298 section 2.4."""
-_LOST = Alternative("An earlier acknowledgment was lost before this tap, or not captured.", Confidence.MEDIUM)
+_LOST = Alternative(phrase("An earlier acknowledgment was lost before this tap, or not captured."), Confidence.MEDIUM)
 
 
 def delayed_acks(evidence: Evidence) -> Iterator[Finding]:
@@ -25,10 +26,14 @@ def delayed_acks(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, late):
         rows = group.rows.tolist()
         worst = max(rows, key=lambda row: int(table.time_ns[row] - table.time_ns[since[row]]))
-        waited = duration(int(table.time_ns[worst] - table.time_ns[since[worst]]))
-        summary = (
-            f"{The(group.side)} took more than half a second to acknowledge data, {times(len(rows))}: frame "
-            f"{int(table.frame[worst])} came {waited} behind the data in frame {int(table.frame[since[worst]])}."
+        summary = phrase(
+            "{who} took more than half a second to acknowledge data, {times}: frame {frame} came {time} behind the "
+            "data in frame {data}.",
+            who=The(group.side),
+            times=times(len(rows)),
+            frame=int(table.frame[worst]),
+            time=duration(int(table.time_ns[worst] - table.time_ns[since[worst]])),
+            data=int(table.frame[since[worst]]),
         )
         yield finding(
             evidence,
@@ -92,9 +97,11 @@ def early_keep_alives(evidence: Evidence) -> Iterator[Finding]:
         first = int(pauses[0])
         if first >= settings.keep_alive_ns:
             continue
-        summary = (
-            f"The {side_name(group.side)}'s keep-alives begin after {duration(max(first, 0))} of silence "
-            f"({first_of(group.numbers)}); the default must be two hours or more, so that its program or system was "
-            "set to ask earlier."
+        summary = phrase(
+            "The {side}'s keep-alives begin after {time} of silence ({frames}); the default must be two hours or more, "
+            "so that its program or system was set to ask earlier.",
+            side=side_name(group.side),
+            time=duration(max(first, 0)),
+            frames=first_of(group.numbers),
         )
         yield finding(evidence, "keep_alive_early", group.connection, SIDES[group.side], group.rows[:1], summary)

@@ -7,7 +7,6 @@ counts and the few findings that a verdict can name.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,17 @@ from pcapreport.findings.model import Confidence, Evidence, Finding, Severity, S
 from pcapreport.findings.rules import RULES
 from pcapreport.findings.story import tell
 from pcapreport.findings.tally import LIMITS, Tally
-from pcapreport.language import counted
+from pcapreport.findings.verdict_words import ALIKE, all_orderly, cannot_know, outcome
+from pcapreport.language import (
+    Text,
+    counted,
+    first_sentence,
+    further_sentences,
+    joined,
+    lowered,
+    phrase,
+    sentences,
+)
 
 __all__ = ["Case", "Verdict", "judge", "tell"]
 
@@ -35,28 +44,6 @@ UNDECIDABLE = frozenset(
 ONLY_IF_SURE = frozenset({"reset", "syn_filtered"})
 """A host that forgot its connection and one whose connection was reset unseen, behind the tap, answer alike; a filter
 that says nothing may stand in the path or on the server's own host."""
-PHRASES = {
-    "icmp_unreachable": "were told by ICMP that the other side cannot be reached",
-    "icmp_time_exceeded": "had segments that went in circles until their hop limit ran out",
-    "reset_by_middlebox": "were reset by a box in the path",
-    "pmtu_black_hole": "lose large segments on the path",
-    "excessive_retransmission": "had to send one segment again and again",
-    "peer_silent": "lost the other side",
-    "syn_unanswered": "got no answer to the SYN",
-    "connection_refused": "were refused",
-    "fin_unanswered": "had a FIN that was never acknowledged",
-    "reset": "were reset",
-    "data_after_close": "got data after one side had closed",
-    "close_with_unread_data": "were closed with data unread",
-    "zero_window": "were held up by a receiver without room",
-    "handshake_incomplete": "were begun but never opened",
-    "half_closed": "were closed on one side only",
-    "close_wait_lingering": "stay in CLOSE-WAIT: one side never closed",
-    "fin_wait_2_orphaned": "were closed too late for the other side",
-    "syn_filtered": "met a filter",
-    "time_wait_collision": "met TIME-WAIT when they opened",
-    "half_open_connection": "met an older connection when they opened",
-}
 ORDERLY = ("client-first", "server-first", "simultaneous")
 FACTS = 3
 """Facts that a verdict should at least rest on, if there are as many."""
@@ -112,9 +99,11 @@ class Case:
 
     def verdict(self) -> Verdict:
         """The verdict on all that was added."""
-        limits = tuple(_cannot_know(self._capture, self.tally))
+        limits = tuple(cannot_know(self._capture, self.tally))
         if not self.tally.connections:
-            text = "The capture holds no TCP segment." if self._capture.packets else "The capture holds no packet."
+            text = phrase("The capture holds no TCP segment.")
+            if not self._capture.packets:
+                text = phrase("The capture holds no packet.")
             return Verdict(text, "none", Confidence.HIGH, (), (), limits)
         serious = self._serious.chosen()
         return self._trouble(serious, limits) if serious else self._all_well(limits)
@@ -124,16 +113,16 @@ class Case:
         second = next(
             (e for e in serious if e.finding.rule != lead.finding.rule and e.finding.rule in GRAVEST_FIRST), None
         )
-        text = self._headline(lead)
+        told = list(self._headline(lead))
         if second is not None and not _tells_the_same(lead.finding, second.finding):
-            text += f" {self._also(second)}"
-        text += self._all_the_same(lead.finding)
+            told.append(self._also(second))
+        told.append(self._all_the_same(lead.finding))
         if all(exhibit.finding.side is Side.CAPTURE for exhibit in serious):
-            text += f" Nothing went wrong in what it shows: {self._outcome()}."
-        side = self._side(lead.finding)
+            told.append(phrase("Nothing went wrong in what it shows: {outcome}.", outcome=self._outcome()))
+        text, side = sentences(*told), self._side(lead.finding)
         if side == "undecidable":
-            others = (f"Whether this is rather so: {other.explanation}" for other in lead.finding.alternatives)
-            limits = (*others, *limits)
+            others = [one.explanation for one in lead.finding.alternatives]
+            limits = (*(phrase("Whether this is rather so: {explanation}", explanation=one) for one in others), *limits)
         return Verdict(
             text=text,
             side=side,
@@ -153,38 +142,54 @@ class Case:
 
     def _told(self, exhibit: Exhibit) -> str:
         """What was found and, where there are several connections, in which."""
-        return f"{self._where(exhibit)}{exhibit.finding.summary}"
+        return self._placed(exhibit, exhibit.finding.summary)
 
     def _in_short(self, exhibit: Exhibit) -> str:
         """The first sentence of what was found."""
-        return f"{self._where(exhibit)}{_first_sentence(exhibit.finding.summary)}"
+        return self._placed(exhibit, _first_sentence(exhibit.finding.summary))
 
-    def _where(self, exhibit: Exhibit) -> str:
-        return "" if self.tally.connections == 1 else exhibit.place
+    def _placed(self, exhibit: Exhibit, text: str) -> str:
+        if self.tally.connections == 1 or not exhibit.place:
+            return text
+        return phrase("{place}: {finding}", place=exhibit.place, finding=text)
 
     def _proof(self, exhibit: Exhibit, text: str) -> str:
         """What a finding rests on: its sentence, or its first segments where the verdict has said the sentence."""
         said = _first_sentence(exhibit.finding.summary)
         if said not in text or not exhibit.segments:
             return self._told(exhibit)
-        title, rest = RULES[exhibit.finding.rule].title, exhibit.finding.summary.removeprefix(said)
-        return f"{self._where(exhibit)}{title}: {'; '.join(exhibit.segments)}.{rest}"
+        title, rest = phrase(RULES[exhibit.finding.rule].title), _further_sentences(exhibit.finding.summary)
+        segments = phrase("{title}: {segments}.", title=title, segments=joined(exhibit.segments, "; "))
+        return self._placed(exhibit, sentences(segments, rest))
 
-    def _headline(self, lead: Exhibit) -> str:
+    def _headline(self, lead: Exhibit) -> Iterator[str]:
         rule, total = lead.finding.rule, self.tally.connections
         alike = self.tally.serious[rule]
         if lead.finding.connection is None or alike.connections == 1:
-            return self._in_short(lead)
-        several = f"{alike.connections:,} of {total:,} connections"
-        if rule in PHRASES:
-            return f"{several} {PHRASES[rule]}. For example {self._in_short(lead)}"
-        title, frames = RULES[rule].title.lower(), counted(alike.frames, "{n:,} frame", "{n:,} frames")
-        return f"{several} show: {title} ({frames}). Most in: {self._in_short(lead)}"
+            yield self._in_short(lead)
+        elif rule in ALIKE:
+            yield phrase(ALIKE[rule], number=alike.connections, total=total)
+            yield phrase("For example {finding}", finding=self._in_short(lead))
+        else:
+            yield phrase(
+                "{number:,} of {total:,} connections show: {title} ({frames}).",
+                number=alike.connections,
+                total=total,
+                title=lowered(RULES[rule].title),
+                frames=counted(alike.frames, "{n:,} frame", "{n:,} frames"),
+            )
+            yield phrase("Most in: {finding}", finding=self._in_short(lead))
 
-    def _also(self, second: Exhibit) -> str:
-        more = self.tally.serious[second.finding.rule].connections - 1
-        rest = f" (and so in {counted(more, '{n:,} other connection', '{n:,} other connections')})" if more else ""
-        return f"Also{rest}: {self._in_short(second)}"
+    def _also(self, second: Exhibit) -> Text:
+        more, told = self.tally.serious[second.finding.rule].connections - 1, self._in_short(second)
+        if not more:
+            return phrase("Also: {finding}", finding=told)
+        return counted(
+            more,
+            "Also (and so in {n:,} other connection): {finding}",
+            "Also (and so in {n:,} other connections): {finding}",
+            finding=told,
+        )
 
     def _all_the_same(self, lead: Finding) -> str:
         """Where the trouble was overcome, that is part of the verdict."""
@@ -192,7 +197,9 @@ class Case:
         orderly = sum(self.tally.closings[kind] for kind in ORDERLY) == total
         if not orderly or lead.side is Side.CAPTURE:
             return ""
-        return " It closed in order all the same." if total == 1 else " All closed in order all the same."
+        if total == 1:
+            return phrase("It closed in order all the same.")
+        return phrase("All closed in order all the same.")
 
     def _side(self, lead: Finding) -> str:
         sides, rule = self.tally.serious[lead.rule].sides, lead.rule
@@ -207,31 +214,31 @@ class Case:
         opened = sum(openings[kind] for kind in ("three-way", "fast-open", "simultaneous"))
         return opened, sum(closings[kind] for kind in ORDERLY)
 
-    def _outcome(self) -> str:
+    def _outcome(self) -> Text:
         """How the connections fared, in numbers."""
         opened, orderly = self._counts()
-        return _outcome(self.tally.openings, self.tally.closings, opened, orderly, self.tally.connections)
+        return outcome(self.tally.openings, self.tally.closings, opened, orderly, self.tally.connections)
 
     def _all_well(self, limits: tuple[str, ...]) -> Verdict:
         tally = self.tally
         total = tally.connections
         opened, orderly = self._counts()
         if opened == total == orderly:
-            start = "The connection opened, exchanged data and closed in order"
-            if total > 1:
-                all_of_them = "Both" if total == 2 else f"All {total:,}"
-                start = f"{all_of_them} connections opened, exchanged data and closed in order"
-            text = f"{start}; {_who_closed(tally.closings, total)}. Nothing went wrong that this capture shows."
+            told: list[str] = [
+                all_orderly(tally.closings, total),
+                phrase("Nothing went wrong that this capture shows."),
+            ]
         else:
-            text = f"Nothing went wrong that this capture shows: {self._outcome()}."
+            told = [phrase("Nothing went wrong that this capture shows: {outcome}.", outcome=self._outcome())]
         notes = self._notes.chosen()
         limit = self._limit(notes)
         if limit:
-            text += f" {self._told(limit)}"
+            told.append(self._told(limit))
             notes = [limit, *(exhibit for exhibit in notes if exhibit is not limit)]
         if notes:
-            names = ", ".join(dict.fromkeys(RULES[e.finding.rule].title.lower() for e in notes))
-            text += f" Worth knowing: {names}."
+            names = dict.fromkeys(lowered(RULES[e.finding.rule].title) for e in notes)
+            told.append(phrase("Worth knowing: {names}.", names=joined(names)))
+        text = sentences(*told)
         shown = tuple(self._told(exhibit) for exhibit in notes[:EVIDENCE_SHOWN])
         if total == 1 and self._story:
             shown = (self._story, *shown)
@@ -248,63 +255,20 @@ class Case:
 
 
 def _first_sentence(summary: str) -> str:
-    """All up to the first full stop that another sentence follows."""
+    """Of a plain string all up to the first full stop that another sentence follows."""
+    if isinstance(summary, Text):
+        return first_sentence(summary)
     end = re.search(r"\.(?= [A-Z])", summary)
     return summary[: end.end()] if end else summary
+
+
+def _further_sentences(summary: str) -> str:
+    if isinstance(summary, Text):
+        return further_sentences(summary)
+    return summary.removeprefix(_first_sentence(summary)).lstrip()
 
 
 def _tells_the_same(lead: Finding, second: Finding) -> bool:
     """The second concerns frames that the lead named already."""
     alike = (lead.connection is None) == (second.connection is None) or lead.rule in CROWDS
     return alike and bool(set(lead.frames) & set(second.frames))
-
-
-def _who_closed(closings: Counter[str], total: int) -> str:
-    names = {"client-first": "the client closed first", "server-first": "the server closed first"}
-    both = "both sides closed at the same time"
-    parts = [(names.get(kind, both), number) for kind, number in closings.most_common()]
-    if len(parts) == 1:
-        return parts[0][0] + (" in each" if total > 1 else "")
-    return ", ".join(f"{text} in {number:,}" for text, number in parts)
-
-
-def _outcome(openings: Counter[str], closings: Counter[str], opened: int, orderly: int, total: int) -> str:
-    whole = "the connection" if total == 1 else f"of {total:,} connections"
-    pieces = [(opened, "opened"), (openings["midstream"], "began before the capture")]
-    pieces += [(openings["unanswered"] + openings["incomplete"], "not seen to open")]
-    pieces += [(orderly, "closed in order"), (closings["open"], "not seen to end")]
-    if total == 1:
-        return f"{whole} " + " and ".join(text for number, text in pieces if number).replace("not seen", "was not seen")
-    return f"{whole} " + ", ".join(f"{number:,} {text}" for number, text in pieces if number)
-
-
-def _cannot_know(capture: Capture, tally: Tally) -> Iterator[str]:
-    """The limits of this capture, in words."""
-    total, rules = tally.connections, tally.rules
-    late = tally.openings["midstream"]
-    if late:
-        yield f"How {_some(late, total)} opened: the capture starts later."
-    still_open = tally.closings["open"] + tally.closings["half-closed"]
-    if still_open:
-        yield f"How {_some(still_open, total)} ended: the capture does not show it."
-    if tally.time_waits_open:
-        places = "in one place" if tally.time_waits_open == 1 else f"in {tally.time_waits_open:,} places"
-        yield f"Whether TIME-WAIT really lasted as computed: the capture ends before it does {places}."
-    if tally.profile_guessed:
-        yield "How long these hosts keep TIME-WAIT: the profile used is a guess."
-    if rules["one_sided"]:
-        yield "What the side that was not captured sent and lost."
-    if not capture.complete:
-        yield "What stood in the damaged part of the file, and what it would change."
-    if rules["capture_drops"] or rules["ack_lost_segment"]:
-        yield "What the segments held that the capture missed."
-    if tally.clients_guessed:
-        yield f"For certain, which side is the client of {_some(tally.clients_guessed, total)}: that is a guess."
-    if rules["peer_silent"] or rules["syn_unanswered"] or rules["fin_unanswered"]:
-        yield "Whether the silent side was down or the path to it: both look the same from here."
-
-
-def _some(number: int, total: int) -> str:
-    if number == total:
-        return "the connection" if total == 1 else f"all {total:,} connections"
-    return counted(number, "{n:,} connection", "{n:,} connections") + f" of {total:,}"

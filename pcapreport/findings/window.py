@@ -9,7 +9,7 @@ import numpy as np
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.wording import The, duration, first_of, side_name, times
-from pcapreport.language import counted
+from pcapreport.language import counted, phrase
 from pcapreport.tcp.evidence import FIN, SYN
 
 
@@ -21,17 +21,28 @@ def zero_windows(evidence: Evidence) -> Iterator[Finding]:
         yield _zero_window(evidence, group)
 
 
+_CLOSED = phrase(
+    "{who} closed its receive window {times} ({frames}), for {time} in all: its application did not read, and the "
+    "{side} had to wait."
+)
+_CLOSED_FOR_GOOD = phrase(
+    "{who} closed its receive window {times} ({frames}), for {time} in all and, as far as the capture shows, for good: "
+    "its application did not read, and the {side} had to wait."
+)
+
+
 def _zero_window(evidence: Evidence, group: Group) -> Finding:
     table = evidence.table
     spans = closed_spans(evidence, group)
     total = sum(stop - start for start, stop, _ in spans)
     opened = spans[-1][2]
-    numbers = group.numbers
-    phases = f"{times(len(spans))}" if len(spans) > 1 else "once"
-    summary = (
-        f"{The(group.side)} closed its receive window {phases} ({first_of(numbers)}), "
-        f"for {duration(total)} in all{'' if opened else ' and, as far as the capture shows, for good'}: "
-        f"its application did not read, and the {side_name(1 - group.side)} had to wait."
+    summary = phrase(
+        _CLOSED if opened else _CLOSED_FOR_GOOD,
+        who=The(group.side),
+        times=times(len(spans)),
+        frames=first_of(group.numbers),
+        time=duration(total),
+        side=side_name(1 - group.side),
     )
     severity = Severity.WARNING if opened else Severity.ERROR
     end = int(table.time_ns[table.bounds[group.connection + 1] - 1])
@@ -59,9 +70,12 @@ def zero_window_probes(evidence: Evidence) -> Iterator[Finding]:
     """Questions whether a closed window has opened."""
     for group in groups(evidence, evidence.passes.probe):
         numbers = group.numbers
-        summary = (
-            f"{The(group.side)} asked {times(len(numbers))} ({first_of(numbers)}) whether the "
-            f"{side_name(1 - group.side)}'s window was open again."
+        summary = phrase(
+            "{who} asked {times} ({frames}) whether the {side}'s window was open again.",
+            who=The(group.side),
+            times=times(len(numbers)),
+            frames=first_of(numbers),
+            side=side_name(1 - group.side),
         )
         yield finding(evidence, "zero_window_probe", group.connection, SIDES[group.side], group, summary)
 
@@ -72,17 +86,17 @@ def keep_alives(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, passes.keep_alive & ~passes.probe):
         numbers = group.numbers
         silent = unanswered(evidence, group)
-        other = side_name(1 - group.side)
-        outcome = (
-            "the last got no answer"
-            if silent == 1
-            else f"the last {silent:,} got no answer"
-            if silent
-            else "each was answered"
-        )
-        summary = (
-            f"{The(group.side)} sent {counted(len(numbers), '{n:,} keep-alive', '{n:,} keep-alives')} ({first_of(numbers)}) to see whether the "
-            f"{other} was still there; {outcome}."
+        outcome = phrase("each was answered")
+        if silent:
+            outcome = counted(silent, "the last got no answer", "the last {n:,} got no answer")
+        summary = counted(
+            len(numbers),
+            "{who} sent {n:,} keep-alive ({frames}) to see whether the {side} was still there; {outcome}.",
+            "{who} sent {n:,} keep-alives ({frames}) to see whether the {side} was still there; {outcome}.",
+            who=The(group.side),
+            frames=first_of(numbers),
+            side=side_name(1 - group.side),
+            outcome=outcome,
         )
         severity = Severity.WARNING if silent else None
         yield finding(evidence, "keep_alive", group.connection, SIDES[group.side], group, summary, severity)
@@ -117,12 +131,21 @@ def silent_peers(evidence: Evidence) -> Iterator[Finding]:
         numbers = group.numbers
         since = int(table.time_ns[group.rows[-1]] - table.time_ns[peer_last[group.rows[0]]])
         other, last = 1 - group.side, int(table.frame[peer_last[group.rows[0]]])
-        summary = (
-            f"{The(other)} fell silent: its last segment is frame {last}, "
-            f"and {counted(len(numbers), '{n:,} attempt', '{n:,} attempts')} of the {side_name(group.side)} to reach it over {duration(since)} "
-            f"({first_of(numbers)}) had no answer."
+        summary = counted(
+            len(numbers),
+            "{who} fell silent: its last segment is frame {last}, and {n:,} attempt of the {side} to reach it over "
+            "{time} ({frames}) had no answer.",
+            "{who} fell silent: its last segment is frame {last}, and {n:,} attempts of the {side} to reach it over "
+            "{time} ({frames}) had no answer.",
+            who=The(other),
+            last=last,
+            side=side_name(group.side),
+            time=duration(since),
+            frames=first_of(numbers),
         )
-        path = Alternative("The path between the tap and that side failed, or a filter drops all.", Confidence.MEDIUM)
+        path = Alternative(
+            phrase("The path between the tap and that side failed, or a filter drops all."), Confidence.MEDIUM
+        )
         yield finding(
             evidence,
             "peer_silent",

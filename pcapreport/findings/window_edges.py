@@ -13,7 +13,7 @@ from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import The, duration, first_of, side_name, times
-from pcapreport.language import counted
+from pcapreport.language import counted, phrase
 from pcapreport.tcp.evidence import FIN, SYN
 
 PROBE_BYTES = 1
@@ -51,12 +51,18 @@ def _shrunk_windows(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
     for group in groups(evidence, back):
         by = int(np.max(said.own_before[group.rows] - said.edge[group.rows]))
         broken = bool(np.any(passes.peer_sent_before[group.rows] > said.edge[group.rows]))
-        summary = (
-            f"{The(group.side)} took back {times(len(group.rows))} ({first_of(group.numbers)}) receive window "
-            f"that it had already offered, by up to {counted(by, '{n:,} byte', '{n:,} bytes')}"
-            f"{f', when the {side_name(1 - group.side)} had already sent data beyond the new edge' if broken else ''}."
+        other = side_name(1 - group.side)
+        summary = counted(
+            by,
+            "{who} took back {times} ({frames}) receive window that it had already offered, by up to {n:,} byte{gone}.",
+            "{who} took back {times} ({frames}) receive window that it had already offered, by up to "
+            "{n:,} bytes{gone}.",
+            who=The(group.side),
+            times=times(len(group.rows)),
+            frames=first_of(group.numbers),
+            gone=phrase(", when the {side} had already sent data beyond the new edge", side=other) if broken else "",
         )
-        path = Alternative("A device on the path before the tap rewrites windows.", Confidence.LOW)
+        path = Alternative(phrase("A device on the path before the tap rewrites windows."), Confidence.LOW)
         severity = Severity.WARNING if broken else None
         side = SIDES[group.side]
         rows = group.rows
@@ -86,11 +92,18 @@ def _data_outside(evidence: Evidence, said: Advertised) -> Iterator[Finding]:
     beyond = data & (said.peer_before != NONE) & (last > said.peer_before + PROBE_BYTES)
     for group in groups(evidence, beyond):
         by = int(np.max(last[group.rows] - said.peer_before[group.rows]))
-        summary = (
-            f"{The(group.side)} sent {counted(len(group.rows), '{n:,} segment', '{n:,} segments')} ({first_of(group.numbers)}) beyond "
-            f"the window that the {side_name(1 - group.side)} had offered, by up to {counted(by, '{n:,} byte', '{n:,} bytes')}."
+        summary = counted(
+            len(group.rows),
+            "{who} sent {n:,} segment ({frames}) beyond the window that the {side} had offered, by up to {amount}.",
+            "{who} sent {n:,} segments ({frames}) beyond the window that the {side} had offered, by up to {amount}.",
+            who=The(group.side),
+            frames=first_of(group.numbers),
+            side=side_name(1 - group.side),
+            amount=counted(by, "{n:,} byte", "{n:,} bytes"),
         )
-        missed = Alternative("The capture missed the segment that opened the window further.", Confidence.MEDIUM)
+        missed = Alternative(
+            phrase("The capture missed the segment that opened the window further."), Confidence.MEDIUM
+        )
         side = SIDES[group.side]
         rows = group.rows
         yield finding(
@@ -139,11 +152,15 @@ def _silly_window(evidence: Evidence, group: Group) -> Finding | None:
     if len(small) < settings.silly_segments:
         return None
     other = 1 - group.side
-    summary = (
-        f"{The(other)} opened its window by so little that the {side_name(group.side)} filled it "
-        f"{times(len(small))} with a small segment (first: frame {int(table.frame[small].min())})."
+    summary = phrase(
+        "{who} opened its window by so little that the {side} filled it {times} with a small segment (first: frame "
+        "{frame}).",
+        who=The(other),
+        side=side_name(group.side),
+        times=times(len(small)),
+        frame=int(table.frame[small].min()),
     )
-    writes = Alternative("The program wrote just as many bytes as the window took.", Confidence.LOW)
+    writes = Alternative(phrase("The program wrote just as many bytes as the window took."), Confidence.LOW)
     side = SIDES[other]
     return finding(evidence, "silly_window", group.connection, side, small, summary, None, Confidence.MEDIUM, (writes,))
 
@@ -151,9 +168,13 @@ def _silly_window(evidence: Evidence, group: Group) -> Finding | None:
 def _window_full(evidence: Evidence, group: Group) -> Finding:
     """The window held the sender up."""
     other = 1 - group.side
-    summary = (
-        f"{The(group.side)} filled the {side_name(other)}'s window {times(len(group.rows))} "
-        f"({first_of(group.numbers)}) and had to wait {duration(sum(group.values[0]))} in all for more room: the "
-        "receiver, or the size of its window, set the pace."
+    summary = phrase(
+        "{who} filled the {side}'s window {times} ({frames}) and had to wait {time} in all for more room: the "
+        "receiver, or the size of its window, set the pace.",
+        who=The(group.side),
+        side=side_name(other),
+        times=times(len(group.rows)),
+        frames=first_of(group.numbers),
+        time=duration(sum(group.values[0])),
     )
     return finding(evidence, "window_full", group.connection, SIDES[other], group, summary)

@@ -19,6 +19,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import column
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.wireshark import Mark, analysis, fields_of
+from pcapreport.language import Text, phrase
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -81,28 +82,44 @@ class Reason(IntEnum):
     OTHER = 20
 
 
-REASONS: Mapping[Reason, str] = {
-    Reason.COPY: "the frame is a copy: one segment, captured or delivered twice",
-    Reason.OLD: "by its timestamp or IP ID it was sent before, not again",
-    Reason.RESET: "a reset's numbers and window tell of no loss and no room",
-    Reason.STRANGE: "its numbers are none of this connection's: an older connection's or a third party's",
-    Reason.PROBE: "it only asks whether the other side, or room in its window, is there",
-    Reason.ANSWER: "it answers a segment that came again, or a probe, as every receiver must",
-    Reason.NOTHING_MISSING: "nothing was on its way to its sender, so nothing can be missing (RFC 5681 section 2)",
-    Reason.NO_SACK: "selective acknowledgments are in use and it carries none, so it tells of no gap (RFC 6675)",
-    Reason.LATE: "it was only delivered late: its timestamp, IP ID or the time say it was sent in order",
-    Reason.AGAIN: "it was sent again: its timestamp or IP ID is newer, or it came a round trip after the gap showed",
-    Reason.OTHER_KIND: "sent again, but for another reason: Wireshark goes by the time since an ACK (20 ms) alone",
-    Reason.UNSEEN: "its first transmission never passed here: a skipped IP ID, a late answer or a stalled write tells",
-    Reason.REPEATS: "the first such acknowledgment is named, or the bytes stand a little further on: recorded late",
-    Reason.UNHEARD: "Wireshark marks none before it has seen a segment of the other side",
-    Reason.CROSSING: "the SYN, ACK to a SYN that crossed its own is an answer (RFC 9293 section 3.5)",
-    Reason.ANEW: "a SYN begins a connection anew: there is nothing before it to be lost",
-    Reason.OLDER: "none of it had passed in this connection: Wireshark counts on from an older one on these ports",
-    Reason.PASSED: "what it lacks had passed, in a probe of the closed window or under numbers that it counts anew",
-    Reason.ORDINARY: "what it marks is part of ordinary TCP and told only where trouble comes of it",
-    Reason.UNDECIDED: "whether it came late or was sent again, nothing in this capture tells",
-    Reason.OTHER: "each keeps count in its own way here",
+REASONS: Mapping[Reason, Text] = {
+    Reason.COPY: phrase("the frame is a copy: one segment, captured or delivered twice"),
+    Reason.OLD: phrase("by its timestamp or IP ID it was sent before, not again"),
+    Reason.RESET: phrase("a reset's numbers and window tell of no loss and no room"),
+    Reason.STRANGE: phrase("its numbers are none of this connection's: an older connection's or a third party's"),
+    Reason.PROBE: phrase("it only asks whether the other side, or room in its window, is there"),
+    Reason.ANSWER: phrase("it answers a segment that came again, or a probe, as every receiver must"),
+    Reason.NOTHING_MISSING: phrase(
+        "nothing was on its way to its sender, so nothing can be missing (RFC 5681 section 2)"
+    ),
+    Reason.NO_SACK: phrase(
+        "selective acknowledgments are in use and it carries none, so it tells of no gap (RFC 6675)"
+    ),
+    Reason.LATE: phrase("it was only delivered late: its timestamp, IP ID or the time say it was sent in order"),
+    Reason.AGAIN: phrase(
+        "it was sent again: its timestamp or IP ID is newer, or it came a round trip after the gap showed"
+    ),
+    Reason.OTHER_KIND: phrase(
+        "sent again, but for another reason: Wireshark goes by the time since an ACK (20 ms) alone"
+    ),
+    Reason.UNSEEN: phrase(
+        "its first transmission never passed here: a skipped IP ID, a late answer or a stalled write tells"
+    ),
+    Reason.REPEATS: phrase(
+        "the first such acknowledgment is named, or the bytes stand a little further on: recorded late"
+    ),
+    Reason.UNHEARD: phrase("Wireshark marks none before it has seen a segment of the other side"),
+    Reason.CROSSING: phrase("the SYN, ACK to a SYN that crossed its own is an answer (RFC 9293 section 3.5)"),
+    Reason.ANEW: phrase("a SYN begins a connection anew: there is nothing before it to be lost"),
+    Reason.OLDER: phrase(
+        "none of it had passed in this connection: Wireshark counts on from an older one on these ports"
+    ),
+    Reason.PASSED: phrase(
+        "what it lacks had passed, in a probe of the closed window or under numbers that it counts anew"
+    ),
+    Reason.ORDINARY: phrase("what it marks is part of ordinary TCP and told only where trouble comes of it"),
+    Reason.UNDECIDED: phrase("whether it came late or was sent again, nothing in this capture tells"),
+    Reason.OTHER: phrase("each keeps count in its own way here"),
 }
 
 

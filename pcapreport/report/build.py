@@ -16,7 +16,7 @@ from pcapreport.findings.suppression import Suppressed
 from pcapreport.findings.time_ledger import Part
 from pcapreport.findings.verdict import Case
 from pcapreport.findings.wireshark_comparison import Compared, WiresharkComparison
-from pcapreport.language import messages_of
+from pcapreport.language import Text, joined, messages_of, phrase
 from pcapreport.report import model
 from pcapreport.report.activity import CaptureActivity
 from pcapreport.report.baseline import Baseline, Comparison
@@ -36,20 +36,33 @@ from pcapreport.tcp.states import rule_texts
 from pcapreport.version import __version__, libraries
 
 METHOD = (
-    "The capture was read as it stands; nothing was sent, resolved or looked up.",
-    "A tap sees segments, not endpoints. A state is proven where that endpoint's own segment shows it, supposed where"
-    " its cause passed the tap, and assumed where only a timer or a convention says so.",
-    "Each state carries the interval of capture time in which it was entered; an open end means that the capture"
-    " does not bound it.",
-    "Within its interval the likeliest moment is estimated from the round trip between the tap and that endpoint, the"
-    " quickest answer captured: half of it after a segment to the endpoint passed the tap, half of it before one of its"
-    " own did. The two ways need not take the same time; the interval is what the capture proves.",
-    "Where the capture was taken is told by how fast each side answers what passes the tap, and by the TTL with which"
-    " its segments arrive; a side that answers within 0.2 ms, the other taking far longer, is the host of the tap.",
-    "What an endpoint received is judged by what it sent afterwards: a reset or a FIN that it went on to ignore moved"
-    " nothing.",
-    "Frames are counted over all records of the file, from 1, as Wireshark counts them; sequence numbers are relative"
-    " to each side's initial sequence number.",
+    phrase("The capture was read as it stands; nothing was sent, resolved or looked up."),
+    phrase(
+        "A tap sees segments, not endpoints. A state is proven where that endpoint's own segment shows it, supposed"
+        " where its cause passed the tap, and assumed where only a timer or a convention says so."
+    ),
+    phrase(
+        "Each state carries the interval of capture time in which it was entered; an open end means that the capture"
+        " does not bound it."
+    ),
+    phrase(
+        "Within its interval the likeliest moment is estimated from the round trip between the tap and that endpoint,"
+        " the quickest answer captured: half of it after a segment to the endpoint passed the tap, half of it before"
+        " one of its own did. The two ways need not take the same time; the interval is what the capture proves."
+    ),
+    phrase(
+        "Where the capture was taken is told by how fast each side answers what passes the tap, and by the TTL with"
+        " which its segments arrive; a side that answers within 0.2 ms, the other taking far longer, is the host of"
+        " the tap."
+    ),
+    phrase(
+        "What an endpoint received is judged by what it sent afterwards: a reset or a FIN that it went on to ignore"
+        " moved nothing."
+    ),
+    phrase(
+        "Frames are counted over all records of the file, from 1, as Wireshark counts them; sequence numbers are"
+        " relative to each side's initial sequence number."
+    ),
 )
 TRIMMED_FROM = 1_000
 LESSONS = 5_000
@@ -259,25 +272,31 @@ def _foremost(kept: list[_Kept], most: int | None) -> list[_Kept]:
     return sorted(kept, key=lambda one: one.rank)[:most]
 
 
-def _changes(thresholds: Mapping[str, str] | None) -> Iterator[str]:
+def _changes(thresholds: Mapping[str, str] | None) -> Iterator[Text]:
     if thresholds:
-        told = ", ".join(f"{name} {change}" for name, change in thresholds.items())
-        yield f"Thresholds that are not the usual ones here: {told}."
+        told = [f"{name} {change}" for name, change in thresholds.items()]
+        yield phrase("Thresholds that are not the usual ones here: {thresholds}.", thresholds=joined(told))
 
 
-def _two_msl_sentence(settings: Settings) -> str:
+def _two_msl_sentence(settings: Settings) -> Text:
     profile = settings.time_wait
     if profile.guessed:
-        lengths = ", ".join(
-            f"{spoken} {TIME_WAIT_PROFILES[name].two_msl_ns / SECOND:g} s" for name, spoken in SYSTEM_NAMES.items()
+        lengths = (
+            phrase("{system} {seconds:g} s", system=spoken, seconds=TIME_WAIT_PROFILES[name].two_msl_ns / SECOND)
+            for name, spoken in SYSTEM_NAMES.items()
         )
-        return (
+        return phrase(
             "How long TIME-WAIT lasts is taken from the system that each host's own SYN or SYN, ACK looks like"
-            f" ({lengths}), and for hosts that it does not tell from Linux; no segment shows how long it really lasts."
+            " ({lengths}), and for hosts that it does not tell from Linux; no segment shows how long it really lasts.",
+            lengths=joined(lengths),
         )
-    return (
-        f"TIME-WAIT is taken to last {profile.two_msl_ns / SECOND:g} s and up to {profile.slack_ns / SECOND:g} s more"
-        f" ({profile.name}: {profile.source}); no segment shows how long it really lasts."
+    return phrase(
+        "TIME-WAIT is taken to last {seconds:g} s and up to {slack:g} s more ({profile}: {source}); no segment shows"
+        " how long it really lasts.",
+        seconds=profile.two_msl_ns / SECOND,
+        slack=profile.slack_ns / SECOND,
+        profile=profile.name,
+        source=profile.source,
     )
 
 

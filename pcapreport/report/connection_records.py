@@ -193,7 +193,7 @@ class Records:
             ],
             possible_final_states=_sorted_names(end.possible_final),
             time_wait=None if ledger is None else time_wait_record(ledger, clock),
-            withdrawn=[str(note) for note in end.withdrawn],
+            withdrawn=[note.told() for note in end.withdrawn],
         )
 
     def _repeats(self, index: int) -> Repeats:

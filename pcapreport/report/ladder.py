@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.findings.model import Finding, Severity
-from pcapreport.language import counted
+from pcapreport.findings.wording import side_name
+from pcapreport.language import counted, phrase
 from pcapreport.report.model import LadderRow, Segment, spelled
 from pcapreport.report.model import Severity as DocumentSeverity
 from pcapreport.report.segments import CONTROL, SENDERS, Rows, rows_with
@@ -197,7 +198,7 @@ class _Drawing:
             ack=last.ack,
             length=int(rows.length[start:stop].sum()),
             window=last.window,
-            text=f"and {acks} ACK{'s' if acks > 1 else ''}" if acks else "",
+            text=counted(acks, "and {n} ACK", "and {n} ACKs") if acks else "",
             inner=[self.inner(at) for at in range(start, min(stop, start + MOST_INNER))],
             rules=self.marks.rules(start),
             severity=self.marks.severity(start),
@@ -238,7 +239,7 @@ class _Drawing:
             client_state=client,
             server_state=server,
             count=stop - start,
-            text=f"{counted(stop - start, '{n:,} segment', '{n:,} segments')} not drawn",
+            text=counted(stop - start, "{n:,} segment not drawn", "{n:,} segments not drawn"),
         )
 
 
@@ -264,8 +265,10 @@ def build_ladder(
         after = entry + 1
         ladder.append(drawing.entry(int(bounds[entry]), int(bounds[after])))
     ladder.extend(_ending(history, ladder[-1] if ladder else None, clock, capture_end))
-    said = f"{left_out:,} segments in the middle are not drawn; the packet list of any analyser shows them."
-    return ladder, said if left_out else ""
+    return ladder, phrase(_NOT_DRAWN, number=left_out) if left_out else ""
+
+
+_NOT_DRAWN = phrase("{number:,} segments in the middle are not drawn; the packet list of any analyser shows them.")
 
 
 def _bounds(rows: Rows, marks: _Marks, apart: Ints) -> Ints:
@@ -332,7 +335,7 @@ def _ending(history: ConnectionHistory, last: LadderRow | None, clock: Clock, ca
             time_s=clock.seconds(capture_end),
             client_state=client,
             server_state=server,
-            text="the capture ends",
+            text=phrase("the capture ends"),
         )
     for expires, side, ledger in sorted(waits, key=lambda wait: wait[:2]):
         client, server = ("CLOSED", server) if side == CLIENT else (client, "CLOSED")
@@ -344,5 +347,9 @@ def _ending(history: ConnectionHistory, last: LadderRow | None, clock: Clock, ca
             client_state=client,
             server_state=server,
             sender=SENDERS[side],
-            text=f"{SENDERS[side]}'s TIME-WAIT ends (assumed, 2MSL {ledger.two_msl / SECOND:g} s)",
+            text=phrase(
+                "{side}'s TIME-WAIT ends (assumed, 2MSL {seconds:g} s)",
+                side=side_name(side),
+                seconds=ledger.two_msl / SECOND,
+            ),
         )

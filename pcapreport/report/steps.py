@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pcapreport.capture.packet_table import Flag
+from pcapreport.language import Text, phrase
 from pcapreport.report.model import Step
 from pcapreport.report.segments import SENDERS, Rows
 from pcapreport.report.times import Clock
@@ -55,7 +56,7 @@ class _Teller:
                 expected=expected,
                 observed=observed,
                 ok=ok,
-                states=f"client {client or 'unknown'}, server {server or 'unknown'}",
+                states=phrase("client {client}, server {server}", client=client or _UNKNOWN, server=server or _UNKNOWN),
             )
         )
 
@@ -71,16 +72,25 @@ class _Teller:
                 seq="",
                 ack="",
                 expected=expected,
-                observed="not seen in this capture",
+                observed=phrase("not seen in this capture"),
                 ok=None,
                 states="",
             )
         )
 
 
-def numbered(letter: str, relative: int, raw: int) -> str:
+_UNKNOWN = phrase("unknown")
+_NONE = phrase("none")
+_AS_EXPECTED = phrase("as expected")
+
+
+def numbered(letter: str, relative: int, raw: int) -> Text:
     """A number as the tables write it: letter, relative and raw value."""
-    return f"{letter} = {relative} (raw {raw})"
+    return phrase("{letter} = {number} (raw {raw})", letter=letter, number=relative, raw=raw)
+
+
+def _plain(relative: int, raw: int) -> Text:
+    return phrase("{number} (raw {raw})", number=relative, raw=raw)
 
 
 def handshake_steps(rows: Rows, states: States, clock: Clock) -> list[Step]:
@@ -92,11 +102,10 @@ def handshake_steps(rows: Rows, states: States, clock: Clock) -> list[Step]:
     if syn is None and answer is None:
         return []
     if syn is None:
-        teller.missing(CLIENT, "SYN", "seq = j, no ACK")
+        teller.missing(CLIENT, "SYN", phrase("seq = j, no ACK"))
     else:
-        teller.seen(
-            syn, numbered("j", rows[syn].seq, rows[syn].raw_seq), "none", "a new number j, no ACK", "as expected", True
-        )
+        number = numbered("j", rows[syn].seq, rows[syn].raw_seq)
+        teller.seen(syn, number, _NONE, phrase("a new number j, no ACK"), _AS_EXPECTED, True)
     if other_syn is not None:
         _crossed(teller, other_syn)
     elif answer is None:
@@ -110,7 +119,9 @@ def handshake_steps(rows: Rows, states: States, clock: Clock) -> list[Step]:
 def _answer(teller: _Teller, index: int, letter: str) -> None:
     row = teller.rows[index]
     ack = row.ack or 0
-    observed = f"ack = {ack}" + (": the SYN's data as well (fast open)" if ack > 1 else "")
+    observed = f"ack = {ack}"
+    if ack > 1:
+        observed = phrase("ack = {ack}: the SYN's data as well (fast open)", ack=ack)
     teller.seen(
         index,
         numbered(letter, row.seq, row.raw_seq),
@@ -128,7 +139,11 @@ def _third(teller: _Teller, answer: int) -> None:
         return
     row = teller.rows[third]
     fits = row.ack is not None and row.ack >= 1
-    observed = f"seq = {row.seq}, ack = {row.ack}" + (f", {row.length:,} bytes of data on it" if row.length else "")
+    observed = f"seq = {row.seq}, ack = {row.ack}"
+    if row.length:
+        observed = phrase(
+            "seq = {seq}, ack = {ack}, {length:,} bytes of data on it", seq=row.seq, ack=row.ack, length=row.length
+        )
     teller.seen(
         third,
         numbered("j+1", row.seq, row.raw_seq),
@@ -144,9 +159,9 @@ def _crossed(teller: _Teller, other_syn: int) -> None:
     teller.seen(
         other_syn,
         numbered("k", row.seq, row.raw_seq),
-        "none",
-        "a SYN of its own: both open at once",
-        "the SYNs cross",
+        _NONE,
+        phrase("a SYN of its own: both open at once"),
+        phrase("the SYNs cross"),
         True,
     )
     answers = sorted(
@@ -156,7 +171,7 @@ def _crossed(teller: _Teller, other_syn: int) -> None:
         _answer_crossed(teller, index, *(("j", "k") if side == CLIENT else ("k", "j")))
     for side in (CLIENT, SERVER):
         if side not in [found for _, found in answers]:
-            teller.missing(side, "SYN, ACK", "the same number again, ack = the other's + 1")
+            teller.missing(side, "SYN, ACK", phrase("the same number again, ack = the other's + 1"))
 
 
 def _answer_crossed(teller: _Teller, index: int, mine: str, other: str) -> None:
@@ -165,7 +180,7 @@ def _answer_crossed(teller: _Teller, index: int, mine: str, other: str) -> None:
         index,
         numbered(mine, row.seq, row.raw_seq),
         numbered(f"{other}+1", row.ack or 0, row.raw_ack),
-        f"seq = {mine} again, ack = {other}+1 = 1",
+        phrase("seq = {mine} again, ack = {other}+1 = 1", mine=mine, other=other),
         f"seq = {row.seq}, ack = {row.ack}",
         row.seq == 0 and row.ack == 1,
     )
@@ -180,10 +195,10 @@ def _no_answer(teller: _Teller, syn: int | None) -> None:
     covers = row.ack is not None and row.ack >= 1
     teller.seen(
         refusal,
-        f"0 (raw {row.raw_seq})",
+        _plain(0, row.raw_seq),
         numbered("j+1", row.ack or 0, row.raw_ack),
-        "SYN, ACK with ack = j+1 = 1",
-        "RST with ack = j+1: refused" if covers else "RST",
+        phrase("SYN, ACK with ack = j+1 = 1"),
+        phrase("RST with ack = j+1: refused") if covers else "RST",
         False,
     )
 
@@ -204,8 +219,12 @@ def teardown_steps(rows: Rows, states: States, clock: Clock) -> list[Step]:
     for _, tell in sorted(events, key=lambda event: event[0]):
         tell(teller)
     if len(present) == 1:
-        teller.missing(1 - present[0][1], "FIN, ACK", "seq = w, after all its data")
+        teller.missing(1 - present[0][1], "FIN, ACK", phrase("seq = w, after all its data"))
     return teller.steps
+
+
+_SECOND_FIN = phrase("seq = {seq}, ack = {ack}: acknowledges the first FIN")
+_CROSSING_FIN = phrase("seq = {seq}, ack = {ack}: sent before the first FIN arrived, so the FINs crossed")
 
 
 def _fin_teller(index: int, letter: str) -> Callable[[_Teller], None]:
@@ -214,14 +233,12 @@ def _fin_teller(index: int, letter: str) -> Callable[[_Teller], None]:
         first = letter == "u"
         other = teller.first(1 - row.side, Flag.FIN)
         covers = other is not None and other < index and row.ack is not None and row.ack >= teller.rows[other].end
-        expected = "seq = u: all its data sent" if first else "seq = w, ack = u+1"
+        expected = phrase("seq = u: all its data sent") if first else "seq = w, ack = u+1"
         observed = f"seq = {row.end - 1}, ack = {row.ack}"
         if not first:
-            observed += (
-                ": acknowledges the first FIN" if covers else ": sent before the first FIN arrived, so the FINs crossed"
-            )
+            observed = phrase(_SECOND_FIN if covers else _CROSSING_FIN, seq=row.end - 1, ack=row.ack)
         number = numbered(letter, row.end - 1, (row.raw_seq + row.length) % (1 << 32))
-        ack = "none" if row.ack is None else f"{row.ack} (raw {row.raw_ack})"
+        ack = _NONE if row.ack is None else _plain(row.ack, row.raw_ack)
         teller.seen(index, number, ack, expected, observed, True if first or covers else None)
 
     return tell
@@ -234,7 +251,7 @@ def _ack_teller(index: int | None, side: int, letter: str, end: int, own_fin: in
             teller.missing(side, "ACK", expected)
         elif index != own_fin:  # else the FIN's own line says it
             row = teller.rows[index]
-            number = numbered("v", row.seq, row.raw_seq) if letter == "u" else f"{row.seq} (raw {row.raw_seq})"
+            number = numbered("v", row.seq, row.raw_seq) if letter == "u" else _plain(row.seq, row.raw_seq)
             ack = row.ack or 0
             teller.seen(index, number, numbered(f"{letter}+1", ack, row.raw_ack), expected, f"ack = {ack}", ack == end)
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from pcapreport.findings.wording import NAMES, duration
-from pcapreport.language import counted
+from pcapreport.findings.wording import duration, side_name
+from pcapreport.language import Text, counted, phrase
 from pcapreport.report import model
 from pcapreport.settings import SECOND
-from pcapreport.tcp.connections import Endpoint
+from pcapreport.tcp.connections import CLIENT, SERVER, Endpoint
 from pcapreport.tcp.vantage import UNKNOWN_NS, Place, Vantage
 
-_CONCLUSION = {Place.CLIENT: "on the client", Place.SERVER: "on the server", Place.MIDDLE: "between the two"}
+_CONCLUSION = {
+    Place.CLIENT: phrase("on the client"),
+    Place.SERVER: phrase("on the server"),
+    Place.MIDDLE: phrase("between the two"),
+}
+_UNSAID = phrase("cannot be said")
+_ALIKE = phrase("cannot be said, the two are too much alike")
 
 
 def vantage_record(vantage: Vantage, told: bool) -> model.Vantage:
@@ -30,23 +36,39 @@ def vantage_record(vantage: Vantage, told: bool) -> model.Vantage:
     )
 
 
-def reason(vantage: Vantage) -> str:
+def reason(vantage: Vantage) -> Text:
     """What follows, and from what: how soon each side answers what passes the tap, and its TTL."""
-    place = _CONCLUSION.get(vantage.place, "cannot be said")
+    place = _CONCLUSION.get(vantage.place, _UNSAID)
     if vantage.place is Place.UNKNOWN and UNKNOWN_NS not in vantage.round_trip:
-        place += ", the two are too much alike"
-    oversize = "; segments beyond the MSS, as a host's network card makes them" if vantage.oversize else ""
-    return f"{place}: {_side(vantage, 0)}, {_side(vantage, 1)}{oversize}"
+        place = _ALIKE
+    client, server = _side(vantage, CLIENT), _side(vantage, SERVER)
+    if not vantage.oversize:
+        return phrase("{place}: {client}, {server}", place=place, client=client, server=server)
+    return phrase(
+        "{place}: {client}, {server}; segments beyond the MSS, as a host's network card makes them",
+        place=place,
+        client=client,
+        server=server,
+    )
 
 
-def _side(vantage: Vantage, side: int) -> str:
-    name, ttl, hops, quickest = NAMES[side], vantage.ttl[side], vantage.hops[side], vantage.round_trip[side]
+def _side(vantage: Vantage, side: int) -> Text:
+    name, ttl, hops, quickest = side_name(side), vantage.ttl[side], vantage.hops[side], vantage.round_trip[side]
     if not ttl:
-        return f"nothing of the {name} was captured"
-    arrives = f"TTL {ttl}" + (f", {counted(hops, '{n:,} hop', '{n:,} hops')} away" if hops else "")
+        return phrase("nothing of the {side} was captured", side=name)
+    arrives = phrase("TTL {ttl}", ttl=ttl)
+    if hops:
+        arrives = counted(hops, "TTL {ttl}, {n:,} hop away", "TTL {ttl}, {n:,} hops away", ttl=ttl)
     if quickest == UNKNOWN_NS:
-        return f"no answer shows how far the {name} is ({arrives})"
-    return f"the {name} answers within {duration(quickest)} ({counted(vantage.samples[side], '{n:,} answer', '{n:,} answers')}; {arrives})"
+        return phrase("no answer shows how far the {side} is ({arrives})", side=name, arrives=arrives)
+    return counted(
+        vantage.samples[side],
+        "the {side} answers within {time} ({n:,} answer; {arrives})",
+        "the {side} answers within {time} ({n:,} answers; {arrives})",
+        side=name,
+        time=duration(quickest),
+        arrives=arrives,
+    )
 
 
 class VantageSummary:
@@ -73,12 +95,28 @@ class VantageSummary:
         return model.CaptureVantage(connections=places, host=host, summary=self._summary(host, between, known))
 
     def _summary(self, host: str, between: int, known: int) -> str:
-        of = f"as {counted(known, '{n:,} connection', '{n:,} connections')} of {sum(self._places.values()):,} "
+        total = sum(self._places.values())
         if not known:
-            return "cannot be said" if self._places else ""
+            return _UNSAID if self._places else ""
         if host:
-            return f"on {host}, {of}{'shows' if known == 1 else 'show'}"
+            return counted(
+                known,
+                "on {host}, as {n:,} connection of {total:,} shows",
+                "on {host}, as {n:,} connections of {total:,} show",
+                host=host,
+                total=total,
+            )
         if between == known:
-            return f"between the ends, {of}{'shows' if known == 1 else 'show'}"
-        hosts = f"on {counted(len(self._hosts), '{n:,} host', '{n:,} hosts')} in {counted(known - between, '{n:,} connection', '{n:,} connections')}"
-        return f"{hosts}, between the ends in {between:,}: at several places, or by a host that passes packets on"
+            return counted(
+                known,
+                "between the ends, as {n:,} connection of {total:,} shows",
+                "between the ends, as {n:,} connections of {total:,} show",
+                total=total,
+            )
+        return phrase(
+            "on {hosts} in {connections}, between the ends in {between:,}: at several places, or by a host that passes"
+            " packets on",
+            hosts=counted(len(self._hosts), "{n:,} host", "{n:,} hosts"),
+            connections=counted(known - between, "{n:,} connection", "{n:,} connections"),
+            between=between,
+        )

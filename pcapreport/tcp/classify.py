@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pcapreport.language import phrase
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.evidence import FIN, Segment
 from pcapreport.tcp.history import Certainty, EndpointHistory
 from pcapreport.tcp.states import State
+
+OPENINGS = (
+    phrase("three-way"),
+    phrase("fast-open"),
+    phrase("simultaneous"),
+    phrase("refused"),
+    phrase("unanswered"),
+    phrase("one-sided"),
+    phrase("incomplete"),
+    phrase("midstream"),
+)
+CLOSINGS = (
+    phrase("client-first"),
+    phrase("server-first"),
+    phrase("simultaneous"),
+    phrase("reset-by-client"),
+    phrase("reset-by-server"),
+    phrase("refused"),
+    phrase("half-closed"),
+    phrase("never-opened"),
+    phrase("open"),
+)
+"""Here so that translators find them; histories hold the plain words."""
 
 
 def _states(end: EndpointHistory) -> list[State]:

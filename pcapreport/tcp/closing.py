@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pcapreport.language import phrase
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN, Segment, View
 from pcapreport.tcp.facts import (
     EARLIER,
@@ -16,6 +17,8 @@ from pcapreport.tcp.facts import (
 )
 from pcapreport.tcp.moment import greatest
 from pcapreport.tcp.states import Input
+
+_NEVER_ACKNOWLEDGED = phrase("FIN sent {times} times, first in frame {frame}, and never acknowledged")
 
 
 @dataclass
@@ -124,7 +127,7 @@ class Closing:
         if shown is not None and view.own[shown].at >= fins[0].at:
             return view.not_denied(fins, end) or fins, shown
         if len(fins) > 1 and view.own:
-            self.withdraw(f"FIN sent {len(fins)} times, first in frame {{}}, and never acknowledged", fins[0])
+            self.withdraw(_NEVER_ACKNOWLEDGED, fins[0], times=len(fins))
             return [], None
         return view.not_denied(fins[:1], end), None
 

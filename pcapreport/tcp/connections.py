@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import PacketTable
+from pcapreport.language import joined, phrase
 from pcapreport.settings import Settings
 from pcapreport.tcp import addresses, sequence
 from pcapreport.tcp.copies import Sent, originals
@@ -50,10 +51,10 @@ class OpenerEvidence(IntEnum):
 
 
 OPENER_TEXT = {
-    OpenerEvidence.SYN: "it sent the SYN",
-    OpenerEvidence.SYN_ACK: "the other side sent the SYN-ACK",
-    OpenerEvidence.PORTS: "a guess from the port numbers; the opening was not captured",
-    OpenerEvidence.FIRST_SEGMENT: "a guess: it sent the first captured segment; the opening was not captured",
+    OpenerEvidence.SYN: phrase("it sent the SYN"),
+    OpenerEvidence.SYN_ACK: phrase("the other side sent the SYN-ACK"),
+    OpenerEvidence.PORTS: phrase("a guess from the port numbers; the opening was not captured"),
+    OpenerEvidence.FIRST_SEGMENT: phrase("a guess: it sent the first captured segment; the opening was not captured"),
 }
 
 CLIENT, SERVER = 0, 1
@@ -173,7 +174,8 @@ class ConnectionTable:
         changes = np.flatnonzero(path[1:] != path[:-1]) + 1
         of = np.searchsorted(self.bounds, changes, side="right") - 1
         for connection in np.unique(of[self.bounds[of] != changes]).tolist():
-            found[connection] = " and ".join(names[n] for n in dict.fromkeys(path[self.rows_of(connection)].tolist()))
+            several = dict.fromkeys(path[self.rows_of(connection)].tolist())
+            found[connection] = joined((names[n] for n in several), " and ")
         return found
 
 

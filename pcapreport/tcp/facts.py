@@ -30,9 +30,9 @@ class Fact(NamedTuple):
 
 
 class Withdraw(Protocol):
-    """Takes back a conclusion, in words with a {} for each segment named."""
+    """Takes back a conclusion; `words`: the form of history.Withdrawn."""
 
-    def __call__(self, words: str, *named: Segment) -> None: ...
+    def __call__(self, words: str, *named: Segment, times: int = 0) -> None: ...
 
 
 def arrival(

@@ -5,8 +5,31 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from pcapreport.language import Text, phrase
 from pcapreport.tcp import sequence
 from pcapreport.tcp.states import State
+
+
+WORDS = (
+    phrase("proven"),
+    phrase("supposed"),
+    phrase("assumed"),
+    phrase("accepted-by-sequence"),
+    phrase("accepted-by-timestamp"),
+    phrase("after-expiry"),
+    phrase("after-reset"),
+    phrase("accepted"),
+    phrase("challenged"),
+    phrase("refused"),
+    phrase("unanswered"),
+    phrase("replaced-by-owner"),
+    phrase("expiry"),
+    phrase("reset"),
+    phrase("reuse"),
+    phrase("capture-end"),
+    phrase("data"),
+)
+"""Of the lists below, so that translators find them; histories hold the plain words."""
 
 
 class Certainty(StrEnum):
@@ -110,13 +133,17 @@ class TimeWait(NamedTuple):
 
 
 class Withdrawn(NamedTuple):
-    """A conclusion that later evidence contradicted; `words` has a {} for each of the frames it names."""
+    """A conclusion that later evidence contradicted."""
 
     words: str
+    """A form with {frame} for the first of the frames that it names, {later} for the second, {times} for the number."""
     frames: tuple[int, ...]
+    times: int = 0
 
-    def __str__(self) -> str:
-        return self.words.format(*self.frames)
+    def told(self) -> Text:
+        """In words."""
+        named = dict(zip(("frame", "later"), self.frames, strict=False))
+        return phrase(self.words, **named, **({"times": self.times} if self.times else {}))
 
 
 class EndpointHistory(NamedTuple):

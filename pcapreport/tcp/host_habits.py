@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Option
+from pcapreport.language import Text, counted, joined, phrase
 from pcapreport.settings import SECOND
 from pcapreport.tcp import addresses, sequence
 from pcapreport.tcp.connections import ConnectionTable
@@ -95,22 +96,39 @@ class HostHabits:
         first, last = (int(np.searchsorted(together["host"], key, side)) for side in ("left", "right"))
         return together["rate"][first:last]
 
-    def told(self, address: str) -> list[str]:
+    def told(self, address: str) -> list[Text]:
         """In words; nothing where the capture shows neither."""
-        host, told = addresses.hash_of(address), []
+        host = addresses.hash_of(address)
+        told: list[Text] = []
         rates = np.bincount(self._rates_of(host), minlength=len(RATES)).tolist()
         if any(rates):
             most = max(range(len(RATES)), key=lambda number: (rates[number], RATES[number]))
-            of = "one connection" if rates[most] == 1 else f"{rates[most]:,} connections"
-            told.append(f"its timestamps tick {_times(RATES[most])} a second (measured on {of})")
+            told.append(_ticking(RATES[most], rates[most]))
         if host in self._waits:
-            waits = ", ".join(f"{seconds:.3g}" for seconds in self._waits[host].seconds)
-            told.append(f"it sent a SYN again after waits of {waits} s (from frame {self._waits[host].frame})")
+            told.append(_repeated(self._waits[host]))
         return told
 
 
-def _times(rate: int) -> str:
-    return {1: "once", 2: "twice"}.get(rate, f"{rate:,} times")
+def _ticking(rate: int, connections: int) -> Text:
+    return counted(
+        connections,
+        "its timestamps tick {times} a second (measured on one connection)",
+        "its timestamps tick {times} a second (measured on {n:,} connections)",
+        times=_times(rate),
+    )
+
+
+def _repeated(syn: SynWaits) -> Text:
+    waits = [f"{seconds:.3g}" for seconds in syn.seconds]
+    return phrase(
+        "it sent a SYN again after waits of {waits} s (from frame {frame})", waits=joined(waits), frame=syn.frame
+    )
+
+
+def _times(rate: int) -> Text:
+    if rate in (1, 2):
+        return phrase("once") if rate == 1 else phrase("twice")
+    return phrase("{number:,} times", number=rate)
 
 
 def _senders(table: ConnectionTable, rows: Ints) -> Numbers:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pcapreport.capture import option_order
 from pcapreport.capture.openings import OPENING, opens
+from pcapreport.language import Text, joined, phrase
 from pcapreport.settings import TIME_WAIT_PROFILES, Settings, TimeWaitProfile
 from pcapreport.tcp import addresses
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
@@ -29,7 +30,12 @@ Bools = npt.NDArray[np.bool_]
 SYSTEMS = ("unknown", "linux", "windows", "macos", "bsd")
 UNKNOWN, LINUX, WINDOWS, MACOS, BSD = range(5)
 
-SYSTEM_NAMES = {"linux": "Linux", "windows": "Windows", "macos": "macOS or another Apple system", "bsd": "a BSD"}
+SYSTEM_NAMES = {
+    "linux": "Linux",
+    "windows": "Windows",
+    "macos": phrase("macOS or another Apple system"),
+    "bsd": phrase("a BSD"),
+}
 
 MOST_HOPS = 30
 """Longer paths are rare (and then the TTL may have begun elsewhere)."""
@@ -89,7 +95,7 @@ class HostProfile(NamedTuple):
     address: str
     system: str
     """One of SYSTEMS."""
-    evidence: tuple[str, ...]
+    evidence: tuple[Text, ...]
     """In words."""
 
 
@@ -161,7 +167,7 @@ class Hosts:
         key = np.uint64(addresses.hash_of(address))
         at = int(np.searchsorted(keys, key))
         if at == len(keys) or keys[at] != key:
-            return HostProfile(address, "unknown", ("no SYN and no SYN, ACK of it was captured",))
+            return HostProfile(address, "unknown", (_NO_OPENING,))
         rows = slice(int(bounds[at]), int(bounds[at + 1]))
         system = int(self.systems[at])
         return HostProfile(address, SYSTEMS[system], tuple(_words(openings[rows], looks[rows], system)))
@@ -181,47 +187,61 @@ class Hosts:
         return [addresses.text_of(*row) for row in zip(*(hosts[name].tolist() for name in _ADDRESS), strict=True)]
 
 
+_NO_OPENING = phrase("no SYN and no SYN, ACK of it was captured")
+_FITS_NONE = phrase("which fits no system known here")
 _LOOKS = ("option_order", "window", "mss", "window_scale", "ttl")
 _ADDRESS = ("ip_version", "src_hi", "src_lo")
 
 
-def _words(openings: npt.NDArray[np.void], looks: Ints, system: int) -> list[str]:
+def _words(openings: npt.NDArray[np.void], looks: Ints, system: int) -> list[Text]:
     """The evidence for the system, or why there is none."""
     named = [SYSTEMS[look] for look in np.unique(looks[looks != UNKNOWN]).tolist()]
     if system == UNKNOWN and len(named) > 1:
-        several = " and ".join(SYSTEM_NAMES[name] for name in named)
+        several = joined((SYSTEM_NAMES[name] for name in named), " and ")
         return [
-            f"its openings look like those of {several}: more than one system behind one address, so that each of its "
-            "connections is judged by its own"
+            phrase(
+                "its openings look like those of {systems}: more than one system behind one address, so that each of"
+                " its connections is judged by its own",
+                systems=several,
+            )
         ]
     spoken = np.flatnonzero(looks == system)
     usual = openings[spoken[np.argmax(openings["count"][spoken])]]
     text = [_told(usual), _layout(int(usual["option_order"]))]
     if system != UNKNOWN:
-        return [*text, f"this is how {SYSTEM_NAMES[SYSTEMS[system]]} opens connections"]
+        return [*text, phrase("this is how {system} opens connections", system=SYSTEM_NAMES[SYSTEMS[system]])]
     if named:
-        return [
-            *text,
-            f"which fits no system known here; only a few of its openings look like {SYSTEM_NAMES[named[0]]}",
-        ]
-    return [*text, "which fits no system known here"]
+        few = phrase(
+            "which fits no system known here; only a few of its openings look like {system}",
+            system=SYSTEM_NAMES[named[0]],
+        )
+        return [*text, few]
+    return [*text, _FITS_NONE]
 
 
-def _told(opening: np.void) -> str:
-    what, ttl = "SYN, ACK" if opening["answer"] else "SYN", int(opening["ttl"])
+def _told(opening: np.void) -> Text:
+    segment, ttl = "SYN, ACK" if opening["answer"] else "SYN", int(opening["ttl"])
     first = int(initial_ttl(np.array([ttl]))[0])
-    began = "which does not tell what it began as" if not first else f"which began as {first}"
     window, mss, scale = int(opening["window"]), int(opening["mss"]), int(opening["window_scale"])
-    parts = [f"its {what} came with TTL {ttl}, {began}", f"window {window:,}"]
+    parts = [
+        phrase("its {segment} came with TTL {ttl}, which began as {first}", segment=segment, ttl=ttl, first=first)
+        if first
+        else phrase("its {segment} came with TTL {ttl}, which does not tell what it began as", segment=segment, ttl=ttl)
+    ]
+    if mss and window and window % mss == 0:
+        parts.append(phrase("window {window:,} ({times} times the MSS)", window=window, times=window // mss))
+    else:
+        parts.append(phrase("window {window:,}", window=window))
     if mss:
-        parts[-1] += f" ({window // mss} times the MSS)" if window and window % mss == 0 else ""
-        parts.append(f"MSS {mss:,}")
-    parts.append(f"window scale {scale}" if scale >= 0 else "no window scale")
-    return ", ".join(parts)
+        parts.append(phrase("MSS {mss:,}", mss=mss))
+    parts.append(phrase("window scale {scale}", scale=scale) if scale >= 0 else phrase("no window scale"))
+    return joined(parts)
 
 
-def _layout(order: int) -> str:
-    return f"its options stand in the order {option_order.words(order)}" if order else "it carries no options"
+def _layout(order: int) -> Text:
+    if not order:
+        return phrase("it carries no options")
+    return phrase("its options stand in the order {options}", options=option_order.words(order))
 
 
 def systems_of_ends(table: ConnectionTable) -> Ints:

@@ -19,8 +19,8 @@ def facts_of(view: View) -> tuple[list[Fact], list[Withdrawn]]:
     """(the endpoint's inputs in its own order, what later segments contradict)."""
     withdrawn: list[Withdrawn] = []
 
-    def withdraw(words: str, *named: Segment) -> None:
-        withdrawn.append(Withdrawn(words, tuple(segment.frame for segment in named)))
+    def withdraw(words: str, *named: Segment, times: int = 0) -> None:
+        withdrawn.append(Withdrawn(words, tuple(segment.frame for segment in named), times))
 
     facts = [fact for part in (Sending, Opening, Closing, Resets) for fact in part(view, withdraw).facts()]
     return sorted(facts, key=lambda fact: fact[:2]), withdrawn

@@ -12,11 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pcapreport.language import phrase
 from pcapreport.tcp.evidence import ACK, FIN, RST, Segment, View
 from pcapreport.tcp.history import Certainty, Transition
 from pcapreport.tcp.states import State
 
 ASSUMED, SUPPOSED = Certainty.ASSUMED, Certainty.SUPPOSED
+
+_MIDSTREAM = phrase("the capture starts in mid-connection")
+_CLOSED_BEFORE = phrase("it never closed in this capture: it had closed before, it seems")
+_OTHER_CLOSED_BEFORE = phrase("the other side never closed in this capture: it had closed before, it seems")
 
 
 def first_known(view: View) -> Iterator[Transition]:
@@ -38,14 +43,13 @@ def first_known(view: View) -> Iterator[Transition]:
     if had_closed is False:
         yield _established(own[0].at)
     elif had_closed and mine is not None:
-        note = "the other side never closed in this capture: it had closed before, it seems"
-        yield Transition(State.CLOSE_WAIT, None, own[0].at, None, "E26", ASSUMED, note)
+        yield Transition(State.CLOSE_WAIT, None, own[0].at, None, "E26", ASSUMED, _OTHER_CLOSED_BEFORE)
     elif had_closed:
         yield from _second_fin(view)
 
 
 def _established(seen: int | None) -> Transition:
-    return Transition(State.ESTABLISHED, None, seen, None, "E26", SUPPOSED, "the capture starts in mid-connection")
+    return Transition(State.ESTABLISHED, None, seen, None, "E26", SUPPOSED, _MIDSTREAM)
 
 
 def _unseen(own: Sequence[Segment], peer: Sequence[Segment]) -> Iterator[Transition]:
@@ -73,13 +77,12 @@ def _had_closed(silent: Sequence[Segment], fin: Segment, closer: Sequence[Segmen
 
 def _second_fin(view: View) -> Iterator[Transition]:
     """Its own FIN had gone before, the other side's came second."""
-    note = "it never closed in this capture: it had closed before, it seems"
     first, seen = view.peer[0], view.own[0].at
     if not first.length and not first.flags & FIN and first.at < seen:  # of what, if not of its FIN?
-        yield Transition(State.FIN_WAIT_1, None, first.at, None, "E26", ASSUMED, note)
+        yield Transition(State.FIN_WAIT_1, None, first.at, None, "E26", ASSUMED, _CLOSED_BEFORE)
         yield Transition(State.FIN_WAIT_2, first.at, view.latest_arrival(first), first.frame, "E12", ASSUMED)
     else:
-        yield Transition(State.FIN_WAIT_2, None, seen, None, "E26", ASSUMED, note)
+        yield Transition(State.FIN_WAIT_2, None, seen, None, "E26", ASSUMED, _CLOSED_BEFORE)
 
 
 def _fin(sent: Sequence[Segment]) -> Segment | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from pcapreport.language import phrase
 from pcapreport.tcp.evidence import ACK, D_SACK, FIN, RST, SYN, Segment, View
 from pcapreport.tcp.facts import (
     OPENED,
@@ -18,6 +19,13 @@ from pcapreport.tcp.facts import (
 )
 from pcapreport.tcp.history import Certainty
 from pcapreport.tcp.states import Input
+
+_SYN_ACK_UNSEEN = phrase("the SYN, ACK itself was not captured")
+_ACK_UNSEEN = phrase("the ACK of its SYN was not captured")
+_NOT_ARRIVED = phrase("frame {frame} acknowledged its SYN, but nothing shows that it arrived")
+_NOT_ESTABLISHED = phrase(
+    "frame {frame} acknowledged its SYN, but it sent SYN, ACK again in frame {later}: not established by then"
+)
 
 
 @dataclass
@@ -78,8 +86,7 @@ class Opening:
             yield arrival(self.view, Input.RECEIVE_SYN_ACK, taken, shown, OPENING)
         else:
             own = view.own[shown]
-            note = "the SYN, ACK itself was not captured"
-            yield Fact(shown, OPENING, Input.RECEIVE_SYN_ACK, None, own.at, own.frame, PROVEN, note)
+            yield Fact(shown, OPENING, Input.RECEIVE_SYN_ACK, None, own.at, own.frame, PROVEN, _SYN_ACK_UNSEEN)
 
     def _went_on(self, own: Segment) -> bool:
         """Sent by one that had a SYN-ACK. A closed port resets too, with numbers that are not its own (RFC 9293
@@ -106,11 +113,11 @@ class Opening:
         copies = [s for s in view.peer if s.flags & ACK and not s.flags & RST and s.ack >= base and s.at >= since]
         late = [s for s in copies if s.at + view.patience > last.at]
         if shown is not None and (not copies or view.own[shown].at < copies[0].at):
-            own, note = view.own[shown], "the ACK of its SYN was not captured"
+            own = view.own[shown]
             sure = self._sure(own, first)
-            yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, sure, note)
+            yield Fact(shown, OPENED, Input.RECEIVE_ACK_OF_SYN, last.at, own.at, own.frame, sure, _ACK_UNSEEN)
         elif late and shown is None and self._never_arrived(late[0]):
-            self.withdraw("frame {} acknowledged its SYN, but nothing shows that it arrived", late[0])
+            self.withdraw(_NOT_ARRIVED, late[0])
         elif late:
             arrived = late[0]
             slot = max(view.slot(arrived), answers[-1] + 1)
@@ -124,11 +131,7 @@ class Opening:
                 fact = arrival(self.view, Input.RECEIVE_ACK_OF_SYN, late, None, OPENED, slot)
                 yield fact._replace(earliest=earliest)
         elif copies:
-            self.withdraw(
-                "frame {} acknowledged its SYN, but it sent SYN, ACK again in frame {}: not established by then",
-                copies[0],
-                last,
-            )
+            self.withdraw(_NOT_ESTABLISHED, copies[0], last)
 
     def _sure(self, own: Segment, syn_ack: Segment) -> Certainty:
         """Whether a segment that shows it established proves that: not if the SYN is not there and may have carried

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pcapreport.language import phrase
 from pcapreport.tcp import time_wait
 from pcapreport.tcp.evidence import ACK, RST, Segment, View
 from pcapreport.tcp.facts import Fact
@@ -22,6 +23,12 @@ from pcapreport.tcp.states import TABLE, Input, State
 
 PROVEN, SUPPOSED, ASSUMED = Certainty.PROVEN, Certainty.SUPPOSED, Certainty.ASSUMED
 
+
+_SYN_UNSEEN = phrase("its SYN was not captured")
+_SYN_ACK_UNSEEN = phrase("its SYN, ACK was not captured")
+_ANSWERED_WITH_RST = phrase("answered the SYN with RST")
+_RAN_OUT = phrase("2MSL ran out")
+_RAN_OUT_OR_REUSED = phrase("2MSL ran out or the ports were reused")
 
 _ORDER_OF_FINS = frozenset(("E9", "E10", "E11"))
 _CLOSING = frozenset(("E9", "E10", "E11", "E12", "E13", "E14", "E15", "E16", "E17"))
@@ -76,9 +83,7 @@ class _Machine:
             asked = next((s for s in peer if s.is_syn), None)
             self._enter(Transition(State.LISTEN, None, asked.at if asked else first.at, None, "E2", ASSUMED))
         elif any(s.is_syn_ack for s in peer) and not _answered_before(own, peer):
-            self._enter(
-                Transition(State.SYN_SENT, None, first.at, first.frame, "E1", SUPPOSED, "its SYN was not captured")
-            )
+            self._enter(Transition(State.SYN_SENT, None, first.at, first.frame, "E1", SUPPOSED, _SYN_UNSEEN))
         elif any(s.is_syn for s in peer):
             self._answered_without_syn(next(s for s in peer if s.is_syn))
         else:
@@ -88,16 +93,11 @@ class _Machine:
         """The other side's SYN was seen, never a SYN of this side."""
         own = self.view.own
         if own and all(s.flags & RST for s in own):
-            self._enter(
-                Transition(State.CLOSED, None, syn.at, own[0].frame, "E21", PROVEN, "answered the SYN with RST")
-            )
+            self._enter(Transition(State.CLOSED, None, syn.at, own[0].frame, "E21", PROVEN, _ANSWERED_WITH_RST))
         elif own and any(s.ack >= 1 for s in own):
-            self._enter(
-                Transition(
-                    State.SYN_RECEIVED, syn.at, own[0].at, syn.frame, "E3", SUPPOSED, "its SYN, ACK was not captured"
-                )
-            )
-            self._enter(Transition(State.ESTABLISHED, syn.at, own[0].at, own[0].frame, "E6", SUPPOSED))
+            since, until = syn.at, own[0].at
+            self._enter(Transition(State.SYN_RECEIVED, since, until, syn.frame, "E3", SUPPOSED, _SYN_ACK_UNSEEN))
+            self._enter(Transition(State.ESTABLISHED, since, until, own[0].frame, "E6", SUPPOSED))
 
     def _at_most(self, rule: str, certainty: Certainty) -> Certainty:
         """How sure a step can be behind the one before. Where which FIN was the first is supposed or assumed, so is
@@ -148,7 +148,7 @@ class _Machine:
         if self.time_wait is not None and self.state is State.TIME_WAIT:
             earliest, latest = self.time_wait.expires
             if time_wait.is_over(self.time_wait, self.around.capture_end):
-                self._enter(Transition(State.CLOSED, earliest, latest, None, "E19", ASSUMED, "2MSL ran out"))
+                self._enter(Transition(State.CLOSED, earliest, latest, None, "E19", ASSUMED, _RAN_OUT))
                 self.time_wait = time_wait.ended(self.time_wait, "expiry", latest, None)
         self._tighten()
 
@@ -162,8 +162,8 @@ class _Machine:
         if ledger is not None and time_wait.is_over(ledger, syn.at):
             return  # it was over before; see finish
         if ledger is not None and time_wait.may_be_over(ledger, syn.at):
-            why = "2MSL ran out or the ports were reused"
-            self._enter(Transition(State.CLOSED, ledger.expires[0], shown.at, syn.frame, "E19", SUPPOSED, why))
+            earliest = ledger.expires[0]
+            self._enter(Transition(State.CLOSED, earliest, shown.at, syn.frame, "E19", SUPPOSED, _RAN_OUT_OR_REUSED))
             self.time_wait = time_wait.ended(ledger, "expiry", shown.at, syn.frame)
             return
         rule = TABLE.get((before.state, Input.NEW_INCARNATION))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from pcapreport.language import phrase
 from pcapreport.tcp.evidence import ACK, FIN, RST, Segment, View
 from pcapreport.tcp.facts import (
     RESET,
@@ -15,6 +16,8 @@ from pcapreport.tcp.facts import (
     Withdraw,
 )
 from pcapreport.tcp.states import Input
+
+_WENT_ON = phrase("the RST in frame {frame} did not end it: it went on in frame {later} (lost, or ignored: RFC 5961)")
 
 
 @dataclass
@@ -38,8 +41,7 @@ class Resets:
                 return
             if not told:
                 after = next(s for s in alive if s.at >= segment.at + view.patience)
-                words = "the RST in frame {} did not end it: it went on in frame {} (lost, or ignored: RFC 5961)"
-                self.withdraw(words, segment, after)
+                self.withdraw(_WENT_ON, segment, after)
                 told = True
 
     def _fact_of_rst(self, rst: Segment, last_alive: Segment | None) -> Fact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pcapreport.language import phrase
 from pcapreport.tcp.evidence import ACK, D_SACK, FIN, GENUINE, RST, SYN, Segment, View
 from pcapreport.tcp.facts import (
     PROVEN,
@@ -15,6 +16,12 @@ from pcapreport.tcp.facts import (
     Withdraw,
 )
 from pcapreport.tcp.states import Input
+
+_FOREIGN_RST = phrase("the RST in frame {frame} was not sent by it: its IP ID or TTL is not of its making")
+_OLD_FIN = phrase("the FIN in frame {frame} was not sent again: its timestamp is the first one's, long after that")
+_FIN_UNSEEN = phrase("its first FIN was not captured; the number of a later ACK shows it")
+_STRANGE_RST = phrase("the RST in frame {frame} is not numbered as what it sent: a third party's, it seems")
+_UNASKED_RST = phrase("the RST in frame {frame} answers nothing: a third party may have sent it in its name")
 
 
 @dataclass
@@ -28,11 +35,7 @@ class Sending:
         """The first of each kind, and the RST after which it was silent."""
         own = self.view.own
         for segment in self.view.not_sent[:1]:
-            if segment.flags & RST:
-                words = "the RST in frame {} was not sent by it: its IP ID or TTL is not of its making"
-            else:
-                words = "the FIN in frame {} was not sent again: its timestamp is the first one's, long after that"
-            self.withdraw(words, segment)
+            self.withdraw(_FOREIGN_RST if segment.flags & RST else _OLD_FIN, segment)
         seen: set[Input] = set()
         for index, segment in enumerate(own):
             flags = segment.flags
@@ -80,9 +83,8 @@ class Sending:
         again = shown.flags & D_SACK or bool(fins) and not self.view.at_once(fins[-1].at, shown.at)
         at_once = len(fins) == 1 or not again
         order = SENT_UNSEEN if answers and at_once else SENT
-        note = "its first FIN was not captured; the number of a later ACK shows it"
         earliest = None if fact.earliest is None else min(fact.earliest, shown.at)
-        return Fact(index, order, fact.input, earliest, shown.at, shown.frame, SUPPOSED, note)
+        return Fact(index, order, fact.input, earliest, shown.at, shown.frame, SUPPOSED, _FIN_UNSEEN)
 
     def _own_rst(self, rst: Segment) -> bool:
         """Whether a RST in its name can be its own: with ACK it stands behind all that it sent, neither past what the
@@ -95,12 +97,12 @@ class Sending:
             past = rst.seq > sent and any(s.at > rst.at for s in acks) and all(s.ack <= sent for s in acks)
             if not past and not any(s.ack > rst.seq and s.at < rst.at for s in acks):
                 return True
-            self.withdraw("the RST in frame {} is not numbered as what it sent: a third party's, it seems", rst)
+            self.withdraw(_STRANGE_RST, rst)
             return False
         before = [s for s in view.peer if s.at <= rst.at]
         if not before or view.round_trip is None or self._answers(rst, before[-1]):
             return True
-        self.withdraw("the RST in frame {} answers nothing: a third party may have sent it in its name", rst)
+        self.withdraw(_UNASKED_RST, rst)
         return False
 
     def _answers(self, rst: Segment, asked: Segment) -> bool:

@@ -16,6 +16,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from pcapreport.language import Text, joined, phrase
+
 
 class State(StrEnum):
     """Connection states, RFC 9293 section 3.3.2."""
@@ -56,7 +58,7 @@ class Rule(NamedTuple):
 
     id: str
     to: State
-    why: str
+    why: Text
 
 
 _S, _I = State, Input
@@ -74,55 +76,70 @@ _SYNCHRONIZED = (
 
 def _table() -> Mapping[tuple[State, Input], Rule]:
     cells = {
-        (_S.CLOSED, _I.SEND_SYN): Rule("E1", _S.SYN_SENT, "sent a SYN (RFC 9293 3.5)"),
-        (_S.LISTEN, _I.SEND_SYN_ACK): Rule("E3", _S.SYN_RECEIVED, "answered a SYN (RFC 9293 3.10.7.2)"),
-        (_S.SYN_SENT, _I.RECEIVE_SYN_ACK): Rule("E4", _S.ESTABLISHED, "its SYN was answered (RFC 9293 3.10.7.3)"),
+        (_S.CLOSED, _I.SEND_SYN): Rule("E1", _S.SYN_SENT, phrase("sent a SYN (RFC 9293 3.5)")),
+        (_S.LISTEN, _I.SEND_SYN_ACK): Rule("E3", _S.SYN_RECEIVED, phrase("answered a SYN (RFC 9293 3.10.7.2)")),
+        (_S.SYN_SENT, _I.RECEIVE_SYN_ACK): Rule(
+            "E4", _S.ESTABLISHED, phrase("its SYN was answered (RFC 9293 3.10.7.3)")
+        ),
         (_S.SYN_SENT, _I.RECEIVE_SYN): Rule(
-            "E5", _S.SYN_RECEIVED, "the SYNs crossed: simultaneous open (RFC 9293 MUST-10)"
+            "E5", _S.SYN_RECEIVED, phrase("the SYNs crossed: simultaneous open (RFC 9293 MUST-10)")
         ),
         (_S.SYN_RECEIVED, _I.RECEIVE_ACK_OF_SYN): Rule(
-            "E6", _S.ESTABLISHED, "its SYN was acknowledged (RFC 9293 3.10.7.4)"
+            "E6", _S.ESTABLISHED, phrase("its SYN was acknowledged (RFC 9293 3.10.7.4)")
         ),
         (_S.SYN_RECEIVED, _I.RECEIVE_RST): Rule(
-            "E7", _S.CLOSED, "reset before it was established; a listener stays in LISTEN"
+            "E7", _S.CLOSED, phrase("reset before it was established; a listener stays in LISTEN")
         ),
-        (_S.SYN_SENT, _I.RECEIVE_RST): Rule("E8", _S.CLOSED, "refused: a RST acknowledged its SYN (RFC 9293 3.10.7.3)"),
-        (_S.ESTABLISHED, _I.SEND_FIN): Rule("E9", _S.FIN_WAIT_1, "closed first: sent a FIN (RFC 9293 3.6)"),
-        (_S.SYN_RECEIVED, _I.SEND_FIN): Rule("E9", _S.FIN_WAIT_1, "closed before it was established (RFC 9293 3.6)"),
-        (_S.ESTABLISHED, _I.RECEIVE_FIN): Rule("E10", _S.CLOSE_WAIT, "the other side's FIN arrived (RFC 9293 3.6)"),
-        (_S.CLOSE_WAIT, _I.SEND_FIN): Rule("E11", _S.LAST_ACK, "closed second: sent its FIN (RFC 9293 3.6)"),
-        (_S.FIN_WAIT_1, _I.RECEIVE_ACK_OF_FIN): Rule("E12", _S.FIN_WAIT_2, "its FIN was acknowledged (RFC 9293 3.6)"),
-        (_S.FIN_WAIT_1, _I.RECEIVE_FIN): Rule("E13", _S.CLOSING, "the FINs crossed: simultaneous close (RFC 9293 3.6)"),
+        (_S.SYN_SENT, _I.RECEIVE_RST): Rule(
+            "E8", _S.CLOSED, phrase("refused: a RST acknowledged its SYN (RFC 9293 3.10.7.3)")
+        ),
+        (_S.ESTABLISHED, _I.SEND_FIN): Rule("E9", _S.FIN_WAIT_1, phrase("closed first: sent a FIN (RFC 9293 3.6)")),
+        (_S.SYN_RECEIVED, _I.SEND_FIN): Rule(
+            "E9", _S.FIN_WAIT_1, phrase("closed before it was established (RFC 9293 3.6)")
+        ),
+        (_S.ESTABLISHED, _I.RECEIVE_FIN): Rule(
+            "E10", _S.CLOSE_WAIT, phrase("the other side's FIN arrived (RFC 9293 3.6)")
+        ),
+        (_S.CLOSE_WAIT, _I.SEND_FIN): Rule("E11", _S.LAST_ACK, phrase("closed second: sent its FIN (RFC 9293 3.6)")),
+        (_S.FIN_WAIT_1, _I.RECEIVE_ACK_OF_FIN): Rule(
+            "E12", _S.FIN_WAIT_2, phrase("its FIN was acknowledged (RFC 9293 3.6)")
+        ),
+        (_S.FIN_WAIT_1, _I.RECEIVE_FIN): Rule(
+            "E13", _S.CLOSING, phrase("the FINs crossed: simultaneous close (RFC 9293 3.6)")
+        ),
         (_S.FIN_WAIT_1, _I.RECEIVE_FIN_AND_ACK_OF_FIN): Rule(
-            "E14", _S.TIME_WAIT, "one segment brought the FIN and the ACK of its own (RFC 9293 3.3.2 note 2)"
+            "E14", _S.TIME_WAIT, phrase("one segment brought the FIN and the ACK of its own (RFC 9293 3.3.2 note 2)")
         ),
         (_S.FIN_WAIT_2, _I.RECEIVE_FIN): Rule(
-            "E15", _S.TIME_WAIT, "the other side's FIN arrived; 2MSL starts (RFC 9293 3.6)"
+            "E15", _S.TIME_WAIT, phrase("the other side's FIN arrived; 2MSL starts (RFC 9293 3.6)")
         ),
         (_S.FIN_WAIT_2, _I.RECEIVE_FIN_AND_ACK_OF_FIN): Rule(
-            "E15", _S.TIME_WAIT, "the other side's FIN arrived; 2MSL starts (RFC 9293 3.6)"
+            "E15", _S.TIME_WAIT, phrase("the other side's FIN arrived; 2MSL starts (RFC 9293 3.6)")
         ),
         (_S.ESTABLISHED, _I.RECEIVE_FIN_AND_ACK_OF_FIN): Rule(
-            "E10", _S.CLOSE_WAIT, "the other side's FIN arrived (RFC 9293 3.6)"
+            "E10", _S.CLOSE_WAIT, phrase("the other side's FIN arrived (RFC 9293 3.6)")
         ),
         (_S.CLOSING, _I.RECEIVE_ACK_OF_FIN): Rule(
-            "E16", _S.TIME_WAIT, "its FIN was acknowledged; 2MSL starts (RFC 9293 3.6)"
+            "E16", _S.TIME_WAIT, phrase("its FIN was acknowledged; 2MSL starts (RFC 9293 3.6)")
         ),
-        (_S.LAST_ACK, _I.RECEIVE_ACK_OF_FIN): Rule("E17", _S.CLOSED, "its FIN was acknowledged: done (RFC 9293 3.6)"),
-        (_S.TIME_WAIT, _I.TIMEOUT): Rule("E19", _S.CLOSED, "2MSL ran out (RFC 9293 3.6.1)"),
+        (_S.LAST_ACK, _I.RECEIVE_ACK_OF_FIN): Rule(
+            "E17", _S.CLOSED, phrase("its FIN was acknowledged: done (RFC 9293 3.6)")
+        ),
+        (_S.TIME_WAIT, _I.TIMEOUT): Rule("E19", _S.CLOSED, phrase("2MSL ran out (RFC 9293 3.6.1)")),
         (_S.TIME_WAIT, _I.NEW_INCARNATION): Rule(
-            "E19", _S.CLOSED, "a new connection took the ports (RFC 9293 MAY-2, RFC 6191)"
+            "E19", _S.CLOSED, phrase("a new connection took the ports (RFC 9293 MAY-2, RFC 6191)")
         ),
         (_S.FIN_WAIT_2, _I.TIMEOUT): Rule(
-            "E24", _S.CLOSED, "an orphan's FIN-WAIT-2 ran out, or its process was gone (RFC 9293 SHLD-3)"
+            "E24", _S.CLOSED, phrase("an orphan's FIN-WAIT-2 ran out, or its process was gone (RFC 9293 SHLD-3)")
         ),
     }
     for state in _SYNCHRONIZED:
-        cells[state, _I.RECEIVE_RST] = Rule("E20", _S.CLOSED, "reset by the other side (RFC 9293 3.10.7.4)")
+        cells[state, _I.RECEIVE_RST] = Rule("E20", _S.CLOSED, phrase("reset by the other side (RFC 9293 3.10.7.4)"))
     for state in (_S.SYN_SENT, _S.SYN_RECEIVED, *_SYNCHRONIZED):
-        cells[state, _I.SEND_RST] = Rule("E21", _S.CLOSED, "sent a RST (RFC 9293 3.5.2)")
+        cells[state, _I.SEND_RST] = Rule("E21", _S.CLOSED, phrase("sent a RST (RFC 9293 3.5.2)"))
         cells.setdefault(
-            (state, _I.NEW_INCARNATION), Rule("E22", _S.CLOSED, "gone: it opened a new connection on the same ports")
+            (state, _I.NEW_INCARNATION),
+            Rule("E22", _S.CLOSED, phrase("gone: it opened a new connection on the same ports")),
         )
     return MappingProxyType(cells)
 
@@ -130,24 +147,42 @@ def _table() -> Mapping[tuple[State, Input], Rule]:
 TABLE = _table()
 """THE TABLE: (state, input) -> rule. A pair that is missing moves nothing."""
 
-EXTRA_RULES: Mapping[str, str] = MappingProxyType(
+EXTRA_RULES: Mapping[str, Text] = MappingProxyType(
     {
-        "E2": "listened: inferred back from its answer (no segment shows LISTEN)",
-        "E18": "a segment that restarts 2MSL (RFC 9293 3.10.7.4)",
-        "E23": "gave up (RFC 9293 3.8.3); no segment shows it",
-        "E26": "the capture starts in mid-connection: what went before is unknown",
+        "E2": phrase("listened: inferred back from its answer (no segment shows LISTEN)"),
+        "E18": phrase("a segment that restarts 2MSL (RFC 9293 3.10.7.4)"),
+        "E23": phrase("gave up (RFC 9293 3.8.3); no segment shows it"),
+        "E26": phrase("the capture starts in mid-connection: what went before is unknown"),
     }
 )
 
 
-def rule_texts() -> dict[str, str]:
-    """What each transition rule says, by id."""
-    texts: dict[str, str] = dict(EXTRA_RULES)
+_CELLS: Mapping[Input, Text] = MappingProxyType(
+    {
+        _I.SEND_SYN: phrase("{state} to {to} when it sends SYN"),
+        _I.SEND_SYN_ACK: phrase("{state} to {to} when it sends SYN, ACK"),
+        _I.SEND_FIN: phrase("{state} to {to} when it sends FIN"),
+        _I.SEND_RST: phrase("{state} to {to} when it sends RST"),
+        _I.RECEIVE_SYN: phrase("{state} to {to} when SYN arrives"),
+        _I.RECEIVE_SYN_ACK: phrase("{state} to {to} when SYN, ACK arrives"),
+        _I.RECEIVE_ACK_OF_SYN: phrase("{state} to {to} when ACK of its SYN arrives"),
+        _I.RECEIVE_FIN: phrase("{state} to {to} when FIN arrives in order"),
+        _I.RECEIVE_ACK_OF_FIN: phrase("{state} to {to} when ACK of its FIN arrives"),
+        _I.RECEIVE_FIN_AND_ACK_OF_FIN: phrase("{state} to {to} when FIN that also acknowledges its FIN arrives"),
+        _I.RECEIVE_RST: phrase("{state} to {to} when acceptable RST arrives"),
+        _I.TIMEOUT: phrase("{state} to {to} when timer expires"),
+        _I.NEW_INCARNATION: phrase("{state} to {to} when a new connection takes the ports"),
+    }
+)
+"""What a cell of the table says, by its input."""
+
+
+def rule_texts() -> dict[str, Text]:
+    """What each transition rule says, by id: why, then its cells of the table."""
+    cells: dict[str, list[Text]] = {}
+    whys: dict[str, Text] = {}
     for (state, given), rule in TABLE.items():
-        line = (
-            f"{state} to {rule.to} when it {given}"
-            if given.name.startswith("SEND")
-            else (f"{state} to {rule.to} when {given}")
-        )
-        texts[rule.id] = f"{texts[rule.id]}; {line}" if rule.id in texts else f"{rule.why}: {line}"
-    return texts
+        whys.setdefault(rule.id, rule.why)
+        cells.setdefault(rule.id, []).append(phrase(_CELLS[given], state=state, to=rule.to))
+    told = {id: phrase("{why}: {cells}", why=why, cells=joined(cells[id], "; ")) for id, why in whys.items()}
+    return {**EXTRA_RULES, **told}

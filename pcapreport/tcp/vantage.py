@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapreport.capture.packet_table import Flag
+from pcapreport.language import phrase
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import ConnectionTable
 
@@ -36,6 +37,10 @@ BUSY_TIMES = 5
 INITIAL_TTLS = np.array([32, 64, 128, 255])
 """What systems start with: 64 Linux, BSD, macOS; 128 Windows; 255 routers; 32 very old ones."""
 UNKNOWN_NS = -1
+
+
+WORDS = (phrase("unknown"), phrase("client"), phrase("server"), phrase("middle"))
+"""For places, so that translators find them; documents hold the plain words."""
 
 
 class Place(IntEnum):
