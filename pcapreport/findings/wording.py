@@ -23,7 +23,7 @@ FLAG_WORDS = (
 
 def flag_words(flags: int) -> str:
     """Such as "SYN, ACK"; PSH is left out, as it says nothing about the connection."""
-    return ", ".join(word for flag, word in FLAG_WORDS if flags & flag) or "no flags"
+    return ", ".join(word for flag, word in FLAG_WORDS if flags & flag) or phrase("no flags")
 
 
 def side_name(side: int) -> Text:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pcapreport.capture import option_order
 from pcapreport.capture.openings import OPENING, opens
+from pcapreport.language import phrase
 from pcapreport.settings import TIME_WAIT_PROFILES, Settings, TimeWaitProfile
 from pcapreport.tcp import addresses
 from pcapreport.tcp.connections import CLIENT, ConnectionTable
@@ -29,7 +30,12 @@ Bools = npt.NDArray[np.bool_]
 SYSTEMS = ("unknown", "linux", "windows", "macos", "bsd")
 UNKNOWN, LINUX, WINDOWS, MACOS, BSD = range(5)
 
-SYSTEM_NAMES = {"linux": "Linux", "windows": "Windows", "macos": "macOS or another Apple system", "bsd": "a BSD"}
+SYSTEM_NAMES = {
+    "linux": "Linux",
+    "windows": "Windows",
+    "macos": phrase("macOS or another Apple system"),
+    "bsd": phrase("a BSD"),
+}
 
 MOST_HOPS = 30
 """Longer paths are rare (and then the TTL may have begun elsewhere)."""
