@@ -12,30 +12,34 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from pcapreport.capture.layers import Network, Part
+from pcapreport.language import phrase
 
 _UNREACHABLE_4 = (
-    "network unreachable", "host unreachable", "protocol unreachable", "port unreachable", "fragmentation needed",
-    "source route failed", "network unknown", "host unknown", "source host isolated", "network prohibited",
-    "host prohibited", "network unreachable for this service", "host unreachable for this service",
-    "communication prohibited", "host precedence violation", "precedence cutoff",
+    phrase("network unreachable"), phrase("host unreachable"), phrase("protocol unreachable"),
+    phrase("port unreachable"), phrase("fragmentation needed"), phrase("source route failed"),
+    phrase("network unknown"), phrase("host unknown"), phrase("source host isolated"), phrase("network prohibited"),
+    phrase("host prohibited"), phrase("network unreachable for this service"),
+    phrase("host unreachable for this service"), phrase("communication prohibited"),
+    phrase("host precedence violation"), phrase("precedence cutoff"),
 )  # fmt: skip
 _UNREACHABLE_6 = (
-    "no route to destination", "communication prohibited", "beyond scope of source address", "address unreachable",
-    "port unreachable", "source address failed policy", "route rejected", "source routing failed",
+    phrase("no route to destination"), phrase("communication prohibited"), phrase("beyond scope of source address"),
+    phrase("address unreachable"), phrase("port unreachable"), phrase("source address failed policy"),
+    phrase("route rejected"), phrase("source routing failed"),
 )  # fmt: skip
-_EXCEEDED = ("time exceeded (hop limit)", "time exceeded (reassembly)")
+_EXCEEDED = (phrase("time exceeded (hop limit)"), phrase("time exceeded (reassembly)"))
 _KINDS_4: Mapping[int, tuple[str, tuple[str, ...]]] = {
-    3: ("destination unreachable", _UNREACHABLE_4),
-    4: ("source quench", ("source quench",)),
-    5: ("redirect", ("redirect",) * 4),
-    11: ("time exceeded", _EXCEEDED),
-    12: ("parameter problem", ()),
+    3: (phrase("destination unreachable"), _UNREACHABLE_4),
+    4: (phrase("source quench"), ()),
+    5: (phrase("redirect"), ()),
+    11: (phrase("time exceeded"), _EXCEEDED),
+    12: (phrase("parameter problem"), ()),
 }
 _KINDS_6: Mapping[int, tuple[str, tuple[str, ...]]] = {
-    1: ("destination unreachable", _UNREACHABLE_6),
-    2: ("packet too big", ("packet too big",)),
-    3: ("time exceeded", _EXCEEDED),
-    4: ("parameter problem", ()),
+    1: (phrase("destination unreachable"), _UNREACHABLE_6),
+    2: (phrase("packet too big"), ()),
+    3: (phrase("time exceeded"), _EXCEEDED),
+    4: (phrase("parameter problem"), ()),
 }
 """Type -> its name, and more exactly by code."""
 

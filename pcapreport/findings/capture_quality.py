@@ -16,7 +16,7 @@ from pcapreport.findings.grouping import Bools, Ints, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.rules import RULES
 from pcapreport.findings.wording import duration, first_of, side_name, times
-from pcapreport.language import counted
+from pcapreport.language import counted, phrase, sentences
 from pcapreport.tcp.connections import CLIENT
 
 COPYING_SHARE = 0.2
@@ -98,12 +98,18 @@ class CaptureQuality:
             return None
         apart = int(np.median(np.concatenate(self._apart)))
         whole = number >= COPYING_SHARE * self._segments
-        are, a_copy = ("is", "a copy") if number == 1 else ("are", "copies")
-        summary = (
-            f"{counted(number, '{n:,} TCP segment', '{n:,} TCP segments')} of {self._segments:,} {are} {a_copy} of another ({first_of(frames)}; "
-            f"typically {duration(apart)} later) and {are} not counted as sent again."
+        summary = counted(
+            number,
+            "{n:,} TCP segment of {all:,} is a copy of another ({where}; typically {time} later) and is not counted as "
+            "sent again.",
+            "{n:,} TCP segments of {all:,} are copies of another ({where}; typically {time} later) and are not counted "
+            "as sent again.",
+            all=self._segments,
+            where=first_of(frames),
+            time=duration(apart),
         )
-        made = "The network delivered them twice." if whole else "The capture recorded them twice."
+        network = phrase("The network delivered them twice.")
+        made = network if whole else phrase("The capture recorded them twice.")
         return replace(
             _about("capture_duplicates", frames, self._copies.time_ns, summary),
             side=Side.CAPTURE if whole else Side.NETWORK,
@@ -116,10 +122,15 @@ class CaptureQuality:
         frames = self._cut.sorted()
         if not frames:
             return None
-        was = "was" if len(frames) == 1 else "were"
-        summary = (
-            f"{counted(len(frames), '{n:,} TCP packet', '{n:,} TCP packets')} of {self._segments:,} {was} cut to at most "
-            f"{counted(self._kept, '{n:,} byte', '{n:,} bytes')} ({first_of(frames)}): content is missing, lengths are from the headers."
+        summary = counted(
+            len(frames),
+            "{n:,} TCP packet of {all:,} was cut to at most {bytes} ({where}): content is missing, lengths are from "
+            "the headers.",
+            "{n:,} TCP packets of {all:,} were cut to at most {bytes} ({where}): content is missing, lengths are from "
+            "the headers.",
+            all=self._segments,
+            bytes=counted(self._kept, "{n:,} byte", "{n:,} bytes"),
+            where=first_of(frames),
         )
         return _about("snaplen_cut", frames, self._cut.time_ns, summary)
 
@@ -128,11 +139,16 @@ class CaptureQuality:
         frames = self._offloaded.sorted()
         if not frames:
             return None
-        summary = (
-            f"The checksums of {counted(len(frames), '{n:,} TCP segment', '{n:,} TCP segments')} of {self._segments:,} were not filled in yet when "
-            f"they were captured ({first_of(frames)}): it was done on their sender, whose network card fills them in. "
-            "They say nothing about damage."
+        summary = counted(
+            len(frames),
+            "The checksums of {n:,} TCP segment of {all:,} were not filled in yet when they were captured ({where}): "
+            "it was done on their sender, whose network card fills them in.",
+            "The checksums of {n:,} TCP segments of {all:,} were not filled in yet when they were captured ({where}): "
+            "it was done on their sender, whose network card fills them in.",
+            all=self._segments,
+            where=first_of(frames),
         )
+        summary = sentences(summary, phrase("They say nothing about damage."))
         return _about("checksum_offload", frames, self._offloaded.time_ns, summary)
 
     def _of_order(self) -> Finding | None:
@@ -140,11 +156,17 @@ class CaptureQuality:
         frames = self._moved.sorted()
         if not frames:
             return None
-        stands, they_were = ("stands", "it was") if len(frames) == 1 else ("stand", "they were")
-        early = f", stamped up to {duration(self._early)} too early" if self._early else ""
-        summary = (
-            f"{counted(len(frames), '{n:,} TCP segment', '{n:,} TCP segments')} of {self._segments:,} {stands} in the capture before what must have "
-            f"come first ({first_of(frames)}{early}); for this report {they_were} put behind it."
+        where = first_of(frames)
+        if self._early:
+            where = phrase("{where}, stamped up to {time} too early", where=where, time=duration(self._early))
+        summary = counted(
+            len(frames),
+            "{n:,} TCP segment of {all:,} stands in the capture before what must have come first ({where}); for this "
+            "report it was put behind it.",
+            "{n:,} TCP segments of {all:,} stand in the capture before what must have come first ({where}); for this "
+            "report they were put behind it.",
+            all=self._segments,
+            where=where,
         )
         return _about("captured_out_of_order", frames, self._moved.time_ns, summary)
 
@@ -159,18 +181,23 @@ def _damage(capture: Capture) -> Finding | None:
         return None
     places = [problem for problem in capture.problems if problem.offset is not None] or list(capture.problems)
     frames = tuple(sorted({problem.frame for problem in places if problem.frame}))
-    what = places[0].message if places else "the file ends before its last packet does"
+    what = places[0].message if places else phrase("the file ends before its last packet does")
     if len(places) > 1:
-        lost = sum(problem.skipped for problem in places)
-        summary = (
-            f"The capture file is damaged in {len(places):,} places, the first at byte {places[0].offset or 0:,}; "
-            f"{counted(lost, '{n:,} byte', '{n:,} bytes')} in all could not be read, and what stood there is not known."
+        summary = phrase(
+            "The capture file is damaged in {places:,} places, the first at byte {offset:,}; {bytes} in all could not "
+            "be read, and what stood there is not known.",
+            places=len(places),
+            offset=places[0].offset or 0,
+            bytes=counted(sum(problem.skipped for problem in places), "{n:,} byte", "{n:,} bytes"),
         )
     elif places and places[0].skipped:
-        summary = f"The capture file is not whole ({what}): what stood there is not known."
+        summary = phrase("The capture file is not whole ({what}): what stood there is not known.", what=what)
     else:
-        read = counted(capture.packets, "{n:,} packet", "{n:,} packets")
-        summary = f"The capture file is not whole ({what}) after {read}: what came later is not known."
+        summary = phrase(
+            "The capture file is not whole ({what}) after {packets}: what came later is not known.",
+            what=what,
+            packets=counted(capture.packets, "{n:,} packet", "{n:,} packets"),
+        )
     return _about("capture_damaged", frames, None, summary)
 
 
@@ -179,7 +206,11 @@ def _drops(capture: Capture) -> Finding | None:
     lost = sum(interface.drops or 0 for interface in capture.interfaces)
     if not lost:
         return None
-    summary = f"The capturing host says it lost {counted(lost, '{n:,} packet', '{n:,} packets')}: gaps may be its own."
+    summary = counted(
+        lost,
+        "The capturing host says it lost {n:,} packet: gaps may be its own.",
+        "The capturing host says it lost {n:,} packets: gaps may be its own.",
+    )
     return _about("capture_drops", (), None, summary)
 
 
@@ -188,16 +219,19 @@ def _clock(capture: Capture) -> Finding | None:
     frames, moments, steps = capture.steps_back.T.tolist()
     if not frames:
         return None
-    summary = (
-        f"The capture's time steps back {times(len(frames))} ({first_of(frames)}), by up to {duration(max(steps))}: "
-        "delays across these places are not reliable."
+    summary = phrase(
+        "The capture's time steps back {times} ({where}), by up to {time}: delays across these places are not "
+        "reliable.",
+        times=times(len(frames)),
+        where=first_of(frames),
+        time=duration(max(steps)),
     )
     return _about("time_backwards", frames, moments[0], summary)
 
 
 def midstream(evidence: Evidence) -> Iterator[Finding]:
     """Connections that were open before the capture began."""
-    summary = "The connection was open before the capture began: how it was opened is not known."
+    summary = phrase("The connection was open before the capture began: how it was opened is not known.")
     for connection in evidence.histories.opened("midstream"):
         yield _from_the_start(evidence, "starts_midstream", connection, summary)
 
@@ -211,9 +245,9 @@ def one_sided(evidence: Evidence) -> Iterator[Finding]:
     client = np.add.reduceat((table.side == CLIENT).astype(np.int64), table.bounds[:-1])
     single = ((client == 0) | (client == total)) & _acknowledges(evidence)
     for connection in np.flatnonzero(single).tolist():
-        summary = (
-            f"Only the {side_name(0 if client[connection] else 1)}'s segments were captured; "
-            "what the other side did shows only in the acknowledgments."
+        summary = phrase(
+            "Only the {side}'s segments were captured; what the other side did shows only in the acknowledgments.",
+            side=side_name(0 if client[connection] else 1),
         )
         yield _from_the_start(evidence, "one_sided", connection, summary)
 

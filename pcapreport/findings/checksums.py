@@ -10,7 +10,7 @@ from pcapreport.capture.checksums import Checksum, Verdicts, verify_checksums
 from pcapreport.findings.grouping import finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.wording import The, frames
-from pcapreport.language import counted
+from pcapreport.language import counted, phrase, sentences
 
 
 def checksum_states(evidence: Evidence) -> Verdicts | None:
@@ -31,12 +31,17 @@ def bad_checksums(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, states == Checksum.BAD):
         numbers = group.numbers
         good = np.count_nonzero(states[evidence.table.rows_of(group.connection)] == Checksum.GOOD)
-        summary = (
-            f"{The(group.side)} sent {counted(len(numbers), '{n:,} segment', '{n:,} segments')} whose checksum does not fit ({frames(numbers)}); "
-            f"{good:,} of this connection fit. Such a segment is thrown away by whom it reaches."
+        sent = counted(
+            len(numbers),
+            "{side} sent {n:,} segment whose checksum does not fit ({frames}); {good:,} of this connection fit.",
+            "{side} sent {n:,} segments whose checksum does not fit ({frames}); {good:,} of this connection fit.",
+            side=The(group.side),
+            frames=frames(numbers),
+            good=good,
         )
-        other = Alternative("The sender's network card fills the checksum in after the capture.", Confidence.LOW)
+        summary = sentences(sent, phrase("Such a segment is thrown away by whom it reaches."))
+        later = phrase("The sender's network card fills the checksum in after the capture.")
         yield finding(
             evidence, "bad_checksum", group.connection, Side.NETWORK, group, summary, None,
-            Confidence.HIGH if good else Confidence.MEDIUM, (other,),
+            Confidence.HIGH if good else Confidence.MEDIUM, (Alternative(later, Confidence.LOW),),
         )  # fmt: skip

@@ -9,15 +9,22 @@ import numpy as np
 from pcapreport.capture.packet_table import Flag, Option
 from pcapreport.findings.advertised import CUT
 from pcapreport.findings.columns import Bools, Ints
-from pcapreport.findings.grouping import SIDES, finding, groups
+from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.wording import The, first_of, flag_words, side_name, times
-from pcapreport.language import counted
+from pcapreport.language import Text, counted, joined, phrase
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.evidence import ACK, FIN, RST, SYN
 
 NEGOTIATED = Option.WINDOW_SCALE | Option.SACK_PERMITTED | Option.TIMESTAMP
 ECN = Flag.ECE | Flag.CWR | Flag.AE
+UNCHALLENGED = (
+    Alternative(
+        phrase("The SYN, or the answer to it, did not pass this tap or was lost behind it."), Confidence.MEDIUM
+    ),
+    Alternative(phrase("The host limits how many it sends (RFC 5961 section 7)."), Confidence.LOW),
+)
+"""Why no challenge ACK is seen though one may have been sent."""
 
 
 def impossible_flags(evidence: Evidence) -> Iterator[Finding]:
@@ -28,9 +35,13 @@ def impossible_flags(evidence: Evidence) -> Iterator[Finding]:
     strange = (syn & (fin | rst)) | (flags == 0) | (flags == FIN)
     for group in groups(evidence, strange & (table.original < 0)):
         words = sorted({flag_words(int(one)) for one in table.flags[group.rows]})
-        summary = (
-            f"{The(group.side)} sent {counted(len(group.rows), '{n:,} segment', '{n:,} segments')} ({first_of(group.numbers)}) with "
-            f"flags that TCP never sends: {'; '.join(words)}."
+        summary = counted(
+            len(group.rows),
+            "{side} sent {n:,} segment ({where}) with flags that TCP never sends: {flags}.",
+            "{side} sent {n:,} segments ({where}) with flags that TCP never sends: {flags}.",
+            side=The(group.side),
+            where=first_of(group.numbers),
+            flags=joined(words, "; "),
         )
         yield finding(evidence, "impossible_flags", group.connection, SIDES[group.side], group, summary)
 
@@ -60,28 +71,37 @@ def stripped_options(evidence: Evidence) -> Iterator[Finding]:
     chosen[at[blank | unasked]] = True
     answering = set(at[unasked].tolist())
     for group in groups(evidence, chosen):
-        what = (
-            "answers options that the SYN, as it passed the tap, did not offer"
-            if answering.intersection(group.rows.tolist())
-            else "has NOPs where an option would stand"
-        )
-        summary = (
-            f"The {side_name(group.side)}'s SYN{'-ACK' if group.side else ''} "
-            f"({first_of(group.numbers)}) {what}: a device on the path changes TCP options."
-        )
-        odd = Alternative("That side's TCP itself composes its options this way.", Confidence.LOW)
-        rows = group.rows
+        odd = Alternative(phrase("That side's TCP itself composes its options this way."), Confidence.LOW)
         yield finding(
             evidence,
             "options_stripped",
             group.connection,
             Side.NETWORK,
-            rows,
-            summary,
+            group.rows,
+            _stripped(group, not answering.isdisjoint(group.rows.tolist())),
             None,
             Confidence.MEDIUM,
             (odd,),
         )
+
+
+def _stripped(group: Group, unasked: bool) -> Text:
+    """`unasked`: it answers what was not offered."""
+    parts = {
+        "side": side_name(group.side),
+        "syn": "SYN-ACK" if group.side == SERVER else "SYN",
+        "where": first_of(group.numbers),
+    }
+    if unasked:
+        return phrase(
+            "The {side}'s {syn} ({where}) answers options that the SYN, as it passed the tap, did not offer: a device "
+            "on the path changes TCP options.",
+            **parts,
+        )
+    return phrase(
+        "The {side}'s {syn} ({where}) has NOPs where an option would stand: a device on the path changes TCP options.",
+        **parts,
+    )
 
 
 def ecn_misuse(evidence: Evidence) -> Iterator[Finding]:
@@ -97,11 +117,14 @@ def ecn_misuse(evidence: Evidence) -> Iterator[Finding]:
     agreed = offered[0::2] & offered[1::2]
     refused: Bools = table.isn_seen[:, 0] & table.isn_seen[:, 1] & ~agreed
     for group in groups(evidence, used & ~syn & refused[passes.connection]):
-        summary = (
-            f"{The(group.side)} set ECN flags {times(len(group.rows))} ({first_of(group.numbers)}), though "
-            "the handshake had not agreed on ECN."
+        summary = phrase(
+            "{side} set ECN flags {times} ({where}), though the handshake had not agreed on ECN.",
+            side=The(group.side),
+            times=times(len(group.rows)),
+            where=first_of(group.numbers),
         )
-        device = Alternative("A device on the path changed flags, here or in the handshake.", Confidence.MEDIUM)
+        changed = phrase("A device on the path changed flags, here or in the handshake.")
+        device = Alternative(changed, Confidence.MEDIUM)
         side = SIDES[group.side]
         rows = group.rows
         yield finding(evidence, "ecn_misuse", group.connection, side, rows, summary, None, Confidence.HIGH, (device,))
@@ -116,13 +139,16 @@ def missing_challenge_acks(evidence: Evidence) -> Iterator[Finding]:
     syns &= (rows > opened[passes.connection]) & (rows < over[passes.connection])
     for row in np.flatnonzero(syns).tolist():
         syns[row] = _ignored(evidence, row)
-    lost = Alternative("The SYN, or the answer to it, did not pass this tap or was lost behind it.", Confidence.MEDIUM)
-    limited = Alternative("The host limits how many it sends (RFC 5961 section 7).", Confidence.LOW)
     for group in groups(evidence, syns):
         other = 1 - group.side
-        summary = (
-            f"{The(other)} did not answer {counted(len(group.rows), '{n:,} SYN', '{n:,} SYNs')} in an open connection "
-            f"({first_of(group.numbers)}) with an ACK, as it must, though it sent on afterwards."
+        summary = counted(
+            len(group.rows),
+            "{side} did not answer {n:,} SYN in an open connection ({where}) with an ACK, as it must, though it sent "
+            "on afterwards.",
+            "{side} did not answer {n:,} SYNs in an open connection ({where}) with an ACK, as it must, though it sent "
+            "on afterwards.",
+            side=The(other),
+            where=first_of(group.numbers),
         )
         yield finding(
             evidence,
@@ -133,7 +159,7 @@ def missing_challenge_acks(evidence: Evidence) -> Iterator[Finding]:
             summary,
             None,
             Confidence.LOW,
-            (lost, limited),
+            UNCHALLENGED,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pcapreport.findings.model import Alternative, Confidence, Finding, Severity, Side
 from pcapreport.findings.wording import address, duration
+from pcapreport.language import phrase, sentences
 from pcapreport.settings import EPHEMERAL_PORTS_NEAR, SECOND, Settings
 from pcapreport.tcp.connections import Endpoint
 from pcapreport.tcp.host_profile import SYSTEM_NAMES, Hosts
@@ -15,9 +16,12 @@ from pcapreport.tcp.time_wait_population import HostWaits, TimeWaitPopulation
 FEWEST = 1_000
 """Fewer are never near the end of a range (and need not be looked at)."""
 
+GUESSED = phrase("Linux, which is a guess here,")
 REUSED = Alternative(
-    "It may not run short: with tcp_tw_reuse Linux takes such a port again after one second, where both sides use "
-    "timestamps; and its range of ports may be set wider than is usual.",
+    phrase(
+        "It may not run short: with tcp_tw_reuse Linux takes such a port again after one second, where both sides use "
+        "timestamps; and its range of ports may be set wider than is usual."
+    ),
     Confidence.LOW,
 )
 
@@ -48,13 +52,24 @@ def _running_out(one: HostWaits, hosts: Hosts, settings: Settings, zero_ns: int)
     if crowd.peak.held < EPHEMERAL_PORTS_NEAR * ports:
         return None
     wait = hosts.time_wait_of(one.address, settings).two_msl_ns
-    whose = SYSTEM_NAMES.get(system, "Linux, which is a guess here,")
-    summary = (
-        f"{duration(crowd.peak.at - zero_ns)} into the capture the client {one.address} held {crowd.peak.held:,} of "
-        f"its ports in TIME-WAIT towards {address(Endpoint(crowd.address, crowd.port))}, {crowd.peak.held / ports:.0%} "
-        f"of the {ports:,} that {whose} opens connections from ({first} to {last}). Each is free only "
-        f"{duration(wait)} after its close, so on the whole it cannot open more than "
-        f"{ports * SECOND // max(wait, 1):,} connections a second to that server."
+    held = phrase(
+        "{time} into the capture the client {client} held {held:,} of its ports in TIME-WAIT towards {server}, "
+        "{share:.0%} of the {ports:,} that {system} opens connections from ({first} to {last}).",
+        time=duration(crowd.peak.at - zero_ns),
+        client=one.address,
+        held=crowd.peak.held,
+        server=address(Endpoint(crowd.address, crowd.port)),
+        share=crowd.peak.held / ports,
+        ports=ports,
+        system=SYSTEM_NAMES.get(system, GUESSED),
+        first=first,
+        last=last,
+    )
+    limit = phrase(
+        "Each is free only {time} after its close, so on the whole it cannot open more than {rate:,} connections a "
+        "second to that server.",
+        time=duration(wait),
+        rate=ports * SECOND // max(wait, 1),
     )
     return Finding(
         "ephemeral_ports_running_out",
@@ -63,6 +78,6 @@ def _running_out(one: HostWaits, hosts: Hosts, settings: Settings, zero_ns: int)
         Side.CLIENT,
         (),
         crowd.peak.at,
-        summary,
+        sentences(held, limit),
         alternatives=(REUSED,),
     )

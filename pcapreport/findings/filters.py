@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.icmp import IcmpError
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Side
+from pcapreport.language import Text, phrase
 from pcapreport.tcp import addresses
 from pcapreport.tcp.connections import SERVER, Endpoint
 from pcapreport.tcp.sequence import MODULUS
@@ -19,14 +20,15 @@ PROHIBITED_4 = {(3, 9), (3, 10), (3, 13)}
 """RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1: administratively prohibited network, host, communication."""
 PROHIBITED_6 = {(1, 1), (1, 5), (1, 6)}
 """RFC 4443 section 3.1: administratively prohibited, failed policy, reject route."""
-OWN_FILTER = Alternative("The filter is on the server's own host.", Confidence.MEDIUM)
-FULL = Alternative("The server's queue for this port is full, or its host just went down.", Confidence.LOW)
+OWN_FILTER = Alternative(phrase("The filter is on the server's own host."), Confidence.MEDIUM)
+FULL = Alternative(phrase("The server's queue for this port is full, or its host just went down."), Confidence.LOW)
 
 
 class FilterSign(NamedTuple):
     """Why a filter is to be believed."""
 
-    words: str
+    words: Text
+    """What the summary ends with."""
     side: Side
     confidence: Confidence
     alternatives: tuple[Alternative, ...]
@@ -54,15 +56,29 @@ class FilterSigns:
         for error in self._prohibited.get((client, server), ()):
             if error.seq % MODULUS == isn:
                 own = error.sender == server.address
-                who = "the server's host" if own else f"the router {error.sender}"
-                words = f"{who} said by ICMP that it is prohibited (frame {error.frame})"
+                words = _prohibition(error, own)
                 return FilterSign(words, Side.SERVER if own else Side.NETWORK, Confidence.HIGH, ())
         answering = self._answering.get(server.address, {})
         if not answering or server.port in answering:
             return None
         port, frame = min(answering.items(), key=lambda one: one[1])
-        words = f"but port {port} of that host answers (frame {frame}), and a closed port would have refused"
+        words = phrase(
+            "but port {port} of that host answers (frame {frame}), and a closed port would have refused",
+            port=port,
+            frame=frame,
+        )
         return FilterSign(words, Side.NETWORK, Confidence.MEDIUM, (OWN_FILTER, FULL))
+
+
+def _prohibition(error: IcmpError, own: bool) -> Text:
+    """`own`: the server itself said so."""
+    if own:
+        return phrase("the server's host said by ICMP that it is prohibited (frame {frame})", frame=error.frame)
+    return phrase(
+        "the router {router} said by ICMP that it is prohibited (frame {frame})",
+        router=error.sender,
+        frame=error.frame,
+    )
 
 
 def _answers_of(evidence: Evidence, unanswered: Sequence[int]) -> npt.NDArray[np.void]:

@@ -9,7 +9,7 @@ import numpy as np
 from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
 from pcapreport.findings.wording import The, duration, side_name
-from pcapreport.language import counted
+from pcapreport.language import counted, phrase
 from pcapreport.tcp.evidence import FIN
 
 
@@ -38,10 +38,15 @@ def half_closed(evidence: Evidence) -> Iterator[Finding]:
 def _went_on(evidence: Evidence, group: Group, fin: int) -> Finding:
     table = evidence.table
     data = int(table.length[group.rows].sum())
-    span = duration(max(int(table.time_ns[group.rows[-1]] - table.time_ns[fin]), 0))
-    summary = (
-        f"{The(1 - group.side)} closed its direction in frame {int(table.frame[fin])}; the {side_name(group.side)} "
-        f"knew it and sent {counted(data, '{n:,} byte', '{n:,} bytes')} more in {counted(len(group.rows), '{n:,} segment', '{n:,} segments')} over the next {span}."
+    summary = phrase(
+        "{side} closed its direction in frame {frame}; the {other} knew it and sent {bytes} more in {segments} over "
+        "the next {time}.",
+        side=The(1 - group.side),
+        frame=int(table.frame[fin]),
+        other=side_name(group.side),
+        bytes=counted(data, "{n:,} byte", "{n:,} bytes"),
+        segments=counted(len(group.rows), "{n:,} segment", "{n:,} segments"),
+        time=duration(max(int(table.time_ns[group.rows[-1]] - table.time_ns[fin]), 0)),
     )
     rows = np.concatenate([[fin], group.rows])
     return finding(evidence, "half_closed", group.connection, SIDES[1 - group.side], rows, summary)
@@ -53,11 +58,15 @@ def _never_closed(evidence: Evidence, connection: int, fin: int) -> Iterator[Fin
     waited = (evidence.capture.last_ns or 0) - int(table.time_ns[fin])
     if waited < evidence.settings.unanswered_ns or passes.acked_at_end[fin] < table.end[fin]:
         return
-    summary = (
-        f"{The(closer)} closed in frame {int(table.frame[fin])}; the {side_name(1 - closer)} acknowledged that but "
-        f"had not closed its own side {duration(waited)} later, when the capture ends: it stays in CLOSE-WAIT."
+    summary = phrase(
+        "{side} closed in frame {frame}; the {other} acknowledged that but had not closed its own side {time} later, "
+        "when the capture ends: it stays in CLOSE-WAIT.",
+        side=The(closer),
+        frame=int(table.frame[fin]),
+        other=side_name(1 - closer),
+        time=duration(waited),
     )
-    others = (Alternative("Its FIN was not captured, or it still had something to send.", Confidence.LOW),)
+    others = (Alternative(phrase("Its FIN was not captured, or it still had something to send."), Confidence.LOW),)
     if waited < evidence.settings.close_wait_lingers_ns:
         yield finding(
             evidence, "half_closed", connection, SIDES[1 - closer], [fin], summary, None, Confidence.HIGH, others

@@ -10,10 +10,18 @@ from pcapreport.findings.filters import FilterSigns
 from pcapreport.findings.grouping import SIDES, Ints, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.wording import address, duration, first_of, times
+from pcapreport.language import phrase
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.evidence import ACK, RST, SYN
 
 BOTH = SYN | ACK
+SILENCE = (
+    Alternative(phrase("A firewall drops the SYN or its answer silently."), Confidence.MEDIUM),
+    Alternative(phrase("The server's host is down, or its queue of waiting connections is full."), Confidence.MEDIUM),
+    Alternative(phrase("The answers took a way that this capture does not see."), Confidence.LOW),
+)
+"""Why a SYN may have got no answer."""
+REPLAYED = (Alternative(phrase("The segments were replayed or generated, not sent by a TCP."), Confidence.MEDIUM),)
 
 
 def openings(evidence: Evidence) -> Iterator[Finding]:
@@ -43,10 +51,16 @@ def _refused(evidence: Evidence, connection: int) -> Iterator[Finding]:
     rows = np.concatenate([syns, resets])
     if not len(resets):  # its RST stands with the next connection on these ports
         return
-    answer = int(table.frame[resets[0]])
-    waited = f" after {duration(max(int(table.time_ns[resets[0]] - table.time_ns[syns[0]]), 0))}" if len(syns) else ""
-    summary = f"The server refused: {address(server)} answered the SYN with a RST (frame {answer}){waited}."
-    other = Alternative("A firewall on the way sent the RST in the server's name.", Confidence.LOW)
+    parts = {"server": address(server), "frame": int(table.frame[resets[0]])}
+    if len(syns):
+        summary = phrase(
+            "The server refused: {server} answered the SYN with a RST (frame {frame}) after {time}.",
+            time=duration(max(int(table.time_ns[resets[0]] - table.time_ns[syns[0]]), 0)),
+            **parts,
+        )
+    else:
+        summary = phrase("The server refused: {server} answered the SYN with a RST (frame {frame}).", **parts)
+    other = Alternative(phrase("A firewall on the way sent the RST in the server's name."), Confidence.LOW)
     yield finding(
         evidence, "connection_refused", connection, Side.SERVER, rows, summary, None, Confidence.HIGH, (other,)
     )
@@ -58,25 +72,26 @@ def _unanswered(evidence: Evidence, connection: int, signs: FilterSigns | None) 
     waited = (evidence.capture.last_ns or 0) - int(table.time_ns[syns[0]]) if len(syns) else 0
     if waited < evidence.settings.unanswered_ns:
         return
-    server = table.endpoints(connection)[1]
     numbers = table.frame[syns].tolist()
-    summary = (
-        f"The client sent its SYN to {address(server)} {times(len(numbers))} ({first_of(numbers)}) and got no TCP "
-        f"answer in {duration(waited)}."
-    )
+    parts = {
+        "server": address(table.endpoints(connection)[1]),
+        "times": times(len(numbers)),
+        "where": first_of(numbers),
+        "time": duration(waited),
+    }
     sign = signs.of(connection) if signs is not None else None
     if sign is not None:
-        told = f"{summary[:-1]}; {sign.words}."
+        summary = phrase(
+            "The client sent its SYN to {server} {times} ({where}) and got no TCP answer in {time}; {sign}.",
+            sign=sign.words,
+            **parts,
+        )
         yield finding(
-            evidence, "syn_filtered", connection, sign.side, syns, told, None, sign.confidence, sign.alternatives
+            evidence, "syn_filtered", connection, sign.side, syns, summary, None, sign.confidence, sign.alternatives
         )
         return
-    others = (
-        Alternative("A firewall drops the SYN or its answer silently.", Confidence.MEDIUM),
-        Alternative("The server's host is down, or its queue of waiting connections is full.", Confidence.MEDIUM),
-        Alternative("The answers took a way that this capture does not see.", Confidence.LOW),
-    )
-    yield finding(evidence, "syn_unanswered", connection, Side.SERVER, syns, summary, None, Confidence.MEDIUM, others)
+    summary = phrase("The client sent its SYN to {server} {times} ({where}) and got no TCP answer in {time}.", **parts)
+    yield finding(evidence, "syn_unanswered", connection, Side.SERVER, syns, summary, None, Confidence.MEDIUM, SILENCE)
 
 
 def _incomplete(evidence: Evidence, connection: int) -> Iterator[Finding]:
@@ -90,16 +105,21 @@ def _incomplete(evidence: Evidence, connection: int) -> Iterator[Finding]:
     last = int(table.time_ns[table.bounds[connection + 1] - 1])
     if not len(resets) and (evidence.capture.last_ns or 0) - last < evidence.settings.unanswered_ns:
         return
+    side = Side.CLIENT
     if len(resets):
-        ending = f"the client answered the SYN, ACK with a RST (frame {int(table.frame[resets[0]])})"
-        side = Side.CLIENT
+        summary = phrase(
+            "The connection was begun but not opened: the client answered the SYN, ACK with a RST (frame {frame}).",
+            frame=int(table.frame[resets[0]]),
+        )
     elif not len(answers):
-        ending = "no SYN, ACK was captured"
+        summary = phrase("The connection was begun but not opened: no SYN, ACK was captured.")
         side = Side.SERVER
     else:
-        ending = f"the server sent its SYN, ACK {times(len(answers))} and the handshake was never completed"
-        side = Side.CLIENT
-    summary = f"The connection was begun but not opened: {ending}."
+        summary = phrase(
+            "The connection was begun but not opened: the server sent its SYN, ACK {times} and the handshake was never "
+            "completed.",
+            times=times(len(answers)),
+        )
     yield finding(evidence, "handshake_incomplete", connection, side, rows, summary, None, Confidence.MEDIUM)
 
 
@@ -115,10 +135,13 @@ def reused_ports(evidence: Evidence) -> Iterator[Finding]:
         side = int(table.side[syns[0]])
         last = int(table.time_ns[table.bounds[old + 1] - 1])
         pause = max(int(table.time_ns[syns[0]]) - last, 0)
-        summary = (
-            f"{address(table.endpoints(new)[side])} opened a new connection on the addresses and ports of an earlier "
-            f"one (frame {int(table.frame[syns[0]])}), {duration(pause)} after that one's last segment "
-            f"(frame {int(table.frame[table.bounds[old + 1] - 1])})."
+        summary = phrase(
+            "{end} opened a new connection on the addresses and ports of an earlier one (frame {frame}), {time} after "
+            "that one's last segment (frame {last}).",
+            end=address(table.endpoints(new)[side]),
+            frame=int(table.frame[syns[0]]),
+            time=duration(pause),
+            last=int(table.frame[table.bounds[old + 1] - 1]),
         )
         yield finding(evidence, "reused_ports", new, SIDES[side], syns, summary)
 
@@ -136,10 +159,11 @@ def reused_numbers(evidence: Evidence) -> Iterator[Finding]:
             if table.isn[new, side] != table.isn[old, before]:
                 continue
             syns = _rows(evidence, new, side, SYN, SYN)[:1]
-            summary = (
-                f"{address(table.endpoints(new)[side])} began this connection (frame {int(table.frame[syns[0]])}) with "
-                f"the same initial sequence number, {int(table.isn[new, side])}, as the one before on these addresses "
-                "and ports."
+            summary = phrase(
+                "{end} began this connection (frame {frame}) with the same initial sequence number, {number}, as the "
+                "one before on these addresses and ports.",
+                end=address(table.endpoints(new)[side]),
+                frame=int(table.frame[syns[0]]),
+                number=int(table.isn[new, side]),
             )
-            replayed = Alternative("The segments were replayed or generated, not sent by a TCP.", Confidence.MEDIUM)
-            yield finding(evidence, "isn_reused", new, SIDES[side], syns, summary, None, Confidence.HIGH, (replayed,))
+            yield finding(evidence, "isn_reused", new, SIDES[side], syns, summary, None, Confidence.HIGH, REPLAYED)

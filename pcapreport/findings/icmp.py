@@ -19,7 +19,7 @@ from pcapreport.findings.grouping import SIDES, Ints
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import address, first_of, side_name, times
-from pcapreport.language import counted
+from pcapreport.language import Text, counted, joined, phrase
 from pcapreport.tcp.connections import CLIENT, SERVER, Endpoint
 from pcapreport.tcp.sequence import MODULUS, distance
 
@@ -30,6 +30,11 @@ _RULES_4 = {3: UNREACHABLE, 11: EXCEEDED}
 _RULES_6 = {1: UNREACHABLE, 2: TOO_LARGE, 3: EXCEEDED}
 _FRAGMENTATION_NEEDED = (3, 4)
 _NEVER_OPEN = ("refused", "unanswered", "incomplete")
+_UNBELIEVED = (
+    Alternative(phrase("It concerns an earlier connection on these ports, or was late."), Confidence.MEDIUM),
+    Alternative(phrase("Someone forged it to disturb the connection."), Confidence.MEDIUM),
+)
+_TRACED = (Alternative(phrase("A tool traced the route with small hop limits on purpose."), Confidence.LOW),)
 _NEXT_ROWS = 1_000
 """Segments behind an error that show what its addressee made of it."""
 
@@ -158,33 +163,42 @@ def _in_flight(evidence: Evidence, connection: int, side: int, row: int, seq: in
 def _finding(evidence: Evidence, complaint: _Complaint, known: _Known) -> Finding:
     rule = _rule(complaint.errors[0])
     frames = [error.frame for error in complaint.errors]
-    outcome, severity = ("", Severity.NOTE) if rule == OTHER else _outcome(evidence, complaint, known)
+    outcome, severity = (None, Severity.NOTE) if rule == OTHER else _outcome(evidence, complaint, known)
     if rule == TOO_LARGE:
         obedience, ignored = _obedience(evidence, complaint)
         outcome = obedience or outcome
         severity = Severity.WARNING if ignored else severity
-    summary = f"{_who(complaint)} told the {side_name(complaint.side)} {_what(evidence, complaint, rule)} ("
-    summary += f"{first_of(frames)})"
-    stale = complaint.in_flight.count(False)
-    if not complaint.believed:
-        outcome = "but quoted a sequence number that was not in flight: it is stale or forged"
-        severity = Severity.NOTE
-    elif stale:
-        more = f"{stale:,} of the {len(frames):,} quoted a sequence number that was not in flight"
-        outcome = f"{outcome}; {more}" if outcome else more
-    joint = ", " if not complaint.believed else "; "
     confidence = Confidence.HIGH if True in complaint.in_flight else Confidence.MEDIUM
     return Finding(
         rule=rule,
-        severity=severity,
+        severity=severity if complaint.believed else Severity.NOTE,
         confidence=confidence if complaint.believed else Confidence.LOW,
         side=_side(complaint, rule),
         frames=tuple(sorted(frames)),
         time_ns=complaint.errors[0].time_ns,
-        summary=summary + (joint + outcome if outcome else "") + ".",
+        summary=_summary(complaint, _told(evidence, complaint, rule), outcome),
         connection=complaint.connection,
         alternatives=_alternatives(complaint, rule),
     )
+
+
+def _summary(complaint: _Complaint, told: Text, outcome: Text | None) -> Text:
+    """What was said, and what came of it or speaks against it."""
+    if not complaint.believed:
+        return phrase("{told}, but quoted a sequence number that was not in flight: it is stale or forged.", told=told)
+    outcomes = [outcome] if outcome else []
+    stale = complaint.in_flight.count(False)
+    if stale:
+        outcomes.append(
+            phrase(
+                "{stale:,} of the {all:,} quoted a sequence number that was not in flight",
+                stale=stale,
+                all=len(complaint.errors),
+            )
+        )
+    if not outcomes:
+        return phrase("{told}.", told=told)
+    return phrase("{told}; {outcome}.", told=told, outcome=joined(outcomes, "; "))
 
 
 def _rule(error: IcmpError) -> str:
@@ -199,47 +213,69 @@ def _side(complaint: _Complaint, rule: str) -> Side:
     return SIDES[1 - complaint.side] if rule == UNREACHABLE and error.sender == error.dst else Side.NETWORK
 
 
-def _who(complaint: _Complaint) -> str:
+def _told(evidence: Evidence, complaint: _Complaint, rule: str) -> Text:
+    """Who said what to whom, and how often."""
+    parts = {
+        "who": _who(complaint),
+        "side": side_name(complaint.side),
+        "what": _what(evidence, complaint, rule),
+        "where": first_of([error.frame for error in complaint.errors]),
+    }
+    if len(complaint.errors) == 1:
+        return phrase("{who} told the {side} {what} ({where})", **parts)
+    return phrase("{who} told the {side} {times} {what} ({where})", times=times(len(complaint.errors)), **parts)
+
+
+def _who(complaint: _Complaint) -> Text:
     error = complaint.errors[0]
     if error.sender == error.dst:
-        return f"The {side_name(1 - complaint.side)}'s host {error.sender}"
-    own = error.sender == error.src
-    return f"The {side_name(complaint.side)}'s own host {error.sender}" if own else f"The router {error.sender}"
+        return phrase("The {side}'s host {host}", side=side_name(1 - complaint.side), host=error.sender)
+    if error.sender == error.src:
+        return phrase("The {side}'s own host {host}", side=side_name(complaint.side), host=error.sender)
+    return phrase("The router {router}", router=error.sender)
 
 
-def _what(evidence: Evidence, complaint: _Complaint, rule: str) -> str:
+def _what(evidence: Evidence, complaint: _Complaint, rule: str) -> Text:
     """What was said, of which segments, to where."""
     error, table = complaint.errors[0], evidence.table
     to = address(Endpoint(error.dst, error.dport))
     isn = int(table.isn[complaint.connection, complaint.side])
-    is_syn = table.isn_seen[complaint.connection, complaint.side] and error.seq == isn
-    what = f"its {'SYN' if is_syn else 'segments'} to {to}"
-    often = f"{times(len(complaint.errors))} " if len(complaint.errors) > 1 else ""
+    of_syn = table.isn_seen[complaint.connection, complaint.side] and error.seq == isn
     if rule == TOO_LARGE:
         most = _largest_allowed(complaint)
-        limit = f", on which {counted(most, '{n:,} byte', '{n:,} bytes')} are the most" if most else ""
-        return f"{often}that its packets are too large for the way to {to}{limit}"
+        if not most:
+            return phrase("that its packets are too large for the way to {to}", to=to)
+        return counted(
+            most,
+            "that its packets are too large for the way to {to}, on which {n:,} byte is the most",
+            "that its packets are too large for the way to {to}, on which {n:,} bytes are the most",
+            to=to,
+        )
     if rule == EXCEEDED and "hop" in error.kind:
-        return f"{often}that the hop limit of {what} ran out there"
-    return f'{often}"{error.kind}" of {what}'
+        if of_syn:
+            return phrase("that the hop limit of its SYN to {to} ran out there", to=to)
+        return phrase("that the hop limit of its segments to {to} ran out there", to=to)
+    if of_syn:
+        return phrase('"{error}" of its SYN to {to}', error=error.kind, to=to)
+    return phrase('"{error}" of its segments to {to}', error=error.kind, to=to)
 
 
-def _outcome(evidence: Evidence, complaint: _Complaint, known: _Known) -> tuple[str, Severity]:
+def _outcome(evidence: Evidence, complaint: _Complaint, known: _Known) -> tuple[Text | None, Severity]:
     """How the connection fared behind the first error."""
     connection, side = complaint.connection, complaint.side
     if evidence.histories.like(connection).opening in _NEVER_OPEN:
         explains = _rule(complaint.errors[0]) in (UNREACHABLE, EXCEEDED)
-        return "the connection did not open", Severity.ERROR if explains else Severity.WARNING
+        return phrase("the connection did not open"), Severity.ERROR if explains else Severity.WARNING
     own, other = connection * 2 + side, connection * 2 + 1 - side
     if known.last_row[other] >= complaint.rows[0]:
-        return "the connection went on all the same", Severity.NOTE
+        return phrase("the connection went on all the same"), Severity.NOTE
     last = int(known.last_row[own])
     if last >= 0 and known.sent[own] > evidence.passes.acked_at_end[last] != NONE:
-        return f"nothing more was heard of the {side_name(1 - side)}", Severity.WARNING
-    return "", Severity.NOTE
+        return phrase("nothing more was heard of the {side}", side=side_name(1 - side)), Severity.WARNING
+    return None, Severity.NOTE
 
 
-def _obedience(evidence: Evidence, complaint: _Complaint) -> tuple[str, bool]:
+def _obedience(evidence: Evidence, complaint: _Complaint) -> tuple[Text | None, bool]:
     """Whether what it sent behind the error got smaller, and whether it ignored the error.
 
     It is given a round trip to hear of it. Larger packets than the quoted one are not judged: those are offloaded
@@ -258,11 +294,17 @@ def _obedience(evidence: Evidence, complaint: _Complaint) -> tuple[str, bool]:
     if len(too_large):
         numbers = [int(frame) for frame in table.frame[too_large]]
         largest = int(_packet_bytes(evidence, too_large).max())
-        return f"it went on sending packets of {largest:,} bytes all the same ({first_of(numbers)})", True
+        went_on = phrase(
+            "it went on sending packets of {bytes:,} bytes all the same ({where})",
+            bytes=largest,
+            where=first_of(numbers),
+        )
+        return went_on, True
     smaller = rows[size <= limit]
     if len(smaller):
-        return f"its segments got smaller (first: frame {int(table.frame[smaller[0]])})", False
-    return "", False
+        frame = int(table.frame[smaller[0]])
+        return phrase("its segments got smaller (first: frame {frame})", frame=frame), False
+    return None, False
 
 
 def _largest_allowed(complaint: _Complaint) -> int:
@@ -281,10 +323,5 @@ def _packet_bytes(evidence: Evidence, rows: Ints) -> Ints:
 
 def _alternatives(complaint: _Complaint, rule: str) -> tuple[Alternative, ...]:
     if not complaint.believed:
-        return (
-            Alternative("It concerns an earlier connection on these ports, or was late.", Confidence.MEDIUM),
-            Alternative("Someone forged it to disturb the connection.", Confidence.MEDIUM),
-        )
-    if rule == EXCEEDED:
-        return (Alternative("A tool traced the route with small hop limits on purpose.", Confidence.LOW),)
-    return ()
+        return _UNBELIEVED
+    return _TRACED if rule == EXCEEDED else ()

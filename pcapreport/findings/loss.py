@@ -13,20 +13,26 @@ from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
 from pcapreport.findings.pass_work import FAR
 from pcapreport.findings.segmented import NONE
 from pcapreport.findings.wording import The, first_of, frames, side_name, times
-from pcapreport.language import counted
+from pcapreport.language import counted, phrase
 from pcapreport.tcp.evidence import SYN
 
 Ints = npt.NDArray[np.int64]
+
+SENT_AGAIN = phrase("Sent again after a loss before the tap.")
 
 
 def old_duplicates(evidence: Evidence) -> Iterator[Finding]:
     """Segments that the network delivered once more long after they were sent."""
     for group in groups(evidence, evidence.passes.wandered):
         numbers = group.numbers
-        summary = (
-            f"{counted(len(numbers), '{n:,} old segment', '{n:,} old segments')} of the {side_name(group.side)} passed the tap once more "
-            f"({first_of(numbers)}) though sent no later than what had brought its bytes: not sent again, but "
-            "long on its way, doubled by the network or forged."
+        summary = counted(
+            len(numbers),
+            "{n:,} old segment of the {side} passed the tap once more ({where}) though sent no later than what had "
+            "brought its bytes: not sent again, but long on its way, doubled by the network or forged.",
+            "{n:,} old segments of the {side} passed the tap once more ({where}) though sent no later than what had "
+            "brought their bytes: not sent again, but long on their way, doubled by the network or forged.",
+            side=side_name(group.side),
+            where=first_of(numbers),
         )
         yield finding(
             evidence, "old_duplicate", group.connection, Side.NETWORK, group, summary, None, Confidence.MEDIUM
@@ -38,13 +44,16 @@ def out_of_order(evidence: Evidence) -> Iterator[Finding]:
     gaps = evidence.passes.gaps
     for group in groups(evidence, gaps.reordered):
         numbers = group.numbers
-        one = len(numbers) == 1
-        summary = (
-            f"{counted(len(numbers), '{n:,} segment', '{n:,} segments')} of the {side_name(group.side)} passed the tap after "
-            f"{'one' if one else 'some'} sent later ({first_of(numbers)}): the network changed the order."
+        summary = counted(
+            len(numbers),
+            "{n:,} segment of the {side} passed the tap after one sent later ({where}): the network changed the order.",
+            "{n:,} segments of the {side} passed the tap after some sent later ({where}): the network changed the "
+            "order.",
+            side=side_name(group.side),
+            where=first_of(numbers),
         )
         unsure = bool(gaps.by_time[group.rows].any())
-        other = Alternative("Sent again after a loss before the tap.", Confidence.LOW)
+        other = Alternative(SENT_AGAIN, Confidence.LOW)
         yield finding(
             evidence,
             "out_of_order",
@@ -61,15 +70,19 @@ def out_of_order(evidence: Evidence) -> Iterator[Finding]:
 def undecided_order(evidence: Evidence) -> Iterator[Finding]:
     """Segments that fill a gap, and nothing tells whether they came late or were sent again."""
     for group in groups(evidence, evidence.passes.gaps.unknown):
-        one = len(group.numbers) == 1
-        summary = (
-            f"{counted(len(group.numbers), '{n:,} segment', '{n:,} segments')} of the {side_name(group.side)} "
-            f"({first_of(group.numbers)}) filled {'a gap' if one else 'gaps'} that later ones had left: whether "
-            f"{'it was' if one else 'they were'} delivered late or sent again cannot be told, as neither timestamps, "
-            "IP IDs nor a round trip of this connection are known."
+        summary = counted(
+            len(group.numbers),
+            "{n:,} segment of the {side} ({where}) filled a gap that later ones had left: whether it was delivered "
+            "late or sent again cannot be told, as neither timestamps, IP IDs nor a round trip of this connection are "
+            "known.",
+            "{n:,} segments of the {side} ({where}) filled gaps that later ones had left: whether they were delivered "
+            "late or sent again cannot be told, as neither timestamps, IP IDs nor a round trip of this connection are "
+            "known.",
+            side=side_name(group.side),
+            where=first_of(group.numbers),
         )
-        again = Alternative("Sent again after a loss before the tap.", Confidence.MEDIUM)
-        late = Alternative("The network changed the order.", Confidence.MEDIUM)
+        again = Alternative(SENT_AGAIN, Confidence.MEDIUM)
+        late = Alternative(phrase("The network changed the order."), Confidence.MEDIUM)
         yield finding(
             evidence,
             "order_undecided",
@@ -89,11 +102,25 @@ def duplicate_acks(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, evidence.passes.duplicate_ack):
         numbers = group.numbers
         others = len(np.unique(table.ack[group.rows])) - 1
-        also = f", later in {counted(others, '{n:,} other place', '{n:,} other places')}" if others else ""
-        summary = (
-            f"{The(group.side)} repeated its acknowledgment {times(len(numbers))} ({first_of(numbers)}): "
-            f"it lacked bytes from {int(table.ack[group.rows[0]])} on{also}."
-        )
+        parts = {
+            "side": The(group.side),
+            "times": times(len(numbers)),
+            "where": first_of(numbers),
+            "number": int(table.ack[group.rows[0]]),
+        }
+        if others:
+            summary = counted(
+                others,
+                "{side} repeated its acknowledgment {times} ({where}): it lacked bytes from {number} on, later in "
+                "{n:,} other place.",
+                "{side} repeated its acknowledgment {times} ({where}): it lacked bytes from {number} on, later in "
+                "{n:,} other places.",
+                **parts,
+            )
+        else:
+            summary = phrase(
+                "{side} repeated its acknowledgment {times} ({where}): it lacked bytes from {number} on.", **parts
+            )
         yield finding(evidence, "duplicate_ack", group.connection, SIDES[group.side], group, summary)
 
 
@@ -114,23 +141,32 @@ def lost_segments(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _lost(evidence: Evidence, group: Group, side: Side) -> Finding:
-    numbers = group.numbers
-    who = side_name(group.side)
     missing = int(evidence.passes.missing[group.rows].sum())
-    before = frames(numbers)
+    parts = {"side": side_name(group.side), "frames": frames(group.numbers)}
     if side is Side.CAPTURE:
-        summary = (
-            f"{counted(missing, '{n:,} byte', '{n:,} bytes')} of the {who} before {before} are not in the capture although the other side "
-            "acknowledged them: the capture missed them, the network did not lose them."
+        summary = counted(
+            missing,
+            "{n:,} byte of the {side} before {frames} is not in the capture although the other side acknowledged it: "
+            "the capture missed it, the network did not lose it.",
+            "{n:,} bytes of the {side} before {frames} are not in the capture although the other side acknowledged "
+            "them: the capture missed them, the network did not lose them.",
+            **parts,
+        )
+    elif missing:
+        summary = counted(
+            len(group.numbers),
+            "{n:,} gap in what the {side} sent, before {frames}: lost before this tap, {bytes} of it never seen.",
+            "{n:,} gaps in what the {side} sent, before {frames}: lost before this tap, {bytes} of it never seen.",
+            bytes=counted(missing, "{n:,} byte", "{n:,} bytes"),
+            **parts,
         )
     else:
-        outcome = (
-            f", {counted(missing, '{n:,} byte', '{n:,} bytes')} of it never seen"
-            if missing
-            else " and sent again later"
+        summary = counted(
+            len(group.numbers),
+            "{n:,} gap in what the {side} sent, before {frames}: lost before this tap and sent again later.",
+            "{n:,} gaps in what the {side} sent, before {frames}: lost before this tap and sent again later.",
+            **parts,
         )
-        gaps = counted(len(numbers), "{n:,} gap", "{n:,} gaps")
-        summary = f"{gaps} in what the {who} sent, before {before}: lost before this tap{outcome}."
     return finding(evidence, "lost_segment", group.connection, side, group, summary)
 
 
@@ -144,9 +180,15 @@ def ack_lost_segments(evidence: Evidence) -> Iterator[Finding]:
     for group in groups(evidence, beyond):
         numbers = group.numbers
         excess = int((table.ack[group.rows] - passes.peer_sent_before[group.rows]).sum())
-        summary = (
-            f"{The(group.side)} acknowledged {counted(excess, '{n:,} byte', '{n:,} bytes')} that this capture does not hold "
-            f"({first_of(numbers)}): the capture missed segments of the {side_name(1 - group.side)}."
+        summary = counted(
+            excess,
+            "{side} acknowledged {n:,} byte that this capture does not hold ({where}): the capture missed segments of "
+            "the {other}.",
+            "{side} acknowledged {n:,} bytes that this capture does not hold ({where}): the capture missed segments of "
+            "the {other}.",
+            side=The(group.side),
+            where=first_of(numbers),
+            other=side_name(1 - group.side),
         )
         yield finding(evidence, "ack_lost_segment", group.connection, Side.CAPTURE, group, summary)
 
@@ -155,11 +197,11 @@ def missed_syns(evidence: Evidence) -> Iterator[Finding]:
     """Answers to a SYN, or SYN-ACK, that the capture lacks: what was answered had arrived."""
     table = evidence.table
     for group in groups(evidence, answers_to_missed_syns(evidence)):
-        numbers = group.numbers
-        missed = "SYN" if (table.flags[group.rows] & SYN).any() else "SYN, ACK"
-        summary = (
-            f"{The(group.side)} answered a {missed} that this capture does not hold ({frames(numbers)}): the capture "
-            "missed it."
+        summary = phrase(
+            "{side} answered a {flags} that this capture does not hold ({frames}): the capture missed it.",
+            side=The(group.side),
+            flags="SYN" if (table.flags[group.rows] & SYN).any() else "SYN, ACK",
+            frames=frames(group.numbers),
         )
         yield finding(evidence, "ack_lost_segment", group.connection, Side.CAPTURE, group, summary)
 

@@ -10,10 +10,10 @@ from pcapreport.findings.columns import column
 from pcapreport.findings.forged_resets import Signs
 from pcapreport.findings.grouping import finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity, Side
-from pcapreport.findings.wording import The, duration, first_of, side_name
-from pcapreport.language import counted
+from pcapreport.findings.wording import duration, first_of, side_name
+from pcapreport.language import Text, counted, joined, phrase
 
-OWN = Alternative("It is that side's own after all: some hosts reset with another hop limit.", Confidence.LOW)
+OWN = Alternative(phrase("It is that side's own after all: some hosts reset with another hop limit."), Confidence.LOW)
 
 
 def forged_resets(evidence: Evidence) -> Iterator[Finding]:
@@ -30,10 +30,16 @@ def forged_resets(evidence: Evidence) -> Iterator[Finding]:
         at = max((place[row] for row in group.rows.tolist()), key=lambda one: int(agreement[one]))
         agreeing = int(agreement[at])
         went_on = signs.goes_on[at] >= 0 and not signs.believed[at]
-        outcome = "; the connection went on all the same" if went_on else ""
-        summary = (
-            f"A box in the path, not the {side_name(group.side)}, sent {counted(len(group.rows), '{n:,} RST', '{n:,} RSTs')} in its name "
-            f"({first_of(group.numbers)}): {'; '.join(_words(evidence, signs, at, group.side))}{outcome}."
+        words = list(_words(evidence, signs, at, group.side))
+        if went_on:
+            words.append(phrase("the connection went on all the same"))
+        summary = counted(
+            len(group.rows),
+            "A box in the path, not the {side}, sent {n:,} RST in its name ({where}): {signs}.",
+            "A box in the path, not the {side}, sent {n:,} RSTs in its name ({where}): {signs}.",
+            side=side_name(group.side),
+            where=first_of(group.numbers),
+            signs=joined(words, "; "),
         )
         yield finding(
             evidence,
@@ -54,30 +60,45 @@ def _confidence(agreeing: int) -> Confidence:
     return Confidence.MEDIUM if agreeing == 2 else Confidence.LOW
 
 
-def _words(evidence: Evidence, signs: Signs, at: int, side: int) -> Iterator[str]:
+def _words(evidence: Evidence, signs: Signs, at: int, side: int) -> Iterator[Text]:
     """Each sign of one RST, in words."""
     table, row = evidence.table, int(signs.rows[at])
     if signs.off_route[at]:
-        low, high = int(signs.lowest[at]), int(signs.highest[at])
-        came = str(low) if low == high else f"{low} to {high}"
-        yield (
-            f"its TTL is {int(signs.ttl[at])} where all {int(signs.others[at]):,} other segments of the "
-            f"{side_name(side)} came with {came}"
-        )
+        yield _off_route(signs, at, side)
     if signs.off_count[at]:
         mine, last = column(table, "ip_id", np.array([row, evidence.passes.previous[row]])).tolist()
-        yield f"its IP ID is {mine} though that side counts up and was at {last}"
+        yield phrase("its IP ID is {mine} though that side counts up and was at {last}", mine=mine, last=last)
     if signs.unstamped[at]:
-        yield "it has no timestamps though that side's segments do"
+        yield phrase("it has no timestamps though that side's segments do")
     if signs.other_window[at]:
-        yield "its window is 0 though that side had room"
+        yield phrase("its window is 0 though that side had room")
     if signs.stray_window[at]:
-        yield "it has a window but no ACK, as no answer to a stray segment has"
+        yield phrase("it has a window but no ACK, as no answer to a stray segment has")
     if signs.untimely[at]:
         prompt = int(evidence.passes.previous_peer[row])
-        since = duration(max(int(table.time_ns[row] - table.time_ns[prompt]), 0)) if prompt >= 0 else ""
-        yield f"it answers nothing: the last segment to it came {since} before" if since else "it answers nothing"
+        if prompt >= 0:
+            since = duration(max(int(table.time_ns[row] - table.time_ns[prompt]), 0))
+            yield phrase("it answers nothing: the last segment to it came {time} before", time=since)
+        else:
+            yield phrase("it answers nothing")
     later = int(signs.goes_on[at])
     if later >= 0:
-        pause = duration(max(int(table.time_ns[later] - table.time_ns[row]), 0))
-        yield f"{The(side).lower()} went on {pause} later (frame {int(table.frame[later])}) as it knew of no reset"
+        yield phrase(
+            "the {side} went on {time} later (frame {frame}) as it knew of no reset",
+            side=side_name(side),
+            time=duration(max(int(table.time_ns[later] - table.time_ns[row]), 0)),
+            frame=int(table.frame[later]),
+        )
+
+
+def _off_route(signs: Signs, at: int, side: int) -> Text:
+    """How its TTL differs from the others'."""
+    low, high = int(signs.lowest[at]), int(signs.highest[at])
+    parts = {"ttl": int(signs.ttl[at]), "others": int(signs.others[at]), "side": side_name(side), "low": low}
+    if low == high:
+        return phrase("its TTL is {ttl} where all {others:,} other segments of the {side} came with {low}", **parts)
+    return phrase(
+        "its TTL is {ttl} where all {others:,} other segments of the {side} came with {low} to {high}",
+        high=high,
+        **parts,
+    )

@@ -12,30 +12,30 @@ from pcapreport.findings.grouping import SIDES, Group, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Severity
 from pcapreport.findings.sent_again import SHORTEST_TIMEOUT_NS, classify
 from pcapreport.findings.wording import The, duration, first_of, frames, listed, times
-from pcapreport.language import counted
+from pcapreport.language import Text, counted, phrase, sentences
 
 STEPS_BACK = 64
 """Most rows stand this close to the transmission before."""
 ARRIVED, LOST, EITHER, TWICE, BEHIND, MISSED, SEEN = range(7)
 """What became of a first transmission: did not pass the tap (the first three), passed it, nothing more (SEEN)."""
 _WHY = {
-    "retransmission": "after waiting for an acknowledgment in vain",
-    "fast_retransmission": "because duplicate or selective acknowledgments showed a gap",
-    "spurious_retransmission": "although it had been acknowledged already",
-    "tail_loss_probe": "to find out whether the end of the data had arrived",
+    "retransmission": phrase("after waiting for an acknowledgment in vain"),
+    "fast_retransmission": phrase("because duplicate or selective acknowledgments showed a gap"),
+    "spurious_retransmission": phrase("although it had been acknowledged already"),
+    "tail_loss_probe": phrase("to find out whether the end of the data had arrived"),
 }
 _CONTROL = {"syn_retransmission": "SYN", "syn_ack_retransmission": "SYN, ACK", "fin_retransmission": "FIN"}
 _FATES = {
-    ARRIVED: "did not pass this tap but arrived: the capture missed it",
-    LOST: "did not pass this tap: lost before it, as the other side had these bytes only afterwards",
-    EITHER: "did not pass this tap: lost before it, or not captured",
-    TWICE: "passed this tap and arrived: the other side says that it has these bytes twice (D-SACK)",
-    BEHIND: "passed this tap: what was lost, data or acknowledgment, was lost behind it",
-    MISSED: "passed this tap and was lost behind it",
+    ARRIVED: phrase("did not pass this tap but arrived: the capture missed it"),
+    LOST: phrase("did not pass this tap: lost before it, as the other side had these bytes only afterwards"),
+    EITHER: phrase("did not pass this tap: lost before it, or not captured"),
+    TWICE: phrase("passed this tap and arrived: the other side says that it has these bytes twice (D-SACK)"),
+    BEHIND: phrase("passed this tap: what was lost, data or acknowledgment, was lost behind it"),
+    MISSED: phrase("passed this tap and was lost behind it"),
 }
 _SEEN = {"retransmission": BEHIND, "fast_retransmission": MISSED}
 """What must have become of a first transmission that passed the tap, by the rule that its repetition falls under."""
-_LATE = (Alternative("The network delivered the first transmission late.", Confidence.LOW),)
+_LATE = (Alternative(phrase("The network delivered the first transmission late."), Confidence.LOW),)
 
 
 def retransmissions(evidence: Evidence) -> Iterator[Finding]:
@@ -97,24 +97,75 @@ def _by_row(chosen: Bools, values: Ints) -> Ints:
 
 
 def _retransmission(evidence: Evidence, rule: str, group: Group) -> Finding:
-    lengths, fates, _, _, doubtful = group.values
-    where, who, many = first_of(group.numbers), The(group.side), len(group.numbers)
-    if rule in _CONTROL:
-        summary = f"{who} sent its {_CONTROL[rule]} again {times(many)} ({where}){_delay(evidence, group)}."
-    else:
-        what = f"{counted(many, '{n:,} segment', '{n:,} segments')} again ({where}; {counted(sum(lengths), '{n:,} byte', '{n:,} bytes')})"
-        summary = f"{who} sent {what} {_WHY[rule]}{_delay(evidence, group)}."
+    _, fates, _, _, doubtful = group.values
     alternatives: tuple[Alternative, ...] = ()
     confidence, severity = Confidence.HIGH, None
-    if rule == "fin_retransmission" and _sooner_than_a_timeout(evidence, group):
-        summary = f"{summary[:-1]}: sooner than after a timeout, so that nothing need have been lost."
-        severity = Severity.NOTE
+    if rule not in _CONTROL:
+        summary = _data_again(evidence, rule, group)
+    elif rule == "fin_retransmission" and _sooner_than_a_timeout(evidence, group):
+        summary, severity = _fin_again_soon(evidence, group), Severity.NOTE
+    else:
+        summary = _control_again(evidence, rule, group)
     if min(fates) < SEEN:
-        summary += _first_transmissions(evidence, group, fates)
+        summary = sentences(summary, *_first_transmissions(evidence, group, fates))
         if min(fates) <= EITHER and any(doubtful):
             confidence, alternatives = Confidence.MEDIUM, _LATE
     return finding(
         evidence, rule, group.connection, SIDES[group.side], group, summary, severity, confidence, alternatives
+    )
+
+
+def _control_again(evidence: Evidence, rule: str, group: Group) -> Text:
+    delay = _delay(evidence, group)
+    parts = {
+        "side": The(group.side),
+        "flags": _CONTROL[rule],
+        "times": times(len(group.numbers)),
+        "where": first_of(group.numbers),
+    }
+    if delay is None:
+        return phrase("{side} sent its {flags} again {times} ({where}).", **parts)
+    return phrase("{side} sent its {flags} again {times} ({where}), {delay}.", delay=delay, **parts)
+
+
+def _fin_again_soon(evidence: Evidence, group: Group) -> Text:
+    delay = _delay(evidence, group)
+    parts = {"side": The(group.side), "times": times(len(group.numbers)), "where": first_of(group.numbers)}
+    if delay is None:
+        return phrase(
+            "{side} sent its FIN again {times} ({where}): sooner than after a timeout, so that nothing need have been "
+            "lost.",
+            **parts,
+        )
+    return phrase(
+        "{side} sent its FIN again {times} ({where}), {delay}: sooner than after a timeout, so that nothing need have "
+        "been lost.",
+        delay=delay,
+        **parts,
+    )
+
+
+def _data_again(evidence: Evidence, rule: str, group: Group) -> Text:
+    number, delay = len(group.numbers), _delay(evidence, group)
+    parts = {
+        "side": The(group.side),
+        "where": first_of(group.numbers),
+        "bytes": counted(sum(group.values[0]), "{n:,} byte", "{n:,} bytes"),
+        "why": _WHY[rule],
+    }
+    if delay is None:
+        return counted(
+            number,
+            "{side} sent {n:,} segment again ({where}; {bytes}) {why}.",
+            "{side} sent {n:,} segments again ({where}; {bytes}) {why}.",
+            **parts,
+        )
+    return counted(
+        number,
+        "{side} sent {n:,} segment again ({where}; {bytes}) {why}, {delay}.",
+        "{side} sent {n:,} segments again ({where}; {bytes}) {why}, {delay}.",
+        delay=delay,
+        **parts,
     )
 
 
@@ -127,31 +178,42 @@ def _sooner_than_a_timeout(evidence: Evidence, group: Group) -> bool:
     return bool(table.time_ns[row] - table.time_ns[before] < SHORTEST_TIMEOUT_NS)
 
 
-def _first_transmissions(evidence: Evidence, group: Group, fates: Sequence[int]) -> str:
-    """What became of the first transmissions."""
+def _first_transmissions(evidence: Evidence, group: Group, fates: Sequence[int]) -> Iterator[Text]:
+    """What became of the first transmissions, a sentence for each fate."""
     if min(fates) == max(fates):
-        return f" The first transmission{' of each' if len(fates) > 1 else ''} {_FATES[fates[0]]}."
-    told = ""
+        yield counted(
+            len(fates),
+            "The first transmission {fate}.",
+            "The first transmission of each {fate}.",
+            fate=_FATES[fates[0]],
+        )
+        return
     for kind, words in _FATES.items():
         named = sorted(
             int(evidence.table.frame[row]) for row, fate in zip(group.rows, fates, strict=True) if fate == kind
         )
         if named:
-            told += f" For {frames(named)} {'its' if len(named) == 1 else 'their'} first transmission {words}."
-    return told
+            yield counted(
+                len(named),
+                "For {frames} its first transmission {fate}.",
+                "For {frames} their first transmission {fate}.",
+                frames=frames(named),
+                fate=words,
+            )
 
 
-def _delay(evidence: Evidence, group: Group) -> str:
-    """How long after the transmission before: ", 300 ms after frame 9", or "" if that is not known.
+def _delay(evidence: Evidence, group: Group) -> Text | None:
+    """How long after the transmission before: "300 ms after frame 9", or None if that is not known.
 
     Of several that repeat one another each wait is told: the back-off of RFC 6298 section 5.5.
     """
     before, waits = group.values[2:4]
     if before[0] < 0:
-        return ""
-    told = f" {duration(waits[0])} after frame {int(evidence.table.frame[before[0]])}"
+        return None
+    parts = {"time": duration(waits[0]), "frame": int(evidence.table.frame[before[0]])}
     if len(before) == 1:
-        return f",{told}"
+        return phrase("{time} after frame {frame}", **parts)
     if before[1:] != group.rows[:-1].tolist():
-        return f", the first{told}"
-    return f",{told}, then after {listed([duration(wait) for wait in waits[1:]], 5)}"
+        return phrase("the first {time} after frame {frame}", **parts)
+    later = listed([duration(wait) for wait in waits[1:]], 5)
+    return phrase("{time} after frame {frame}, then after {waits}", waits=later, **parts)

@@ -27,7 +27,7 @@ from pcapreport.findings.attempts import (
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.rules import RULES
 from pcapreport.findings.wording import address, duration, frames
-from pcapreport.language import counted
+from pcapreport.language import Text, counted, joined, phrase
 from pcapreport.settings import (
     FLOOD_SHARE,
     SCAN_FAILED_SHARE,
@@ -36,8 +36,10 @@ from pcapreport.settings import (
 from pcapreport.tcp import addresses
 from pcapreport.tcp.connections import Endpoint
 
-BUSY = Alternative("Clients that give up at once meet an overloaded server.", Confidence.LOW)
-PEERS = Alternative("A peer-to-peer program or a monitor that tries many hosts, most of them gone.", Confidence.LOW)
+BUSY = Alternative(phrase("Clients that give up at once meet an overloaded server."), Confidence.LOW)
+PEERS = Alternative(
+    phrase("A peer-to-peer program or a monitor that tries many hosts, most of them gone."), Confidence.LOW
+)
 
 
 class Scans:
@@ -78,12 +80,16 @@ def _floods(attempts: Table, settings: Settings) -> Iterator[Finding]:
 def _flood(loose: Table, first: int, last: int, most: int, among: int) -> Finding:
     one = loose[0]
     sources = len(grouped(loose, HOST).bounds) - 1
-    origin = f"{sources:,} addresses" if sources > 1 else _text(one, HOST)
-    target = address(Endpoint(_text(one, SERVER), int(one["port"])))
     numbers = np.sort(loose["frame"]).tolist()
-    summary = (
-        f"A SYN flood at {target}: {most:,} of {among:,} connections within {duration(last - first)} were begun and "
-        f"never completed, each with one SYN, from {origin} ({frames(numbers, 2)})."
+    summary = phrase(
+        "A SYN flood at {target}: {most:,} of {all:,} connections within {time} were begun and never completed, each "
+        "with one SYN, from {origin} ({frames}).",
+        target=address(Endpoint(_text(one, SERVER), int(one["port"]))),
+        most=most,
+        all=among,
+        time=duration(last - first),
+        origin=phrase("{sources:,} addresses", sources=sources) if sources > 1 else _text(one, HOST),
+        frames=frames(numbers, 2),
     )
     return _about("syn_flood", numbers, int(loose["at"][0]), summary, Confidence.HIGH, (BUSY,))
 
@@ -108,23 +114,45 @@ def _scans(attempts: Table, settings: Settings) -> Iterator[Finding]:
 
 def _scan(failed: Table, low: int, high: int, among: int) -> Finding:
     seen = failed[low:high]
-    servers, ports = len(grouped(seen, SERVER).bounds) - 1, len(np.unique(seen["port"]))
-    if servers == 1:
-        tried = f"{counted(among, '{n:,} port', '{n:,} ports')} of {_text(seen[0], SERVER)}"
-    elif ports == 1:
-        tried = f"port {int(seen[0]['port'])} of {counted(among, '{n:,} host', '{n:,} hosts')}"
-    else:
-        tried = f"{counted(among, '{n:,} target', '{n:,} targets')} ({servers:,} hosts, {ports:,} ports)"
-    silent = int(np.count_nonzero((seen["result"] == SILENT) | (seen["result"] == PERSISTENT)))
-    half = int(np.count_nonzero(seen["result"] == HALF_OPEN))
-    outcomes = ((high - low - silent - half, "refused"), (silent, "stayed silent"), (half, "were left half-open"))
-    results = ", ".join(f"{number:,} {words}" for number, words in outcomes if number)
     numbers = np.sort(failed["frame"]).tolist()
-    summary = (
-        f"{_text(seen[0], HOST)} scanned: it tried {tried} within {duration(int(seen['at'][-1] - seen['at'][0]))}, of "
-        f"which {results} ({frames(numbers, 2)})."
+    summary = phrase(
+        "{host} scanned: it tried {targets} within {time}, of which {results} ({frames}).",
+        host=_text(seen[0], HOST),
+        targets=_tried(seen, among),
+        time=duration(int(seen["at"][-1] - seen["at"][0])),
+        results=joined(_results(seen)),
+        frames=frames(numbers, 2),
     )
     return _about("port_scan", numbers, int(failed["at"][0]), summary, Confidence.HIGH, (PEERS,))
+
+
+def _tried(seen: Table, among: int) -> Text:
+    """What was tried, `among` targets in all."""
+    servers, ports = len(grouped(seen, SERVER).bounds) - 1, len(np.unique(seen["port"]))
+    if servers == 1:
+        return counted(among, "{n:,} port of {host}", "{n:,} ports of {host}", host=_text(seen[0], SERVER))
+    if ports == 1:
+        return counted(among, "port {port} of {n:,} host", "port {port} of {n:,} hosts", port=int(seen[0]["port"]))
+    return counted(
+        among,
+        "{n:,} target ({servers:,} hosts, {ports:,} ports)",
+        "{n:,} targets ({servers:,} hosts, {ports:,} ports)",
+        servers=servers,
+        ports=ports,
+    )
+
+
+def _results(seen: Table) -> Iterator[Text]:
+    """What came of it, in numbers."""
+    silent = int(np.count_nonzero((seen["result"] == SILENT) | (seen["result"] == PERSISTENT)))
+    half = int(np.count_nonzero(seen["result"] == HALF_OPEN))
+    refused = len(seen) - silent - half
+    if refused:
+        yield phrase("{number:,} refused", number=refused)
+    if silent:
+        yield phrase("{number:,} stayed silent", number=silent)
+    if half:
+        yield counted(half, "{n:,} was left half-open", "{n:,} were left half-open")
 
 
 def _large(bounds: np.typing.NDArray[np.int64], least: int) -> Iterator[tuple[int, int]]:

@@ -38,6 +38,7 @@ from pcapreport.capture.packet_table import COLUMNS, Flag, Option, PacketTable, 
 from pcapreport.findings import find_all
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.passes import Passes
+from pcapreport.language import phrase
 from pcapreport.settings import SECOND, Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
@@ -102,7 +103,7 @@ class Complaint:
             frame=frame,
             time_ns=self.time_ns,
             sender=str(ip_address(ADDRESSES[self.sender])) if self.sender in ADDRESSES else self.sender,
-            kind=self.kind,
+            kind=phrase(self.kind),
             type=number,
             code=code,
             mtu=self.mtu,
