@@ -15,12 +15,13 @@ import click
 
 from pcapreport import errors, options
 from pcapreport.configuration import configured
-from pcapreport.language import LANGUAGES, phrase, speaking
+from pcapreport.language import Text, phrase, speaking
 from pcapreport.progress import Progress
 from pcapreport.version import __version__
 
 
 @click.group(
+    cls=options.SpokenGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -194,7 +195,13 @@ def show(capture: str, connection: int | None, debug: bool, **given: Any) -> Non
     )
     connections = document.connections
     if connection is not None and connection > len(connections):
-        raise errors.UsageError(f"{name}: there is no connection {connection}; connections in it: {len(connections)}")
+        message = phrase(
+            "{file}: there is no connection {number}; connections in it: {count}",
+            file=name,
+            number=connection,
+            count=len(connections),
+        )
+        raise errors.UsageError(message)
     click.echo(summary_text(document))
     if connections:
         detailed = [c for c in connections if c.detail is not None]
@@ -236,9 +243,7 @@ def rules(rule: str | None, thresholds: bool, lang: str) -> None:
     help="html, json, md, png, zip.",
 )
 @options.option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR")
-@options.option(
-    "--lang", type=click.Choice(LANGUAGES), help="Language of the pages; default: the one they were made in."
-)
+@options.language_option(help="Language of the pages; default: the one they were made in.")
 @options.debug_option
 def render(
     document: str, output: str | None, formats: frozenset[str], templates: str | None, lang: str | None, debug: bool
@@ -251,9 +256,10 @@ def render(
     try:
         saved = model.decode(path.read_bytes())
     except ValueError as error:
-        raise errors.BadDocument(
-            f"{document}: is no result document ({error}); give a .json that `report` wrote"
-        ) from error
+        message = phrase(
+            "{file}: is no result document ({error}); give a .json that `report` wrote", file=document, error=str(error)
+        )
+        raise errors.BadDocument(message) from error
     if lang:
         saved = saved.spoken_in(lang)
     folder = Path(output) if output else path.parent
@@ -268,17 +274,21 @@ def render(
 @cli.command()
 @click.argument("report", type=click.Path(exists=True, dir_okay=False), metavar="REPORT")
 @click.argument("capture", type=click.Path(exists=True, dir_okay=False), metavar="CAPTURE")
-def verify(report: str, capture: str) -> None:
+@options.lang_option
+def verify(report: str, capture: str, lang: str) -> None:
     """Say whether REPORT (.html, .json or .md) was made from the bytes of CAPTURE; exit 0 if so, else 1."""
     import hashlib
 
     with open(capture, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest in Path(report).read_text("utf-8", errors="replace"):
-        _say(f"{report} was made from {capture} (SHA-256 {digest})")
-        return
-    _say(f"{report} was not made from {capture}, whose SHA-256 is {digest}")
-    sys.exit(1)
+    made = digest in Path(report).read_text("utf-8", errors="replace")
+    if made:
+        form = phrase("{report} was made from {capture} (SHA-256 {digest})")
+    else:
+        form = phrase("{report} was not made from {capture}, whose SHA-256 is {digest}")
+    _say(phrase(str(form), report=report, capture=capture, digest=digest))
+    if not made:
+        sys.exit(1)
 
 
 @cli.command()
@@ -293,7 +303,8 @@ def templates(directory: str) -> None:
         if not item.name.endswith((".jinja", ".css", ".js")):
             continue
         if (folder / item.name).exists():
-            raise errors.UsageError(f"{folder / item.name} is there already; give an empty directory")
+            message = phrase("{file} is there already; give an empty directory", file=str(folder / item.name))
+            raise errors.UsageError(message)
         (folder / item.name).write_bytes(item.read_bytes())
         _say(str(folder / item.name))
 
@@ -318,17 +329,20 @@ def _say(text: str) -> None:
 def _fail(asked: set[str], message: str, code: int) -> NoReturn:
     from pcapreport.report.wording import visible
 
-    languages = [note.removeprefix(options.LANGUAGE_ASKED) for note in asked if note.startswith(options.LANGUAGE_ASKED)]
-    with speaking(languages[0] if languages else "en"):
+    with speaking(options.asked_language(asked)):
         click.echo(f"pcapreport: {visible(message)}", err=True)
     sys.exit(code)
 
 
 def _usage(error: click.ClickException) -> str:
-    """Click's message as one line, and where to read more."""
-    message = " ".join(error.format_message().split()).removesuffix(".")
+    """Click's message as one line, and where to read more; what is ours in it can be said in other languages."""
+    message: str = " ".join(error.format_message().split()).removesuffix(".")
+    if isinstance(error.message, Text) and message.endswith(error.message):
+        where = message.removesuffix(f": {error.message}").removeprefix("Invalid value for ")
+        message = phrase("Invalid value for {option}: {problem}", option=where, problem=error.message)
     context = getattr(error, "ctx", None)
-    return f"{message}; see {context.command_path if context else 'pcapreport'} --help"
+    command = context.command_path if context else "pcapreport"
+    return phrase("{problem}; see {command} --help", problem=message, command=command)
 
 
 def _told(error: Exception) -> tuple[str, int]:
@@ -336,16 +350,16 @@ def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return _usage(error), error.exit_code
     if isinstance(error, errors.UnreadableCapture):
-        return str(error), errors.EXIT_NOTHING_ANALYSED
+        return error.message, errors.EXIT_NOTHING_ANALYSED
     if isinstance(error, errors.PcapReportError):
-        return str(error), error.exit_code
+        return error.message, error.exit_code
     if isinstance(error, OSError):
-        place, reason = error.filename or "output", error.strerror or error
-        return f"{place}: {reason}; check the path and its permissions", errors.EXIT_USAGE
-    return (
-        f"internal error ({type(error).__name__}: {error}); please report it, --debug shows where",
-        errors.EXIT_NOTHING_ANALYSED,
-    )
+        place, reason = str(error.filename or "output"), error.strerror or str(error)
+        message = phrase("{place}: {reason}; check the path and its permissions", place=place, reason=reason)
+        return message, errors.EXIT_USAGE
+    fault = f"{type(error).__name__}: {error}"
+    message = phrase("internal error ({error}); please report it, --debug shows where", error=fault)
+    return message, errors.EXIT_NOTHING_ANALYSED
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pcapreport.errors import UsageError
+from pcapreport.language import Text, phrase
 from pcapreport.settings import RuleChange
 
 LOWERED = ("off", "note", "warning")
@@ -25,7 +26,13 @@ def configured(path: Path, known: Mapping[str, Mapping[str, str]]) -> dict[str, 
     valid = {option for options in known.values() for option in options}
     unknown = sorted(set(wanted) - valid)
     if unknown:
-        raise UsageError(f"{path}: [tool.pcapreport] has no {', '.join(unknown)}; valid: {', '.join(sorted(valid))}")
+        message = phrase(
+            "{path}: [tool.pcapreport] has no {names}; valid: {valid}",
+            path=str(path),
+            names=", ".join(unknown),
+            valid=", ".join(sorted(valid)),
+        )
+        raise UsageError(message)
     return {
         name: {parameter: wanted[option] for option, parameter in options.items() if parameter and option in wanted}
         for name, options in known.items()
@@ -37,19 +44,32 @@ def rule_changes(path: Path, known: Iterable[str]) -> tuple[tuple[str, RuleChang
     given, rules = _table(path).get("rules", {}), set(known)
     place = f"{path}: [tool.pcapreport.rules]"
     if not isinstance(given, dict):
-        raise UsageError(f"{place} is no table; write [tool.pcapreport.rules.RULE] with severity and reason")
+        raise UsageError(
+            phrase("{place} is no table; write [tool.pcapreport.rules.RULE] with severity and reason", place=place)
+        )
     found = []
     for rule, change in given.items():
-        if rule not in rules:
-            near = difflib.get_close_matches(rule, rules, 1)
-            raise UsageError(f"{place} there is no rule {rule}; {f'is it {near[0]}?' if near else 'see `rules`'}")
-        severity, reason = (change.get(key) for key in ("severity", "reason")) if isinstance(change, dict) else (0, 0)
-        if severity not in LOWERED or not isinstance(change, dict) or set(change) - {"severity", "reason"}:
-            raise UsageError(f"{place} {rule}: give severity ({', '.join(LOWERED)}) and reason, nothing else")
-        if not isinstance(reason, str) or not reason.strip():
-            raise UsageError(f"{place} {rule}: give the reason for which it is changed; reports tell it")
-        found.append((rule, RuleChange(str(severity), reason.strip())))
+        wrong = _wrong(rule, change, rules)
+        if wrong:
+            raise UsageError(phrase("{place} {problem}", place=place, problem=wrong))
+        found.append((rule, RuleChange(str(change["severity"]), change["reason"].strip())))
     return tuple(sorted(found, key=lambda one: one[0]))
+
+
+def _wrong(rule: str, change: Any, rules: set[str]) -> Text | None:
+    """What is wrong with the change of a rule, if anything is."""
+    if rule not in rules:
+        near = difflib.get_close_matches(rule, rules, 1)
+        if near:
+            return phrase("there is no rule {rule}; is it {near}?", rule=rule, near=near[0])
+        return phrase("there is no rule {rule}; see `rules`", rule=rule)
+    severity, reason = (change.get(key) for key in ("severity", "reason")) if isinstance(change, dict) else (0, 0)
+    if severity not in LOWERED or not isinstance(change, dict) or set(change) - {"severity", "reason"}:
+        lowered = ", ".join(LOWERED)
+        return phrase("{rule}: give severity ({lowered}) and reason, nothing else", rule=rule, lowered=lowered)
+    if not isinstance(reason, str) or not reason.strip():
+        return phrase("{rule}: give the reason for which it is changed; reports tell it", rule=rule)
+    return None
 
 
 def _table(path: Path) -> dict[str, Any]:
@@ -63,7 +83,7 @@ def _table(path: Path) -> dict[str, Any]:
             if not isinstance(given, dict):
                 raise ValueError(f"{key} is no table")
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}; correct it") from error
+        raise UsageError(phrase("{path}: {error}; correct it", path=str(path), error=str(error))) from error
     return dict(given)
 
 

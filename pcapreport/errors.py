@@ -1,9 +1,12 @@
 """What can go wrong for a user, as a small tree; each class carries the exit code of the command line.
 
-A message is one line: what, where (file, byte offset or frame), what to do.
+A message is one line: what, where (file, byte offset or frame), what to do. `str` of an error is its English; its
+`message` can be said in other languages.
 """
 
 from __future__ import annotations
+
+from pcapreport.language import phrase
 
 EXIT_DONE = 0
 EXIT_FINDINGS = 1
@@ -17,6 +20,11 @@ class PcapReportError(Exception):
     """Base of every error that a user may cause or meet."""
 
     exit_code = EXIT_USAGE
+
+    @property
+    def message(self) -> str:
+        """In one line, with what it takes to say it in another language."""
+        return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
 
 
 class UsageError(PcapReportError):
@@ -36,8 +44,18 @@ class UnreadableCapture(PcapReportError):
         self.advice = advice
         self.offset = offset
 
+    @property
+    def message(self) -> str:
+        return phrase(
+            "{file}: byte {offset}: {reason}; {advice}",
+            file=self.file,
+            offset=self.offset,
+            reason=self.reason,
+            advice=self.advice,
+        )
+
     def __str__(self) -> str:
-        return f"{self.file}: byte {self.offset}: {self.reason}; {self.advice}"
+        return str(self.message)
 
 
 class BadDocument(PcapReportError):

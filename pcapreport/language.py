@@ -175,9 +175,12 @@ def _catalogue(language: str) -> Any:
     return gettext.translation("pcapreport", LOCALE, [language])
 
 
-def translated(form: str) -> str:
-    """The form in the language that is spoken, its parts still to be filled in."""
-    return str(_current.get().catalogue.gettext(form)) if form else form
+def translated(form: str, several: str = "", n: int = 1) -> str:
+    """The form in the language that is spoken, its parts still to be filled in; `several`: for any number but 1."""
+    catalogue = _current.get().catalogue
+    if several:
+        return str(catalogue.ngettext(form, several, n))
+    return str(catalogue.gettext(form)) if form else form
 
 
 def say(text: str) -> str:
@@ -234,7 +237,8 @@ def _collect(value: Any, found: dict[str, Message]) -> None:
         for name in value.__struct_fields__:
             _collect(getattr(value, name), found)
     elif isinstance(value, Mapping):
-        for one in value.values():
+        for key, one in value.items():
+            _collect(key, found)
             _collect(one, found)
     elif isinstance(value, Sequence) and not isinstance(value, str) and value and not isinstance(value[0], int | float):
         for one in value:

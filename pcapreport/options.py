@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from pcapreport.configuration import rule_changes
-from pcapreport.language import LANGUAGES, speaking
+from pcapreport.language import LANGUAGES, phrase, say, speaking, spoken_language
 
 FORMATS = ("html", "json", "md", "png", "zip")
 PROFILES = ("full", "ticket", "lab")
@@ -23,6 +24,53 @@ LANGUAGE_ASKED = "lang:"
 CONFIGURATION = Path("pyproject.toml")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def asked_language(notes: Iterable[str]) -> str:
+    """The language that a command noted it was asked for, or that the environment asks for."""
+    noted = [note.removeprefix(LANGUAGE_ASKED) for note in notes if note.startswith(LANGUAGE_ASKED)]
+    wanted = [*noted, os.environ.get(f"{PREFIX}LANG", "")][0]
+    return wanted if wanted in LANGUAGES else LANGUAGES[0]
+
+
+class SpokenCommand(click.Command):
+    """Its help is told in the language that was asked for before it."""
+
+    def format_help(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes what `--help` tells; what click itself says stays English."""
+        with speaking(asked_language(context.find_object(set) or ())):
+            told = copy.copy(self)
+            told.help = _laid_out(self.help or "", formatter.width - 2)
+            told.params = [_told(parameter, formatter.width) for parameter in self.params]
+            super(SpokenCommand, told).format_help(context, formatter)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Its line in the list of commands."""
+        from pcapreport.report.wording import short
+
+        return super().get_short_help_str(limit) if spoken_language() == "en" else short(say(self.help or ""), limit)
+
+
+class SpokenGroup(SpokenCommand, click.Group):
+    """Commands whose help is told so."""
+
+    command_class = SpokenCommand
+
+
+def _told(parameter: click.Parameter, width: int) -> click.Parameter:
+    """The parameter with its help in the language spoken; beside it are its names, in at most 32 columns."""
+    told = copy.copy(parameter)
+    if isinstance(told, click.Option) and told.help:
+        told.help = _laid_out(told.help, width - 34)
+    return told
+
+
+def _laid_out(text: str, room: int) -> str:
+    """A help text in the language spoken, in lines where click, which counts characters, would make them too long."""
+    from pcapreport.report.columns import columns, wrapped
+
+    told = say(text)
+    return told if columns(told) == len(told) else "\n".join(("\b", *wrapped(told, room)))
 
 
 def option(*names: str, **kwargs: Any) -> Callable[[Command], Command]:
@@ -40,19 +88,21 @@ def _note_debug(context: click.Context, _parameter: click.Parameter, value: bool
 debug_option = option("--debug", is_flag=True, callback=_note_debug, help="Show a traceback for errors.")
 
 
-def _speak(context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    context.ensure_object(set).add(f"{LANGUAGE_ASKED}{value}")
-    context.with_resource(speaking(value))
+def _speak(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value:
+        context.ensure_object(set).add(f"{LANGUAGE_ASKED}{value}")
+        context.with_resource(speaking(value))
     return value
 
 
-lang_option = option(
-    "--lang",
-    type=click.Choice(LANGUAGES),
+def language_option(**kwargs: Any) -> Callable[[Command], Command]:
+    """`--lang`, which holds from where it stands on."""
+    return option("--lang", type=click.Choice(LANGUAGES), is_eager=True, callback=_speak, **kwargs)
+
+
+lang_option = language_option(
     default=LANGUAGES[0],
     show_default=True,
-    is_eager=True,
-    callback=_speak,
     help="Language of pages, texts and messages; data, ids and file names stay as they are.",
 )
 
@@ -62,7 +112,7 @@ def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value:
         return None
     found = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
     if not found or not int(found[1]):
-        raise click.BadParameter(f"{value!r}: give bytes such as 500M or 2G")
+        raise click.BadParameter(phrase("{value}: give bytes such as 500M or 2G", value=repr(value)))
     return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
 
 
@@ -109,7 +159,9 @@ def analysis_options(command: Command) -> Command:
 def formats(_context: click.Context, _parameter: click.Parameter, value: str) -> frozenset[str]:
     chosen = frozenset(part.strip() for part in value.split(",") if part.strip())
     if not chosen or chosen - set(FORMATS):
-        raise click.BadParameter(f"{value!r}: choose from {', '.join(FORMATS)}, separated by commas")
+        choice = ", ".join(FORMATS)
+        message = phrase("{value}: choose from {choice}, separated by commas", value=repr(value), choice=choice)
+        raise click.BadParameter(message)
     return chosen
 
 
@@ -154,7 +206,7 @@ def meta(_context: click.Context, _parameter: click.Parameter, values: Sequence[
     pairs = dict(value.partition("=")[::2] for value in values)
     bad = next((value for value in values if not re.match(r"[^=]+=", value)), None)
     if bad is not None:
-        raise click.BadParameter(f"{bad!r}: give KEY=VALUE, such as case=4711")
+        raise click.BadParameter(phrase("{value}: give KEY=VALUE, such as case=4711", value=repr(bad)))
     return pairs
 
 
@@ -171,7 +223,9 @@ def settings_of(time_wait: str, thresholds: Sequence[str]) -> Any:
     try:
         return changed(Settings(time_wait=time_wait_profile(time_wait), rules=_rule_changes()), thresholds)[0]
     except ValueError:
-        names = ", ".join(TIME_WAIT_PROFILES)
-        raise click.BadParameter(
-            f"{time_wait!r}: give auto, a profile ({names}) or 0 to 3600 seconds", param_hint="--time-wait"
-        ) from None
+        message = phrase(
+            "{value}: give auto, a profile ({profiles}) or 0 to 3600 seconds",
+            value=repr(time_wait),
+            profiles=", ".join(TIME_WAIT_PROFILES),
+        )
+        raise click.BadParameter(message, param_hint="--time-wait") from None

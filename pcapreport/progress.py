@@ -1,11 +1,14 @@
-"""What a user is told while a batch runs."""
+"""What a user is told while a batch runs, in the language spoken."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from pcapreport.language import counted
+from pcapreport.language import counted, forms, phrase, say, speaking, spoken_language
 from pcapreport.report.wording import visible
+
+ONLY_OTHERS = forms("no captures there, only {n:,} other file", "no captures there, only {n:,} other files")
+LEFT_OUT = forms("left out as no captures: {n:,} other file", "left out as no captures: {n:,} other files")
 
 
 class Echo(Protocol):
@@ -26,19 +29,17 @@ class Progress:
         """Called once, before the first capture."""
         self.total, self.before = total, before
         if not total:
-            others = f", only {counted(skipped, '{n:,} other file', '{n:,} other files')}" if skipped else ""
-            self.echo(f"no captures there{others}")
+            self.echo(say(counted(skipped, *ONLY_OTHERS) if skipped else phrase("no captures there")))
         elif skipped and self.verbose:
-            self.echo(f"left out as no captures: {counted(skipped, '{n:,} other file', '{n:,} other files')}")
+            self.echo(say(counted(skipped, *LEFT_OUT)))
 
     def tell(self, entry: Any) -> None:
         """Called for each capture when it is done."""
         self.count += 1
         if entry.status != "ok":
             self._clear()
-            self.echo(visible(entry.message or f"{entry.file}: {entry.status}"))
-        elif self.verbose:
-            self.echo(visible(f"{entry.file}: {entry.verdict}"))
+        if entry.status != "ok" or self.verbose:
+            self.echo(_line(entry))
         if self.live:
             self.echo(f"\r\033[K[{self.count}/{self.total}] {visible(entry.file)[:60]}", nl=False)
 
@@ -49,6 +50,17 @@ class Progress:
     def finish(self) -> None:
         """Called once, after the last."""
         self._clear()
-        if not self.quiet:
-            earlier = f", {self.before} of them by an earlier run" if self.before else ""
-            self.echo(f"{self.count} of {self.total} captures done{earlier}")
+        if self.quiet:
+            return
+        done = phrase("{done} of {total} captures done", done=self.count, total=self.total)
+        if self.before:
+            done = phrase("{done}, {before} of them by an earlier run", done=done, before=self.before)
+        self.echo(say(done))
+
+
+def _line(entry: Any) -> str:
+    """What became of a capture; of an earlier run's the entry alone knows how its texts were made."""
+    with speaking(spoken_language(), entry.messages):
+        if entry.status == "ok":
+            return visible(f"{entry.file}: {say(entry.verdict)}")
+        return visible(say(entry.message) or f"{entry.file}: {say(entry.status)}")

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from pcapreport.errors import UsageError
+from pcapreport.language import phrase, say
 from pcapreport.settings import Settings
 
 _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
@@ -41,8 +42,10 @@ class Threshold:
         """The value that a user wrote; raises UsageError."""
         found = _GIVEN.fullmatch(text.strip())
         if not found or self.is_time != bool(found[2]) or not self.is_time and "." in found[1]:
-            wanted = "a time such as 80ms, 0.5s or 200us" if self.is_time else "a whole number"
-            raise UsageError(f"--set {self.name}={text}: give {wanted}")
+            option = f"--set {self.name}={text}"
+            if self.is_time:
+                raise UsageError(phrase("{option}: give a time such as 80ms, 0.5s or 200us", option=option))
+            raise UsageError(phrase("{option}: give a whole number", option=option))
         return round(float(found[1]) * _UNITS[found[2]]) if self.is_time else int(found[1])
 
 
@@ -55,7 +58,7 @@ def thresholds() -> Mapping[str, Threshold]:
 
 def _threshold(one: Field[Any]) -> Threshold:
     name = one.name.removesuffix("_ns").replace("_", "-")
-    return Threshold(name, one.name, _default(one), str(one.metadata["means"]))
+    return Threshold(name, one.name, _default(one), one.metadata["means"])
 
 
 def _default(one: Field[Any]) -> int:
@@ -75,12 +78,16 @@ def changed(settings: Settings, given: Iterable[str]) -> tuple[Settings, dict[st
         threshold = known.get(name.strip().replace("_", "-"))
         if threshold is None or not equals:
             names = ", ".join(f"{one.name}={one.spelled(one.default)}" for one in known.values())
-            raise UsageError(f"--set {text}: there is no such threshold; these are: {names}")
+            option = f"--set {text}"
+            raise UsageError(
+                phrase("{option}: there is no such threshold; these are: {names}", option=option, names=names)
+            )
         values[threshold.field] = threshold.read(value)
         told[threshold.name] = f"{threshold.spelled(threshold.default)} -> {threshold.spelled(values[threshold.field])}"
     return replace(settings, **values), told
 
 
 def listing() -> str:
-    """A paragraph for each."""
-    return "\n\n".join(f"{one.name} = {one.spelled(one.default)}\n    {one.means}" for one in thresholds().values())
+    """A paragraph for each, in the language spoken."""
+    shown = thresholds().values()
+    return "\n\n".join(f"{one.name} = {one.spelled(one.default)}\n    {say(one.means)}" for one in shown)

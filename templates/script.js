@@ -1,6 +1,8 @@
 // Sorting, finding and copying; the page says everything without this file.
 "use strict";
 
+const words = document.currentScript.dataset;
+
 // One click on a head sorts, the next turns the order round. Cells may carry data-key; numbers sort as numbers.
 function sortable(table) {
   const body = table.tBodies[0];
@@ -34,12 +36,12 @@ function findable(table) {
   const field = document.createElement("input");
   label.className = "find";
   field.type = "search";
-  label.append("Show only rows with ", field);
+  label.append(`${words.find} `, field);
   field.addEventListener("input", () => {
-    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const sought = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of table.tBodies[0].rows) {
       const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
+      row.hidden = !sought.every((word) => text.includes(word));
     }
   });
   table.parentElement.before(label);
@@ -59,13 +61,13 @@ function copyable(code) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  button.textContent = "copy";
-  button.setAttribute("aria-label", "Copy filter " + code.textContent);
+  button.textContent = words.copy;
+  button.setAttribute("aria-label", words.label.split("{filter}").join(code.textContent));
   button.addEventListener("click", async () => {
     const done = await copy(code.textContent);
     if (!done) getSelection().selectAllChildren(code);
-    button.textContent = done ? "copied" : "selected";
-    setTimeout(() => { button.textContent = "copy"; }, 1500);
+    button.textContent = done ? words.copied : words.selected;
+    setTimeout(() => { button.textContent = words.copy; }, 1500);
   });
   code.after(button);
 }

@@ -16,6 +16,7 @@ from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from pcapreport.cli import cli
 from pcapreport.findings.rules import RULES
 from pcapreport.language import LANGUAGES, LOCALE
 from pcapreport.thresholds import thresholds
@@ -43,15 +44,24 @@ def forms() -> Iterator[str | tuple[str, str]]:
                 for _, message, _, _ in extract(method, file, KEYWORDS | more, (), OPTIONS):
                     both = tuple(message) if isinstance(message, tuple | list) else message
                     seen.setdefault(both[0] if isinstance(both, tuple) else both, both)
-    for text in (*SEPARATORS, *_manual(), *(threshold.means for threshold in thresholds().values())):
+    meanings = (threshold.means for threshold in thresholds().values())
+    for text in (*SEPARATORS, *_manual(), *meanings, *_help()):
         seen.setdefault(text, text)
     yield from (both for both in seen.values() if both)
 
 
 def _manual() -> Iterator[str]:
-    """The texts of the rules' pages."""
+    """The texts of the rules' pages, and their ids as words."""
     for doc in RULES.values():
+        yield doc.id.replace("_", " ")
         told = (doc.title, doc.means, doc.why_it_matters, doc.likely_causes, doc.what_to_do, doc.known_problems)
+        yield from (text for text in told if text)
+
+
+def _help() -> Iterator[str]:
+    """The help of all commands and of their options."""
+    for command in (cli, *cli.commands.values()):
+        told = [command.help, *(getattr(parameter, "help", None) for parameter in command.params)]
         yield from (text for text in told if text)
 
 

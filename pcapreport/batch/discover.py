@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pcapreport.capture.recognition import is_capture
 from pcapreport.capture.source import beginning
 from pcapreport.errors import UsageError
+from pcapreport.language import phrase
 
 STANDARD_INPUT = "-"
 CAPTURE_SUFFIXES = frozenset((".pcap", ".pcapng", ".cap", ".ntar", ".dmp", ".snoop", ".pcapgz"))
@@ -56,7 +57,7 @@ def discover(paths: Sequence[str]) -> Found:
         elif os.path.exists(path):
             jobs.append(Job(path, _text(os.path.basename(os.path.abspath(path)))))
         else:
-            raise UsageError(f"{path}: no such file or directory")
+            raise UsageError(phrase("{path}: no such file or directory", path=path))
     return Found(_with_unique_names(_once(jobs)), skipped)
 
 

@@ -10,10 +10,21 @@ from typing import Literal
 import msgspec
 
 from pcapreport.batch.class_index import render_class
-from pcapreport.language import LANGUAGES, Message, as_string, counted, messages_of, speaking
+from pcapreport.language import (
+    LANGUAGES,
+    Message,
+    Text,
+    as_string,
+    counted,
+    joined,
+    messages_of,
+    phrase,
+    sentences,
+    speaking,
+)
 from pcapreport.report.html import render_template
 from pcapreport.report.model import Document, Severity
-from pcapreport.report.wording import SEVERITY_RANK, number
+from pcapreport.report.wording import SEVERITY_RANK
 
 Status = Literal["ok", "damaged", "unreadable", "timeout"]
 _STATUS_RANK: dict[Status, int] = {"unreadable": 0, "timeout": 0, "damaged": 1, "ok": 2}
@@ -128,9 +139,10 @@ def with_messages(entry: IndexEntry) -> IndexEntry:
 def _damage(document: Document, file: str) -> str:
     """The first problem of a damaged capture in one line."""
     for problem in document.capture.problems[:1]:
-        place = "" if problem.offset is None else f"byte {problem.offset}: "
-        return f"{file}: {place}{problem.message}"
-    return f"{file}: incomplete"
+        if problem.offset is None:
+            return phrase("{file}: {problem}", file=file, problem=problem.message)
+        return phrase("{file}: byte {offset}: {problem}", file=file, offset=problem.offset, problem=problem.message)
+    return phrase("{file}: incomplete", file=file)
 
 
 def worst_first(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
@@ -148,29 +160,42 @@ def worst_first(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
 
 
 _STATUS_WORDS: dict[Status, str] = {
-    "ok": "read whole",
-    "damaged": "damaged",
-    "unreadable": "unreadable",
-    "timeout": "given up at the time limit",
+    "ok": phrase("{n:,} read whole"),
+    "damaged": phrase("{n:,} damaged"),
+    "unreadable": phrase("{n:,} unreadable"),
+    "timeout": phrase("{n:,} given up at the time limit"),
+}
+_WORST_WORDS: dict[Severity | None, str] = {
+    "error": phrase("{n:,} with errors at worst"),
+    "warning": phrase("{n:,} with warnings at worst"),
+    "note": phrase("{n:,} with notes at worst"),
+    None: phrase("{n:,} without findings"),
 }
 
 
-def summary_sentence(entries: Sequence[IndexEntry]) -> str:
+def summary_sentence(entries: Sequence[IndexEntry]) -> Text:
     """Counts that add up: "28 captures: 26 read whole, 1 damaged, 1 unreadable; 12 with errors at worst, ..."."""
     by_status = Counter(e.status for e in entries)
-    parts = [f"{number(by_status[s])} {words}" for s, words in _STATUS_WORDS.items() if by_status[s] or s == "ok"]
     read = [e for e in entries if e.status in ("ok", "damaged")]
     worst = Counter(e.severity for e in read)
-    levels = [f"{number(worst[s])} with {s}s at worst" for s in ("error", "warning", "note") if worst[s]]
-    if worst[None]:
-        levels.append(f"{number(worst[None])} without findings")
-    of_read = f"; of those read, {', '.join(levels)}" if levels else ""
-    packets, tcp = sum(e.packets for e in read), sum(e.tcp_packets for e in read)
-    connections = counted(sum(e.connections for e in read), "{n:,} connection", "{n:,} connections")
-    return (
-        f"{counted(len(entries), '{n:,} capture', '{n:,} captures')}: {', '.join(parts)}{of_read}. "
-        f"{counted(packets, '{n:,} packet', '{n:,} packets')} in all, {number(tcp)} of them TCP; {connections}."
+    captures = counted(len(entries), "{n:,} capture", "{n:,} captures")
+    statuses = joined(
+        phrase(str(form), n=by_status[s]) for s, form in _STATUS_WORDS.items() if by_status[s] or s == "ok"
     )
+    levels = joined(phrase(str(form), n=worst[level]) for level, form in _WORST_WORDS.items() if worst[level])
+    if levels:
+        first = phrase(
+            "{captures}: {statuses}; of those read, {levels}.", captures=captures, statuses=statuses, levels=levels
+        )
+    else:
+        first = phrase("{captures}: {statuses}.", captures=captures, statuses=statuses)
+    rest = phrase(
+        "{packets} in all, {tcp:,} of them TCP; {connections}.",
+        packets=counted(sum(e.packets for e in read), "{n:,} packet", "{n:,} packets"),
+        tcp=sum(e.tcp_packets for e in read),
+        connections=counted(sum(e.connections for e in read), "{n:,} connection", "{n:,} connections"),
+    )
+    return sentences(first, rest)
 
 
 def render_index(

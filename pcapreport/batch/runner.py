@@ -11,7 +11,8 @@ from functools import partial
 
 from pcapreport.batch.discover import Job, is_stream
 from pcapreport.batch.index import IndexEntry
-from pcapreport.batch.work import Order, carry_out, failed
+from pcapreport.batch.work import Order, carry_out, failed, unread
+from pcapreport.language import phrase
 
 Task = Callable[[Job, Order], IndexEntry]
 AHEAD = 4
@@ -87,5 +88,8 @@ def _alone(job: Job, order: Order, task: Task) -> IndexEntry:
         try:
             return _entry(job, order, pool.submit(task, job, order).result)
         except BrokenProcessPool:
-            message = f"{job.name}: the worker process died on it (out of memory?); cut the capture or use fewer --jobs"
-            return IndexEntry(file=job.name, status="unreadable", message=message)
+            message = phrase(
+                "{file}: the worker process died on it (out of memory?); cut the capture or use fewer --jobs",
+                file=job.name,
+            )
+            return unread(job, message)

@@ -16,6 +16,7 @@ from pcapreport.batch.index import IndexEntry, index_document, render_index
 from pcapreport.batch.manifest import Manifest
 from pcapreport.batch.runner import run as run_jobs
 from pcapreport.batch.work import Order
+from pcapreport.language import phrase
 from pcapreport.report.baseline import load
 
 RECORD_EVERY = 50
@@ -119,7 +120,8 @@ def _check_baseline(baseline: Path | None, captures: int) -> None:
     if baseline is None or baseline.is_dir():
         return
     if captures > 1:
-        raise errors.UsageError(f"--baseline {baseline}: is one document; give the directory of a whole run")
+        message = phrase("--baseline {path}: is one document; give the directory of a whole run", path=str(baseline))
+        raise errors.UsageError(message)
     load(baseline)
 
 

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 from pcapreport import pipeline
 from pcapreport.batch.discover import STANDARD_INPUT, Job
-from pcapreport.batch.index import IndexEntry, entry_of
+from pcapreport.batch.index import IndexEntry, Status, entry_of, with_messages
 from pcapreport.errors import UnreadableCapture, UsageError
-from pcapreport.language import speaking
+from pcapreport.language import phrase, speaking
 from pcapreport.memory import for_analysis
 from pcapreport.report import model
 from pcapreport.report.baseline import counterpart
@@ -76,18 +76,18 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
             written = _write(report, job, order)
             return entry_of(report.document, job.name, written.get("html", ""), written.get("json", ""))
     except (UnreadableCapture, UsageError) as error:  # the latter of its baseline
-        return IndexEntry(file=job.name, status="unreadable", message=str(error))
+        return unread(job, error.message)
     except _TooSlow:
-        message = f"{job.name}: not finished within {order.timeout:g} s; raise --timeout or cut the capture"
-        return IndexEntry(file=job.name, status="timeout", message=message)
+        message = phrase(
+            "{file}: not finished within {limit:g} s; raise --timeout or cut the capture",
+            file=job.name,
+            limit=order.timeout,
+        )
+        return unread(job, message, "timeout")
     except MemoryError:
-        return IndexEntry(file=job.name, status="unreadable", message=f"{job.name}: out of memory; cut the capture")
+        return unread(job, phrase("{file}: out of memory; cut the capture", file=job.name))
     except OSError as error:
-        advice = "check the file and its permissions"
-        if error.errno == errno.ENOSPC:
-            advice = f"make room in {order.out} and {tempfile.gettempdir()}, or set TMPDIR"
-        message = f"{job.name}: {error.strerror or error}; {advice}"
-        return IndexEntry(file=job.name, status="unreadable", message=message)
+        return unread(job, _refusal(job, order, error))
     except Exception as error:  # a fault of ours must not stop the other captures
         if order.debug:
             raise
@@ -110,8 +110,30 @@ def _preload() -> None:
 
 def failed(job: Job, error: Exception) -> IndexEntry:
     """The entry of a capture that met a fault of ours."""
-    message = f"{job.name}: internal error ({type(error).__name__}: {error}); please report it, --debug shows where"
-    return IndexEntry(file=job.name, status="unreadable", message=message)
+    fault = f"{type(error).__name__}: {error}"
+    message = phrase(
+        "{file}: internal error ({error}); please report it, --debug shows where", file=job.name, error=fault
+    )
+    return unread(job, message)
+
+
+def unread(job: Job, message: str, status: Status = "unreadable") -> IndexEntry:
+    """The entry of a capture that there is no report on."""
+    return with_messages(IndexEntry(file=job.name, status=status, message=message))
+
+
+def _refusal(job: Job, order: Order, error: OSError) -> str:
+    """What the operating system did not do, and what to do about it."""
+    reason = error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        return phrase(
+            "{file}: {reason}; make room in {out} and {temporary}, or set TMPDIR",
+            file=job.name,
+            reason=reason,
+            out=str(order.out),
+            temporary=tempfile.gettempdir(),
+        )
+    return phrase("{file}: {reason}; check the file and its permissions", file=job.name, reason=reason)
 
 
 def opened(source: str) -> str | BinaryIO:
@@ -119,7 +141,8 @@ def opened(source: str) -> str | BinaryIO:
     if source != STANDARD_INPUT:
         return source
     if sys.stdin is None:
-        raise UnreadableCapture("stdin", "cannot be read (it is closed)", "feed a capture into it, or name a file")
+        advice = phrase("feed a capture into it, or name a file")
+        raise UnreadableCapture("stdin", phrase("cannot be read (it is closed)"), advice)
     return sys.stdin.buffer
 
 

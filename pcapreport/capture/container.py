@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pcapreport.capture.gather import Ints
 from pcapreport.capture.model import Interface, Problem
+from pcapreport.language import Text, counted, phrase
 from pcapreport.settings import MAX_COMMENT_CHARACTERS, MAX_COMMENTS, MAX_DAMAGES
 
 BLOCK_RECORDS = 65_536
@@ -62,7 +63,7 @@ class RecordBlock:
 class Damage(Exception):
     """Internal to the walks: what stands here cannot be read."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: Text) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
@@ -78,7 +79,7 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
     comments: list[tuple[int, str]] = field(default_factory=list)
     other_blocks: Counter[str] = field(default_factory=Counter)
-    oddities: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    oddities: dict[str, tuple[Text, int, int]] = field(default_factory=dict)
     """code -> (message, first frame, frames)."""
     application: str = ""
     os: str = ""
@@ -99,17 +100,16 @@ class Findings:
         self.complete = False
         self.damages += 1
         if resumed is not None and self.damages >= MAX_DAMAGES:
-            damage = Damage(damage.code, f"{damage.message}; this is the {self.damages}th damage, so reading stops")
-            resumed = None
+            message = phrase(
+                "{damage}; this is the {count}th damage, so reading stops", damage=damage.message, count=self.damages
+            )
+            damage, resumed = Damage(damage.code, message), None
         skipped = (size if resumed is None else resumed) - offset
-        if resumed is None:
-            note = f"; the rest of the file, {skipped} bytes, is not read" if skipped > 0 else ""
-        else:
-            note = f"; {skipped} bytes are skipped and reading goes on at byte {resumed}"
-        self.problems.append(Problem(damage.code, damage.message + note, offset, self.frames + 1, skipped))
+        message = _with_what_follows(damage.message, skipped, resumed)
+        self.problems.append(Problem(damage.code, message, offset, self.frames + 1, skipped))
         return resumed is not None
 
-    def oddity(self, code: str, message: str, frames: Ints) -> None:
+    def oddity(self, code: str, message: Text, frames: Ints) -> None:
         """Frames that are odd but readable; told once with their number."""
         if len(frames):
             _, first, count = self.oddities.get(code, (message, int(frames[0]), 0))
@@ -140,10 +140,24 @@ class Findings:
     def all_problems(self) -> tuple[Problem, ...]:
         """Damage and oddities, in order of the frames they begin at."""
         odd = [
-            Problem(code, f"{message} ({count} frame{'s' if count > 1 else ''})", None, first)
+            Problem(code, counted(count, "{oddity} ({n} frame)", "{oddity} ({n} frames)", oddity=message), None, first)
             for code, (message, first, count) in self.oddities.items()
         ]
         return tuple(sorted([*self.problems, *odd], key=lambda problem: problem.frame or 0))
+
+
+def _with_what_follows(damage: Text, skipped: int, resumed: int | None) -> Text:
+    """A damage, how many bytes are not read for it, and where reading goes on."""
+    if resumed is not None:
+        return phrase(
+            "{damage}; {skipped} bytes are skipped and reading goes on at byte {offset}",
+            damage=damage,
+            skipped=skipped,
+            offset=resumed,
+        )
+    if skipped <= 0:
+        return damage
+    return phrase("{damage}; the rest of the file, {skipped} bytes, is not read", damage=damage, skipped=skipped)
 
 
 def number_frames(found: Findings, packets: int, others: int = 0) -> Ints:

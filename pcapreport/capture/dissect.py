@@ -37,6 +37,7 @@ from pcapreport.capture.options import SegmentOptions, read_segment_options
 from pcapreport.capture.packet_table import COLUMNS, PacketTable, RowNote
 from pcapreport.capture.protocols import ethertype_label, ip_label, link_label
 from pcapreport.capture.reassembly import Reassembly
+from pcapreport.language import phrase
 from pcapreport.settings import MAX_ICMP_ERRORS
 
 MAX_LAYERS = 64
@@ -119,10 +120,10 @@ class Dissector:
                     branch = Trail(trail.frame, trail.time_ns, [*trail.path], trail.network, trail.notes)
                     waiting.append((branch, trail.branches.pop(0)))
         except Cut:
-            return f"cut {trail.path[-1] if trail.path else 'link'} header"
+            return phrase("cut {layer} header", layer=trail.path[-1] if trail.path else "link")
         except Exception as error:  # dpkt raises IndexError, AttributeError, struct.error and more on hostile input
-            return f"undecodable ({type(error).__name__})"
-        return "nested too deep"
+            return phrase("undecodable ({error})", error=type(error).__name__)
+        return phrase("nested too deep")
 
     def _step(self, trail: Trail, step: Next) -> Next | _Segment | str:
         if step.space is Space.PROTOCOL and step.number == 6:
@@ -139,9 +140,9 @@ class Dissector:
             return Next(Space.ETHERTYPE, 0x86DD, part)  # some link headers say IPv4 for both
         size = header.hl * 4
         if header.v != 4 or size < 20 or 0 < header.len < size:
-            return "malformed IPv4"
+            return phrase("malformed IPv4")
         if len(part.data) < size:
-            return "cut ipv4 header"
+            return phrase("cut {layer} header", layer="ipv4")
         payload = self._payload(trail, part, header.len, size)
         trail.network = Network(4, header.src, header.dst, header.ttl, header.id)
         trail.path.append("ipv4")
@@ -153,7 +154,7 @@ class Dissector:
     def _ipv6(self, trail: Trail, part: Part) -> Next | str:
         header = _header(dpkt.ip6.IP6, part)
         if header.v != 6:
-            return "malformed IPv6"
+            return phrase("malformed IPv6")
         payload = self._payload(trail, part, header.plen + 40 if header.plen else 0, 40)
         trail.network = Network(6, header.src, header.dst, header.hlim, 0)
         trail.path.append("ipv6")
@@ -186,7 +187,7 @@ class Dissector:
     ) -> Next | str:
         """Goes on with the datagram that this fragment completes, or with a first one that cannot be completed."""
         trail.notes |= int(RowNote.FRAGMENT)
-        label = f"IPv{key[0]} fragment"
+        label = phrase("IPv4 fragment") if key[0] == 4 else phrase("IPv6 fragment")
         if len(part.data) < part.length:
             return label if offset else Next(Space.PROTOCOL, protocol, part)
         whole = self._fragments.add((*key, tuple(trail.path)), trail.time_ns, offset, last, part.data)
@@ -197,7 +198,7 @@ class Dissector:
     def _icmp(self, trail: Trail, part: Part) -> str:
         """No segment, but perhaps a word about one."""
         if trail.network is None:
-            return "ICMP without IP"
+            return phrase("ICMP without IP")
         try:
             error = read_error(trail.frame, trail.time_ns, trail.network, part)
         except Cut:
@@ -360,13 +361,13 @@ _IP_IN_IP: Mapping[int, Handler] = {
 
 def _tcp(trail: Trail, part: Part, checked: bool) -> _Segment | str:
     if len(part.data) < TCP_HEADER:
-        return "cut TCP header" if part.length > len(part.data) else "malformed TCP"
+        return phrase("cut {layer} header", layer="TCP") if part.length > len(part.data) else phrase("malformed TCP")
     if trail.network is None:
-        return "TCP without IP"
+        return phrase("TCP without IP")
     header = _header(dpkt.tcp.TCP, part)
     size = header.off * 4
     if size < TCP_HEADER:
-        return "malformed TCP"
+        return phrase("malformed TCP")
     trail.notes |= int(RowNote.DISSECTED)
     if size > part.length:
         trail.notes |= int(RowNote.BAD_DATA_OFFSET)

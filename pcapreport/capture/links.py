@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pcapreport.capture.layers import Cut, Handler, Next, Part, Space, Trail
+from pcapreport.language import phrase
 
 ETHERNET, PPP, WLAN, RAW = 1, 9, 105, 101
 _IPV4, _IPV6 = 0x0800, 0x86DD
@@ -68,7 +69,7 @@ def by_version(part: Part) -> Next | str:
     """IP of the version that its first nibble says."""
     version = part.number(0, 1) >> 4
     if version not in (4, 6):
-        return "malformed IP"
+        return phrase("malformed IP")
     return Next(Space.ETHERTYPE, _IPV4 if version == 4 else _IPV6, part)
 
 
@@ -273,7 +274,7 @@ def _nflog(trail: Trail, part: Part) -> Next | str:
         length = int.from_bytes(part.trim(2).data, "little" if order == "little" else "big")
         kind = _little(part, 2, 2) if order == "little" else part.number(2)
         if length < 4:
-            return "malformed NFLOG"
+            return phrase("malformed NFLOG")
         if kind & 0x7FFF == _NFLOG_PAYLOAD:
             return by_version(part.trim(length).skip(4))
         part = part.skip(length + (-length & 3))
@@ -310,7 +311,7 @@ _JUNIPER_MAGIC, _JUNIPER_NO_LINK, _JUNIPER_EXTENDED = 0x4D4743, 0x02, 0x80
 def _juniper_ethernet(trail: Trail, part: Part) -> Next | str:
     """Magic number, flags, perhaps extensions with their length; then Ethernet, unless the flags deny it."""
     if part.number(0, 3) != _JUNIPER_MAGIC:
-        return "malformed Juniper"
+        return phrase("malformed Juniper")
     flags = part.number(3, 1)
     inner = part.skip(6 + part.number(4) if flags & _JUNIPER_EXTENDED else 4)
     return "Juniper without link header" if flags & _JUNIPER_NO_LINK else Next(Space.LINK, ETHERNET, inner)

@@ -39,17 +39,18 @@ from pcapreport.capture.pcapng_options import (
 )
 from pcapreport.capture.pcapng_packets import PACKET_BLOCKS, PacketBlocks, Section
 from pcapreport.capture.protocols import link_name
+from pcapreport.language import phrase
 from pcapreport.settings import Limits
 
 SECTION, INTERFACE, NAMES, STATISTICS, JOURNAL, SECRETS = 0x0A0D0D0A, 1, 4, 5, 9, 10
 CUSTOM, CUSTOM_NOT_COPIED = 0xBAD, 0x4000_0BAD
 _OTHER_BLOCKS = {
-    NAMES: "name resolution",
-    STATISTICS: "interface statistics",
-    JOURNAL: "systemd journal",
-    SECRETS: "decryption secrets",
-    CUSTOM: "custom",
-    CUSTOM_NOT_COPIED: "custom",
+    NAMES: phrase("name resolution"),
+    STATISTICS: phrase("interface statistics"),
+    JOURNAL: phrase("systemd journal"),
+    SECRETS: phrase("decryption secrets"),
+    CUSTOM: phrase("custom"),
+    CUSTOM_NOT_COPIED: phrase("custom"),
 }
 
 NUMBERED_BLOCKS = (JOURNAL, CUSTOM, CUSTOM_NOT_COPIED)
@@ -153,21 +154,29 @@ class _Walk:
                 if kind in NUMBERED_BLOCKS:
                     numbered.append(len(offsets))
             elif length > most:
-                return position, Damage("absurd_length", f"packet block of {length} bytes, over {most}")
+                message = phrase("packet block of {length} bytes, over {most}", length=length, most=most)
+                return position, Damage("absurd_length", message)
             else:
                 append(position)
             position = end
-        cut = size - SMALLEST_BLOCK < position < size
-        return position, Damage("block_header_cut", f"{size - position} bytes are left of a block") if cut else None
+        if not size - SMALLEST_BLOCK < position < size:
+            return position, None
+        return position, Damage("block_header_cut", phrase("{left} bytes are left of a block", left=size - position))
 
     def _fault(self, position: int, kind: int, length: int) -> Damage:
         """What is wrong with a block whose length cannot be right."""
         if length < SMALLEST_BLOCK or length & 3:
-            return Damage("bad_block_length", f"block of type 0x{kind:08x} claims {length} bytes")
+            message = phrase("block of type 0x{kind:08x} claims {length} bytes", kind=kind, length=length)
+            return Damage("bad_block_length", message)
         if position + length > self.size:
-            lacking = position + length - self.size
-            return Damage("block_cut", f"the last block (type 0x{kind:08x}) lacks {lacking} bytes; it is not counted")
-        return Damage("bad_block_trailer", f"block of {length} bytes does not repeat its length at its end")
+            message = phrase(
+                "the last block (type 0x{kind:08x}) lacks {lacking} bytes; it is not counted",
+                kind=kind,
+                lacking=position + length - self.size,
+            )
+            return Damage("block_cut", message)
+        message = phrase("block of {length} bytes does not repeat its length at its end", length=length)
+        return Damage("bad_block_trailer", message)
 
     def _u32(self, order: str, position: int) -> int:
         return int(struct.unpack_from(order + "I", self.buffer, position)[0])
@@ -176,7 +185,7 @@ class _Walk:
         """Take in the section header here; returns its length."""
         order = byte_order(bytes(self.buffer[position : position + SMALLEST_BLOCK]))
         if order is None:
-            raise Damage("bad_byte_order_magic", "section header without byte-order magic")
+            raise Damage("bad_byte_order_magic", phrase("section header without byte-order magic"))
         length = self._u32(order, position + 4)
         end = position + length
         if length < SMALLEST_SECTION or length & 3 or end > self.size or self._u32(order, end - 4) != length:
@@ -184,7 +193,8 @@ class _Walk:
         major, minor = struct.unpack_from(order + "HH", self.buffer, position + 12)
         if major != 1 or minor not in (0, 2):
             # Version 1.2 was written by mistake and means 1.0 (draft-ietf-opsawg-pcapng, section 4.1).
-            raise Damage("unknown_version", f"section of pcapng version {major}.{minor}")
+            message = phrase("section of pcapng version {major}.{minor}", major=major, minor=minor)
+            raise Damage("unknown_version", message)
         self.section = Section(order, self.described)
         found = self.found
         for code, value in read_options(self.buffer, order, position + 24, end - 4):
@@ -202,10 +212,10 @@ class _Walk:
         """Take in a block without a packet."""
         if kind == INTERFACE:
             if length < SMALLEST_INTERFACE:
-                return Damage("bad_block_length", f"interface description of {length} bytes")
+                return Damage("bad_block_length", phrase("interface description of {length} bytes", length=length))
             self._add_interface(position, position + length)
             return None
-        self.found.other_blocks[_OTHER_BLOCKS.get(kind, f"type 0x{kind:08x}")] += 1
+        self.found.other_blocks[_OTHER_BLOCKS.get(kind) or phrase("type 0x{kind:08x}", kind=kind)] += 1
         if kind == STATISTICS:
             self._statistics(position, length)
         return None

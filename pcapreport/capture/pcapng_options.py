@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from pcapreport.capture.gather import Buffer
+from pcapreport.language import phrase
 
 OPT_END, OPT_COMMENT = 0, 1
 SHB_HARDWARE, SHB_OS, SHB_APPLICATION = 2, 3, 4
@@ -48,4 +49,4 @@ def capture_filter(options: Mapping[int, bytes]) -> str:
     raw = options.get(IF_FILTER, b"")
     if not raw:
         return ""
-    return text(raw[1:]) if raw[0] == 0 else "a filter program"
+    return text(raw[1:]) if raw[0] == 0 else phrase("a filter program")

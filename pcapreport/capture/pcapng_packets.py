@@ -12,6 +12,7 @@ from pcapreport.capture.clock import MAX_SECONDS, Clock
 from pcapreport.capture.container import NO_INTERFACE, Findings, RecordBlock
 from pcapreport.capture.gather import Bools, Gather, Ints, groups
 from pcapreport.capture.pcapng_options import EPB_DROPCOUNT, EPB_FLAGS, OPT_COMMENT, number, read_options
+from pcapreport.language import phrase
 
 PACKET, SIMPLE, ENHANCED = 2, 3, 6
 
@@ -156,10 +157,13 @@ class PacketBlocks:
 
     def _note_odd(self, frame: Ints, fields: _Fields, described: Bools) -> None:
         overrun = fields.cap_len > fields.room
-        self.found.oddity("unknown_interface", "packets of an interface that is not described", frame[~described])
-        self.found.oddity("captured_above_block", "more bytes captured than their block holds", frame[overrun])
         above = np.minimum(fields.cap_len, fields.room) > fields.wire_len
-        self.found.oddity("captured_above_wire", "more bytes captured than were on the wire", frame[above])
+        for code, message, odd in (
+            ("unknown_interface", phrase("packets of an interface that is not described"), ~described),
+            ("captured_above_block", phrase("more bytes captured than their block holds"), overrun),
+            ("captured_above_wire", phrase("more bytes captured than were on the wire"), above),
+        ):
+            self.found.oddity(code, message, frame[odd])
         self.found.complete &= bool(described.all() and not overrun.any())
 
     def _times(self, fields: _Fields, clock: Ints, frame: Ints) -> Ints:
@@ -170,11 +174,13 @@ class PacketBlocks:
             times[rows] = kinds[index].nanoseconds(fields.ticks[rows])
         if not fields.timed.all():
             untimed = frame[~fields.timed]
-            self.found.oddity("no_time", "packets without a time stamp; each took that of the one before", untimed)
+            message = phrase("packets without a time stamp; each took that of the one before")
+            self.found.oddity("no_time", message, untimed)
             latest = np.maximum.accumulate(np.where(fields.timed, np.arange(len(clock)), -1))
             times = np.where(latest >= 0, times[latest], self.last_time)
         clipped = np.abs(times) >= MAX_SECONDS * 1_000_000_000
-        self.found.oddity("time_out_of_range", "time stamps beyond the year 2262 or 1677, set to that", frame[clipped])
+        message = phrase("time stamps beyond the year 2262 or 1677, set to that")
+        self.found.oddity("time_out_of_range", message, frame[clipped])
         self.last_time = int(times[-1])
         return times
 

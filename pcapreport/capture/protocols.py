@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pcapreport.language import phrase
+
 LINK_TYPES: Mapping[int, str] = {
     0: "BSD loopback",
     1: "Ethernet",
@@ -151,22 +153,22 @@ SNOOP_LINK = 0x1_0000
 def link_name(link_type: int) -> str:
     """The link type in words; "unknown" where the table has none."""
     if link_type >= SNOOP_LINK:
-        return f"snoop data link {link_type - SNOOP_LINK}"
-    return LINK_TYPES.get(link_type, "unknown")
+        return phrase("snoop data link {number}", number=link_type - SNOOP_LINK)
+    return LINK_TYPES.get(link_type) or phrase("unknown")
 
 
 def link_label(link_type: int) -> str:
     """How frames of a link type that is not decoded are counted."""
     if link_type >= SNOOP_LINK:
         return link_name(link_type)
-    return f"link type {link_type} ({link_name(link_type)})"
+    return phrase("link type {number} ({name})", number=link_type, name=link_name(link_type))
 
 
 def ethertype_label(ethertype: int) -> str:
     """How frames of an EtherType that is not decoded are counted."""
-    return ETHERTYPES.get(ethertype, f"EtherType 0x{ethertype:04x}")
+    return ETHERTYPES.get(ethertype) or phrase("EtherType 0x{number:04x}", number=ethertype)
 
 
 def ip_label(protocol: int) -> str:
     """How datagrams of an IP protocol other than TCP are counted."""
-    return IP_PROTOCOLS.get(protocol, f"IP protocol {protocol}")
+    return IP_PROTOCOLS.get(protocol) or phrase("IP protocol {number}", number=protocol)

@@ -31,6 +31,7 @@ from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
 from pcapreport.capture.source import Source, open_source
 from pcapreport.capture.spill import Budget, Meter, Parts
+from pcapreport.language import phrase
 from pcapreport.settings import DEFAULT_LIMITS, Limits
 
 
@@ -204,7 +205,7 @@ class _Table:
         kinds[: len(self.kinds)] = self.kinds
         for link_type, rows in groups(kinds[block.interface]):
             if link_type < 0:
-                self.others["unknown interface"] += len(rows)
+                self.others[phrase("unknown interface")] += len(rows)
             else:
                 yield link_type, rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pcapreport.capture import pcap, pcapng, snoop
 from pcapreport.capture.source import SNIFFED, Source
 from pcapreport.errors import UnreadableCapture
+from pcapreport.language import Text, phrase
 
 
 def is_capture(start: bytes) -> bool:
@@ -26,48 +27,58 @@ def recognise(opened: Source) -> str:
         raise UnreadableCapture(opened.name, reason, advice)
     size = len(opened.buffer)
     if size < smallest:
-        reason = f"the {smallest}-byte {container} header is cut: there are only {size} bytes"
-        raise UnreadableCapture(opened.name, reason, "copy the file again from where it was captured", size)
+        reason = phrase(
+            "the {whole}-byte {container} header is cut: there are only {size} bytes",
+            whole=smallest,
+            container=container,
+            size=size,
+        )
+        raise UnreadableCapture(opened.name, reason, phrase("copy the file again from where it was captured"), size)
     return container
 
 
+_USUAL_ADVICE = phrase("give a pcap or pcapng file, as tcpdump -w, dumpcap or Wireshark write them")
+_UNPACK = phrase("unpack it and give the capture inside")
+_CONVERT = phrase("convert it: editcap -F pcapng IN OUT")
+_COPY = phrase("copy it again from where it was captured")
 _FOREIGN = (
-    (b"\x7fELF", "is an ELF program, no capture"),
-    (b"MZ", "is a Windows program, no capture"),
-    (b"PK\x03\x04", "is a zip archive", "unpack it and give the capture inside"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7-zip archive", "unpack it and give the capture inside"),
-    (b"Rar!", "is a RAR archive", "unpack it and give the capture inside"),
-    (b"\x04\x22\x4d\x18", "is compressed with lz4", "decompress it with `lz4 -d` first"),
-    (b"snoop\0", "is a snoop capture of a version other than 2", "convert it: editcap -F pcapng IN OUT"),
-    (b"\x52\x54\x53\x53", "is a Network Monitor capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"GMBU", "is a Network Monitor capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"XCP\0", "is a NetXRay or Sniffer capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"TRSNIFF data", "is a Sniffer capture", "convert it: editcap -F pcapng IN OUT"),
-    (b"%PDF", "is a PDF document, no capture"),
-    (b"\x89PNG", "is a picture, no capture"),
-    (b"\x0a\x0d\x0d\x0a", "begins like pcapng but has no byte-order magic", "copy it again from where it was captured"),
-    (b"\xd4\xc3\xb2", "is cut within the first four bytes", "copy it again from where it was captured"),
+    (b"\x7fELF", phrase("is an ELF program, no capture"), _USUAL_ADVICE),
+    (b"MZ", phrase("is a Windows program, no capture"), _USUAL_ADVICE),
+    (b"PK\x03\x04", phrase("is a zip archive"), _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", phrase("is a 7-zip archive"), _UNPACK),
+    (b"Rar!", phrase("is a RAR archive"), _UNPACK),
+    (b"\x04\x22\x4d\x18", phrase("is compressed with lz4"), phrase("decompress it with `lz4 -d` first")),
+    (b"snoop\0", phrase("is a snoop capture of a version other than 2"), _CONVERT),
+    (b"\x52\x54\x53\x53", phrase("is a Network Monitor capture"), _CONVERT),
+    (b"GMBU", phrase("is a Network Monitor capture"), _CONVERT),
+    (b"XCP\0", phrase("is a NetXRay or Sniffer capture"), _CONVERT),
+    (b"TRSNIFF data", phrase("is a Sniffer capture"), _CONVERT),
+    (b"%PDF", phrase("is a PDF document, no capture"), _USUAL_ADVICE),
+    (b"\x89PNG", phrase("is a picture, no capture"), _USUAL_ADVICE),
+    (b"\x0a\x0d\x0d\x0a", phrase("begins like pcapng but has no byte-order magic"), _COPY),
+    (b"\xd4\xc3\xb2", phrase("is cut within the first four bytes"), _COPY),
 )
-"""First bytes, the reason, and the advice where it is not the usual one."""
-
-_USUAL_ADVICE = "give a pcap or pcapng file, as tcpdump -w, dumpcap or Wireshark write them"
+"""First bytes, the reason, and the advice."""
 
 
-def _foreign(start: bytes) -> tuple[str, str]:
+def _foreign(start: bytes) -> tuple[Text, Text]:
     """Why these first bytes are no capture, and what to do."""
     if not start:
-        return "is empty (0 bytes)", "capture again; the capturing program may not have flushed or had no permission"
-    for magic, reason, *advice in _FOREIGN:
+        advice = phrase("capture again; the capturing program may not have flushed or had no permission")
+        return phrase("is empty (0 bytes)"), advice
+    for magic, reason, advice in _FOREIGN:
         if start.startswith(magic):
-            return reason, advice[0] if advice else _USUAL_ADVICE
+            return reason, advice
     if start[257:262] == b"ustar":
-        return "is a tar archive", "unpack it and give the capture inside"
+        return phrase("is a tar archive"), _UNPACK
     lowered = start.lstrip()[:64].lower()
     if lowered.startswith((b"<!doctype html", b"<html")):
-        return "is an HTML page, no capture", "the download probably gave a login or error page; fetch the file again"
+        advice = phrase("the download probably gave a login or error page; fetch the file again")
+        return phrase("is an HTML page, no capture"), advice
     if _is_text(start):
-        return "is text, no capture", "record with tcpdump -w FILE, not by saving its printed output"
-    return f"is no capture that is known here (it begins with {start[:4].hex(' ')})", _USUAL_ADVICE
+        return phrase("is text, no capture"), phrase("record with tcpdump -w FILE, not by saving its printed output")
+    reason = phrase("is no capture that is known here (it begins with {bytes})", bytes=start[:4].hex(" "))
+    return reason, _USUAL_ADVICE
 
 
 def _is_text(start: bytes) -> bool:

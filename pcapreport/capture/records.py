@@ -11,6 +11,7 @@ import numpy as np
 from pcapreport.capture import recovery, stretches
 from pcapreport.capture.container import BLOCK_BYTES, BLOCK_RECORDS, Damage, Findings, RecordBlock, number_frames
 from pcapreport.capture.gather import Buffer, Gather, Ints
+from pcapreport.language import phrase
 
 SECOND = 1_000_000_000
 _RECENT = 1_000
@@ -118,9 +119,11 @@ def _chase(buffer: Buffer, position: int, layout: Layout) -> tuple[list[int], in
         position += extra + length
     if position > size:
         lacking, position = position - size, offsets.pop()
-        return offsets, position, Damage("record_cut", f"the last record lacks {lacking} bytes; it is not counted")
+        message = phrase("the last record lacks {lacking} bytes; it is not counted", lacking=lacking)
+        return offsets, position, Damage("record_cut", message)
     if last < position < size:
-        return offsets, position, Damage("record_header_cut", f"{size - position} of {header} bytes of a record header")
+        message = phrase("{there} of {whole} bytes of a record header", there=size - position, whole=header)
+        return offsets, position, Damage("record_header_cut", message)
     return offsets, position, None
 
 
@@ -133,10 +136,14 @@ def _absurd(length: int, buffer: Buffer, position: int, layout: Layout) -> Damag
     if not length and layout.extra:
         if any(buffer[position : position + _ZEROED * layout.head]):
             return None
-        return Damage("zeros", "zeros stand where a record should, as after a crash or on a full disk")
-    what = "captured bytes" if layout.extra else "bytes in all"
-    bound = f"over {layout.longest}" if length > layout.longest else f"under {layout.head}"
-    return Damage("absurd_length", f"record claims {length} {what}, {bound}")
+        return Damage("zeros", phrase("zeros stand where a record should, as after a crash or on a full disk"))
+    if length <= layout.longest:
+        form, bound = phrase("record claims {length} bytes in all, under {bound}"), layout.head
+    elif layout.extra:
+        form, bound = phrase("record claims {length} captured bytes, over {bound}"), layout.longest
+    else:
+        form, bound = phrase("record claims {length} bytes in all, over {bound}"), layout.longest
+    return Damage("absurd_length", phrase(str(form), length=length, bound=bound))
 
 
 def _records(gather: Gather, offsets: Ints, layout: Layout, found: Findings) -> RecordBlock:
@@ -148,11 +155,14 @@ def _records(gather: Gather, offsets: Ints, layout: Layout, found: Findings) -> 
     frame = number_frames(found, len(offsets))
     if not layout.extra:
         room = headers["size"].astype(np.int64) - layout.head
-        found.oddity("captured_above_block", "more bytes captured than their record holds", frame[cap_len > room])
+        overrun = phrase("more bytes captured than their record holds")
+        found.oddity("captured_above_block", overrun, frame[cap_len > room])
         found.complete &= not bool((cap_len > room).any())
         cap_len = np.minimum(cap_len, room)
-    found.oddity("time_fraction_overflow", "time stamps whose fraction is a second or more", frame[fraction >= SECOND])
-    found.oddity("captured_above_wire", "more bytes captured than were on the wire", frame[cap_len > wire_len])
+    late = phrase("time stamps whose fraction is a second or more")
+    found.oddity("time_fraction_overflow", late, frame[fraction >= SECOND])
+    above = phrase("more bytes captured than were on the wire")
+    found.oddity("captured_above_wire", above, frame[cap_len > wire_len])
     if "drops" in (headers.dtype.names or ()):
         found.drops[0] = int(headers["drops"].max())
     return RecordBlock(

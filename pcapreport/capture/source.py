@@ -21,6 +21,7 @@ from typing import IO, Any, BinaryIO, Protocol, cast
 from pcapreport.capture.gather import Buffer, forget
 from pcapreport.capture.model import Problem
 from pcapreport.errors import UnreadableCapture
+from pcapreport.language import Text, phrase
 from pcapreport.settings import Limits
 
 CHUNK = 1 << 20
@@ -33,7 +34,7 @@ SNIFFED = 512
 """First bytes by which a file is recognised."""
 
 _MAGICS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_AGAIN = "copy the file again from where it was captured"
+_AGAIN = phrase("copy the file again from where it was captured")
 
 
 class Digest:
@@ -136,10 +137,11 @@ def _read_path(path: str, name: str, limits: Limits, sniff: Sniff) -> tuple[Buff
                 return _read_stream(file, name, limits, sniff)
             return (_map(file) if status.st_size >= MAP_FROM else file.read()), None
     except IsADirectoryError:
-        raise UnreadableCapture(name, "is a directory", "give a capture file, or let the batch walk it") from None
+        advice = phrase("give a capture file, or let the batch walk it")
+        raise UnreadableCapture(name, phrase("is a directory"), advice) from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UnreadableCapture(name, f"cannot be read ({reason})", "check the path and its permissions") from error
+        reason = phrase("cannot be read ({reason})", reason=getattr(error, "strerror", None) or str(error))
+        raise UnreadableCapture(name, reason, phrase("check the path and its permissions")) from error
 
 
 def _read_stream(stream: BinaryIO, name: str, limits: Limits, sniff: Sniff) -> tuple[Buffer, Problem | None]:
@@ -152,11 +154,12 @@ def _read_stream(stream: BinaryIO, name: str, limits: Limits, sniff: Sniff) -> t
         try:
             return stream.read(CHUNK) or b""
         except (OSError, ValueError) as error:
-            raise UnreadableCapture(name, f"cannot be read ({error})", "check what feeds this stream") from error
+            reason = phrase("cannot be read ({reason})", reason=str(error))
+            raise UnreadableCapture(name, reason, phrase("check what feeds this stream")) from error
 
     most = limits.decompressed_bytes
-    over = Problem("size_limit", f"the stream has more than the {most} bytes allowed; the rest is not read", most)
-    return _collect(read, over, name, wanted)
+    message = phrase("the stream has more than the {most} bytes allowed; the rest is not read", most=most)
+    return _collect(read, Problem("size_limit", message, most), name, wanted)
 
 
 def _map(file: IO[bytes]) -> mmap.mmap:
@@ -189,8 +192,12 @@ def _collect(read: Callable[[], bytes], over: Problem, name: str, sniff: Sniff) 
                 return start, None
             return _spooled(spool), None
         except OSError as error:
-            reason = f"does not fit into {tempfile.gettempdir()} ({error.strerror or error})"
-            raise UnreadableCapture(name, reason, "free some space there, or set TMPDIR") from error
+            reason = phrase(
+                "does not fit into {folder} ({reason})",
+                folder=tempfile.gettempdir(),
+                reason=error.strerror or str(error),
+            )
+            raise UnreadableCapture(name, reason, phrase("free some space there, or set TMPDIR")) from error
 
 
 def _spooled(spool: tempfile.SpooledTemporaryFile[bytes]) -> Buffer:
@@ -207,19 +214,24 @@ def _decompress(
     """Decompressed bytes and what went wrong."""
     packed = given if isinstance(given, mmap.mmap) else io.BytesIO(given)
     stream = _opened(packed, compression, name)
-    broken: list[str] = []
+    broken: list[Text] = []
 
     def read() -> bytes:
         try:
             return stream.read1(CHUNK)
         except Exception as error:  # each of the four has error classes of its own
-            broken.append(f"{compression} stream breaks off: {' '.join(str(error).split())}")
+            reason = " ".join(str(error).split())
+            broken.append(phrase("{program} stream breaks off: {reason}", program=compression, reason=reason))
             return b""
 
     allowed = limits.allowed(len(given))
-    message = (
-        f"decompresses to more than {allowed} bytes, the most allowed for {len(given)} ({limits.ratio} times as many, "
-        f"or {limits.ratio_free_bytes}); the rest is not read; if this is no bomb, decompress it first and give that"
+    message = phrase(
+        "decompresses to more than {allowed} bytes, the most allowed for {given} ({ratio} times as many, or {free}); "
+        "the rest is not read; if this is no bomb, decompress it first and give that",
+        allowed=allowed,
+        given=len(given),
+        ratio=limits.ratio,
+        free=limits.ratio_free_bytes,
     )
     buffer, problem = _collect(read, Problem("decompression_limit", message, allowed), name, sniff)
     if broken:
@@ -247,8 +259,10 @@ def _opened(packed: Any, compression: str, name: str) -> _Decompressing:
         zstandard = importlib.import_module("zstandard")
         stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
         return cast(_Decompressing, stream.stream_reader(packed, read_across_frames=True))
-    advice = "install the Python package zstandard, use Python 3.14 or later, or decompress it with `zstd -d` first"
-    raise UnreadableCapture(name, "is compressed with zstd, which this Python cannot undo", advice) from None
+    advice = phrase(
+        "install the Python package zstandard, use Python 3.14 or later, or decompress it with `zstd -d` first"
+    )
+    raise UnreadableCapture(name, phrase("is compressed with zstd, which this Python cannot undo"), advice) from None
 
 
 _ZSTD_WINDOW = 128 << 20

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from pcapreport.capture.layers import Handler, Next, Part, Space, Trail
 from pcapreport.capture.links import ETHERNET, PPP, WLAN, by_version
+from pcapreport.language import phrase
 
 _GRE_CHECKSUM, _GRE_ROUTING, _GRE_KEY, _GRE_SEQUENCE, _GRE_ACK = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080
 ERSPAN_2, ERSPAN_3, WCCP = 0x88BE, 0x22EB, 0x883E
@@ -23,7 +24,7 @@ def _gre(trail: Trail, part: Part) -> Next | str:
     trail.path.append("gre")
     flags, kind = part.number(0), part.number(2)
     if flags & _GRE_ROUTING:
-        return "GRE with source routes"
+        return phrase("GRE with source routes")
     size = 4 + sum(4 for bit in (_GRE_CHECKSUM, _GRE_KEY, _GRE_SEQUENCE) if flags & bit)
     size += 4 if flags & 7 == 1 and flags & _GRE_ACK else 0
     inner = part.skip(size)
@@ -76,7 +77,7 @@ def _gtp(trail: Trail, part: Part) -> Next | str:
         while extension:
             size = 4 * inner.number(0, 1)
             if not size:
-                return "malformed GTP"
+                return phrase("malformed GTP")
             extension, inner = inner.number(size - 1, 1), inner.skip(size)
     return by_version(inner)
 
@@ -85,7 +86,7 @@ def _l2tp(trail: Trail, part: Part) -> Next | str:
     """Version 2 data messages; lengths, sequence numbers and an offset may be there or not."""
     flags = part.number(0)
     if flags & 0xF == 3 or flags & 0x8000:
-        return "L2TP control"
+        return phrase("L2TP control")
     trail.path.append("l2tp")
     size = 6 + (2 if flags & 0x4000 else 0) + (4 if flags & 0x0800 else 0)
     if flags & 0x0200:
@@ -107,11 +108,11 @@ def _teredo(trail: Trail, part: Part) -> Next | str:
 def _capwap_data(trail: Trail, part: Part) -> Next | str:
     """Plain CAPWAP data; what Cisco sends has the two bytes of the 802.11 frame control swapped."""
     if part.number(0, 1):
-        return "CAPWAP encrypted"
+        return phrase("CAPWAP encrypted")
     trail.path.append("capwap")
     flags = part.number(1, 3)
     if flags & 0x80:
-        return "CAPWAP fragment"
+        return phrase("CAPWAP fragment")
     inner = part.skip(4 * (flags >> 19))
     if not flags & 0x100:
         return Next(Space.LINK, ETHERNET, inner)
@@ -141,7 +142,7 @@ _SFLOW_VERSIONS = (2, 4, 5)
 
 def _sflow(trail: Trail, part: Part) -> Next | str:
     """Samples of other frames' headers: copies, many in a datagram, that are no segments of this capture."""
-    return "sFlow samples" if part.length >= 4 and part.number(0, 4) in _SFLOW_VERSIONS else "UDP"
+    return phrase("sFlow samples") if part.length >= 4 and part.number(0, 4) in _SFLOW_VERSIONS else "UDP"
 
 
 def _mpls(trail: Trail, part: Part) -> Next | str:

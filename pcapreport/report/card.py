@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pcapreport.language import speaking
+from pcapreport.language import phrase, say, speaking
 from pcapreport.report.advice import actor
+from pcapreport.report.columns import wrapped
 from pcapreport.report.diagram_layout import FAMILY_COLOUR, NO_STATE
 from pcapreport.report.model import Connection, Document
-from pcapreport.report.plots import picture
+from pcapreport.report.plots import han_font, picture
 from pcapreport.report.svg import SIDE_COLOUR
 from pcapreport.report.wording import SEVERITY_RANK, short, visible
 
@@ -21,7 +21,7 @@ INK, FAINT = "#1B1F23", "#57606A"
 
 
 def render_card(document: Document) -> bytes:
-    """A PNG, the same bytes each time; none without matplotlib."""
+    """A PNG, the same bytes each time; none without matplotlib, in English without a font for what is asked."""
 
     def draw(figure: Any) -> None:
         y = _words(figure, document)
@@ -29,8 +29,9 @@ def render_card(document: Document) -> bytes:
         if worst is not None:
             _lanes(figure, worst, y)
 
-    with speaking(document.language, document.messages):
-        return picture(draw, INCHES, DPI)
+    font = han_font() if document.language == "zh" else ""
+    with speaking(document.language if font else "en", document.messages):
+        return picture(draw, INCHES, DPI, font)
 
 
 def _worst(document: Document) -> Connection | None:
@@ -42,24 +43,24 @@ def _words(figure: Any, document: Document) -> float:
     """File, verdict, side and facts from the top; returns where they end."""
     verdict = document.verdict
     figure.text(0.03, 0.945, _plain(short(document.capture.file, 90)), color=FAINT, size=12)
-    lines = textwrap.wrap(_plain(verdict.text), WIDE)[:5]
+    lines = wrapped(_plain(say(verdict.text)), WIDE)[:5]
     figure.text(0.03, 0.915, "\n".join(lines), color=INK, size=17, weight="bold", va="top", linespacing=1.25)
     y = 0.905 - 0.058 * len(lines)
-    side = {"none": "no side at fault", "undecidable": "side at fault: cannot be decided"}.get(
-        verdict.side, f"side: {verdict.side}"
-    )
-    figure.text(0.03, y, side, color=SIDE_COLOUR.get(verdict.side, INK), size=14, weight="bold", va="top")
+    side = {"none": phrase("no side at fault"), "undecidable": phrase("side at fault: cannot be decided")}.get(
+        verdict.side
+    ) or phrase("side: {side}", side=say(verdict.side))
+    figure.text(0.03, y, _plain(side), color=SIDE_COLOUR.get(verdict.side, INK), size=14, weight="bold", va="top")
     y -= 0.06
     facts = [line for fact in verdict.evidence[:3] for line in _bullet(fact)][:FACT_LINES]
     figure.text(0.03, y, "\n".join(facts), color=INK, size=12, va="top", linespacing=1.3)
     y -= 0.045 * len(facts) + 0.03
-    lines = textwrap.wrap(_plain(f"Who should act: {actor(document)}"), 118)[:3]
+    lines = wrapped(_plain(phrase("Who should act: {who}", who=actor(document))), 118)[:3]
     figure.text(0.03, y, "\n".join(lines), color=FAINT, size=12, va="top", linespacing=1.3)
     return y - 0.045 * len(lines) - 0.03
 
 
 def _bullet(fact: str) -> Iterator[str]:
-    first, *rest = textwrap.wrap(_plain(fact), 118) or [""]
+    first, *rest = wrapped(_plain(say(fact)), 118) or [""]
     yield f"\u2022 {first}"
     yield from (f"   {line}" for line in rest)
 
@@ -85,7 +86,9 @@ def _lanes(figure: Any, connection: Connection, top: float) -> None:
             if state and (stop - start) / len(states) > 0.075:
                 axes.text((start + stop) / 2, -place, state, ha="center", va="center", size=9, color=INK)
         end = getattr(connection, side)
-        axes.text(0, -place + 0.34, f"{side} {end.address}:{end.port}", size=9, color=SIDE_COLOUR[side], va="bottom")
+        axes.text(
+            0, -place + 0.34, f"{say(side)} {end.address}:{end.port}", size=9, color=SIDE_COLOUR[side], va="bottom"
+        )
     axes.set_xlim(0, max(len(ladder), 1))
     axes.set_ylim(-1.4, 0.8)
 

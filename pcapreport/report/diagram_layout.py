@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pcapreport.language import counted
+from pcapreport.report.columns import columns
 from pcapreport.report.model import (
     RETRANSMISSION_RULES,
     Certainty,
@@ -26,14 +26,8 @@ from pcapreport.report.model import (
     Severity,
     TimeWait,
 )
-from pcapreport.report.wording import (
-    duration,
-    frame_list,
-    moment,
-    number,
-    short,
-    spoken,
-)
+from pcapreport.report.row_words import caption, is_sent, row_note, row_values
+from pcapreport.report.wording import frame_list, moment, short
 
 WIDTH = 720.0
 LANE = 98.0
@@ -183,7 +177,7 @@ def lay_out(connection: Connection) -> Diagram:
         rows=rows,
         bands=tuple(band for side, end in lanes for band in _bands(side, end, placed, falls, height)),
         arrows=tuple(
-            _arrow(item, fall) for item, fall in zip(ladder, falls, strict=True) if item.sender and _is_sent(item)
+            _arrow(item, fall) for item, fall in zip(ladder, falls, strict=True) if item.sender and is_sent(item)
         ),
         labels=tuple(label for item, row in placed for label in _labels(item, row)),
         times=tuple(
@@ -203,7 +197,7 @@ def lay_out(connection: Connection) -> Diagram:
         tap=None if way is None else CLIENT_LINE + way.share * (SERVER_LINE - CLIENT_LINE),
         ties=tuple(_ties(ladder, falls)),
         waits=tuple(wait for side, end in lanes for wait in _waits(side, end.time_wait, placed, falls)),
-        values=tuple(_values(item) for item in ladder),
+        values=tuple(row_values(item) for item in ladder),
     )
 
 
@@ -215,17 +209,13 @@ def _time(seconds: float) -> str:
 def _rows(ladder: Sequence[LadderRow]) -> Iterator[Row]:
     top = HEADER
     for item in ladder:
-        bottom = top + HEIGHT[item.kind] + (LINE if _note(item) else 0)
+        bottom = top + HEIGHT[item.kind] + (LINE if row_note(item) else 0)
         yield Row(item.kind, top, bottom, item.severity)
         top = bottom
 
 
 def _middle(row: Row) -> float:
     return (row.top + row.bottom) / 2
-
-
-def _is_sent(item: LadderRow) -> bool:
-    return item.sender is not None and item.kind not in ("gap", "event")
 
 
 class _Way(NamedTuple):
@@ -260,9 +250,9 @@ def _pauses(ladder: Sequence[LadderRow]) -> Iterator[float | None]:
 
 def _fall(item: LadderRow, row: Row, way: _Way | None, pause: float | None) -> tuple[float, float]:
     """Heights of an arrow's tail and head; the middle of a row without one."""
-    if not _is_sent(item):
+    if not is_sent(item):
         return _middle(row), _middle(row)
-    top = row.top + TAIL + (LINE if _note(item) else 0)
+    top = row.top + TAIL + (LINE if row_note(item) else 0)
     if way is None:
         tail = top + (MOST_FALL - USUAL_FALL) / 2
         return tail, tail + USUAL_FALL
@@ -359,52 +349,11 @@ def _waits(
         yield Wait(side, borders[entered], bottom, tuple(starts), f"2MSL {wait.two_msl_s:g} s")
 
 
-def _values(item: LadderRow) -> str:
-    """What a row stands for, exactly; its states and findings are written beside it."""
-    strong, plain = caption(item)
-    parts = [
-        f"{frame_list(item.frames, 6)}" if item.frames else "",
-        f"{moment(item.time_s)} s" if item.time_s is not None else "",
-        f"{item.sender}: {strong} {plain}".replace("\u2002", " ") if _is_sent(item) else f"{strong} {plain}".strip(),
-        f"window {number(item.window)}" if item.window is not None else "",
-        item.text if _is_sent(item) else "",
-        f"again of frame {item.again_of}" if item.again_of is not None else "",
-    ]
-    return "; ".join(filter(None, parts))
-
-
 def _labels(item: LadderRow, row: Row) -> Iterator[Text]:
     middle = (CLIENT_LINE + SERVER_LINE) / 2
     strong, plain = caption(item)
-    baseline = _middle(row) + 4 if item.kind in ("gap", "event") and not _note(item) else row.top + 14
+    baseline = _middle(row) + 4 if item.kind in ("gap", "event") and not row_note(item) else row.top + 14
     strong = short(strong, LABEL_CHARACTERS)
-    yield Text(middle, baseline, short(plain, LABEL_CHARACTERS - len(strong)), strong)
-    if note := _note(item):
+    yield Text(middle, baseline, short(plain, LABEL_CHARACTERS - columns(strong)), strong)
+    if note := row_note(item):
         yield Text(middle, baseline + LINE, short(note, LABEL_CHARACTERS + 6))
-
-
-def caption(item: LadderRow) -> tuple[str, str]:
-    """What to write on a row: the words that matter first (flags, count), then the numbers."""
-    if item.kind == "gap":
-        silent = duration(item.end_s - item.time_s) if item.end_s is not None and item.time_s is not None else ""
-        return silent, item.text or "without a segment"
-    if item.kind == "event":
-        return "", item.text
-    if item.kind == "burst":
-        span = "" if item.seq is None else f"from seq {item.seq}"
-        size = counted(item.length, "{n:,} byte", "{n:,} bytes") if item.length else f"ack {item.ack}"
-        return f"{counted(item.count, '{n:,} segment', '{n:,} segments')}, {size}", span if item.length else ""
-    numbers = [
-        f"seq {item.seq}" if item.seq is not None else "",
-        f"ack {item.ack}" if item.ack is not None else "",
-        f"len {number(item.length)}" if item.length else "",
-        "(not captured)" if item.kind == "phantom" else "",
-    ]
-    return item.flags, "\u2002".join(filter(None, numbers))
-
-
-def _note(item: LadderRow) -> str:
-    """The second line of a row: text beside a segment, and the findings that name it."""
-    if item.kind in ("gap", "event"):
-        return ""
-    return "; ".join(filter(None, [item.text, *(spoken(rule) for rule in item.rules)]))

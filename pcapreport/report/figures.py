@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pcapreport.language import joined, phrase, say, sentences
 from pcapreport.report import plots
 from pcapreport.report.model import Connection, Document, Sender
 from pcapreport.report.plots import SEQUENCE, thinned, time_sequence, worth_plotting
@@ -23,7 +24,7 @@ TIMELINE = 120
 """Connections on the timeline."""
 LEAST_TIMELINE, LEAST_PACKETS, LEAST_TRIPS = 3, 20, 5
 """Below these a plot of the capture says less than the tables."""
-_SAYS_THE_SAME = "The table behind it says the same."
+_SAYS_THE_SAME = phrase("The table behind it says the same.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,15 @@ class Figure:
     rows: Sequence[tuple[str, ...]]
     left_out: int = 0
     """Points that are not in the table."""
+
+
+def _heads(*columns: tuple[str, bool]) -> tuple[str, ...]:
+    """Of the columns, each with whether it holds numbers."""
+    return tuple(f"#{say(head)}" if numeric else say(head) for head, numeric in columns)
+
+
+def _described(text: str) -> str:
+    return sentences(text, _SAYS_THE_SAME)
 
 
 class ConnectionFigures:
@@ -93,34 +103,37 @@ def _sequence(connection: Connection, sender: Sender, share: int) -> Iterator[Fi
     """The time-sequence plot of one direction, if it can be drawn; `share` divides the page's budget."""
     all_curves = connection.detail.series if connection.detail else []
     series = [s for s in all_curves if s.sender == sender and s.kind in SEQUENCE]
-    name = f"Time-sequence plot of connection {connection.id}, sent by the {sender}"
+    side = phrase("client") if sender == "client" else phrase("server")
+    name = phrase("Time-sequence plot of connection {id}, sent by the {side}", id=connection.id, side=side)
     prefix, vertices = f"p{connection.id}{sender[0]}", max(120, PLOT_VERTICES // share)
-    svg = time_sequence(series, sender, prefix, name, f"Seconds against bytes. {_SAYS_THE_SAME}", vertices)
+    svg = time_sequence(series, sender, prefix, name, _described(phrase("Seconds against bytes.")), vertices)
     if not svg:
         return
     limit = max(4, PLOT_ROWS // share // len(series))
     points = sorted(((t, s.kind, v) for s in series for t, v in zip(*thinned(s, limit), strict=True)))
-    rows = [(f"{time:.6f}", kind, number(value)) for time, kind, value in points]
-    caption = (
-        f"What the {sender} sent, in bytes from its initial sequence number, against seconds of the capture. Dots: end "
-        "of each data segment; crosses: sent again; solid: acknowledged; dashed: edge of the window offered."
+    rows = [(f"{time:.6f}", say(kind), number(value)) for time, kind, value in points]
+    caption = phrase(
+        "What the {side} sent, in bytes from its initial sequence number, against seconds of the capture. Dots: end "
+        "of each data segment; crosses: sent again; solid: acknowledged; dashed: edge of the window offered.",
+        side=side,
     )
     total = sum(len(s.time_s) for s in series)
-    yield Figure(name, Markup(svg), caption, ("#Time, s", "Point", "#Byte"), rows, total - len(rows))
+    heads = _heads((phrase("Time, s"), True), (phrase("Point"), False), (phrase("Byte"), True))
+    yield Figure(name, Markup(svg), caption, heads, rows, total - len(rows))
 
 
 def _pace(connection: Connection) -> Iterator[Figure]:
     """What set the pace."""
     series = [s for s in (connection.detail.series if connection.detail else []) if s.kind not in SEQUENCE]
-    name = f"What set the pace of connection {connection.id}"
-    svg = plots.pace(series, f"q{connection.id}", name, f"Three curves over seconds. {_SAYS_THE_SAME}")
+    name = phrase("What set the pace of connection {id}", id=connection.id)
+    svg = plots.pace(series, f"q{connection.id}", name, _described(phrase("Three curves over seconds.")))
     if not svg:
         return
     words = {
-        "flight": ("bytes in flight", 1, "bytes"),
-        "offered": ("window offered by the other side", 1, "bytes"),
-        "rtt": ("round trip beyond the tap", 1_000, "ms"),
-        "rate": ("new bytes a second", 1, "bytes/s"),
+        "flight": (phrase("bytes in flight"), 1, "bytes"),
+        "offered": (phrase("window offered by the other side"), 1, "bytes"),
+        "rtt": (phrase("round trip beyond the tap"), 1_000, "ms"),
+        "rate": (phrase("new bytes a second"), 1, "bytes/s"),
     }
     points = [
         (time, s.sender, *words[s.kind], value)
@@ -129,16 +142,17 @@ def _pace(connection: Connection) -> Iterator[Figure]:
         if value or s.kind != "rate"
     ]
     rows = [
-        (f"{time:.6f}", sender, what, f"{value / scale:,.10g} {unit}")
+        (f"{time:.6f}", say(sender), say(what), f"{value / scale:,.10g} {unit}")
         for time, sender, what, scale, unit, value in sorted(points)
     ]
-    caption = (
+    caption = phrase(
         "Above: bytes in flight of the side that sent more, and dashed the window that the other offered: where they "
         "meet, the receiver set the pace. Middle: milliseconds from each segment to its acknowledgment at the tap "
         "(dots: of the client's, crosses: of the server's). Below: new bytes a second (solid: client, dashed: server)."
     )
     left_out = sum(len(s.time_s) for s in series) - len(rows)
-    yield Figure(name, Markup(svg), caption, ("#Time, s", "Side", "What", "#Value"), rows, left_out)
+    heads = _heads((phrase("Time, s"), True), (phrase("Side"), False), (phrase("What"), False), (phrase("Value"), True))
+    yield Figure(name, Markup(svg), caption, heads, rows, left_out)
 
 
 def capture_figures(document: Document) -> list[Figure]:
@@ -150,63 +164,78 @@ def _traffic(document: Document) -> Iterator[Figure]:
     activity = document.activity
     if activity is None or sum(activity.packets) < LEAST_PACKETS:
         return
-    name = "TCP traffic over time"
-    svg = plots.traffic(activity, "traffic", name, f"Packets and bytes a second. {_SAYS_THE_SAME}")
+    name = phrase("TCP traffic over time")
+    svg = plots.traffic(activity, "traffic", name, _described(phrase("Packets and bytes a second.")))
     spans = enumerate(zip(activity.packets, activity.bytes, strict=True))
     rows = [(f"{at * activity.span_s:.6f}", number(packets), number(size)) for at, (packets, size) in spans if packets]
-    caption = (
-        f"TCP packets (above) and bytes on the wire (below) a second, in spans of {duration(activity.span_s)} from the "
-        "capture's first packet on."
+    caption = phrase(
+        "TCP packets (above) and bytes on the wire (below) a second, in spans of {span} from the capture's first "
+        "packet on.",
+        span=duration(activity.span_s),
     )
     if svg:
-        yield Figure(name, Markup(svg), caption, ("#From, s", "#Packets", "#Bytes"), rows)
+        heads = _heads((phrase("From, s"), True), (phrase("Packets"), True), (phrase("Bytes"), True))
+        yield Figure(name, Markup(svg), caption, heads, rows)
 
 
 def _timeline(document: Document) -> Iterator[Figure]:
     connections = document.connections[:TIMELINE]
     if len(connections) < LEAST_TIMELINE:
         return
-    name = "Connections over time"
-    svg = plots.timeline(connections, "timeline", name, f"A line for each connection. {_SAYS_THE_SAME}")
-    rows = [(str(c.id), f"{c.start_s:.6f}", f"{c.end_s:.6f}", c.severity or "nothing found") for c in connections]
-    caption = (
+    name = phrase("Connections over time")
+    svg = plots.timeline(connections, "timeline", name, _described(phrase("A line for each connection.")))
+    nothing = phrase("nothing found")
+    rows = [(str(c.id), f"{c.start_s:.6f}", f"{c.end_s:.6f}", say(c.severity or nothing)) for c in connections]
+    caption = phrase(
         "Each connection from its first to its last segment, in order from the top; green: nothing found, grey: notes, "
         "amber: warnings, red: errors."
     )
-    left_out = document.totals.connections - len(connections)
-    caption += f" The first {number(len(connections))} of {number(document.totals.connections)}." if left_out else ""
+    if document.totals.connections > len(connections):
+        shown, whole = len(connections), document.totals.connections
+        caption = sentences(caption, phrase("The first {shown:,} of {whole:,}.", shown=shown, whole=whole))
+    heads = _heads(
+        (phrase("Connection"), True),
+        (phrase("Begins, s"), True),
+        (phrase("Ends, s"), True),
+        (phrase("Worst finding"), False),
+    )
     if svg:
-        yield Figure(name, Markup(svg), caption, ("#Connection", "#Begins, s", "#Ends, s", "Worst finding"), rows)
+        yield Figure(name, Markup(svg), caption, heads, rows)
 
 
 def _population(document: Document) -> Iterator[Figure]:
     hosts = [host for host in document.hosts if host.held]
     if not hosts:
         return
-    name = "TIME-WAITs held over time"
-    svg = plots.population(hosts, "population", name, f"A curve for each host. {_SAYS_THE_SAME}")
+    name = phrase("TIME-WAITs held over time")
+    svg = plots.population(hosts, "population", name, _described(phrase("A curve for each host.")))
     points = [(at, host.address, held) for host in hosts for at, held in zip(host.held_from_s, host.held, strict=True)]
     rows = [(f"{at:.6f}", address, number(held)) for at, address, held in sorted(points)[:PLOT_ROWS]]
-    curves = " and ".join(
-        f"{style}: {host.address}" for style, host in zip(("solid", "dashed", "dotted"), hosts, strict=False)
+    styles = (phrase("solid"), phrase("dashed"), phrase("dotted"))
+    curves = joined(
+        (phrase("{style}: {host}", style=style, host=host.address) for style, host in zip(styles, hosts, strict=False)),
+        " and ",
     )
-    caption = f"How many TIME-WAITs a host held at once, as far as the capture shows ({curves})."
+    caption = phrase("How many TIME-WAITs a host held at once, as far as the capture shows ({curves}).", curves=curves)
     if svg:
-        left_out = len(points) - len(rows)
-        yield Figure(name, Markup(svg), caption, ("#From, s", "Host", "#Held"), rows, left_out)
+        heads = _heads((phrase("From, s"), True), (phrase("Host"), False), (phrase("Held"), True))
+        yield Figure(name, Markup(svg), caption, heads, rows, len(points) - len(rows))
 
 
 def _distribution(document: Document) -> Iterator[Figure]:
     trips = document.round_trips
     if trips is None or sum(trips.connections) < LEAST_TRIPS:
         return
-    name = "Round trips of the handshakes"
-    svg = plots.distribution(trips, "trips", name, f"Connections by round trip. {_SAYS_THE_SAME}")
-    limits = ["longer" if limit is None else f"up to {limit:g} ms" for limit in trips.up_to_ms]
+    name = phrase("Round trips of the handshakes")
+    svg = plots.distribution(trips, "trips", name, _described(phrase("Connections by round trip.")))
+    limits = [
+        phrase("longer") if limit is None else phrase("up to {limit:g} ms", limit=limit) for limit in trips.up_to_ms
+    ]
     rows = [(limit, number(count)) for limit, count in zip(limits, trips.connections, strict=True)]
-    caption = (
+    caption = phrase(
         "How many connections opened with which round trip, from the SYN to the segment behind the SYN, ACK; each bar "
         "up to the limit at its right edge, in milliseconds."
     )
     if svg:
-        yield Figure(name, Markup(svg), caption, ("Round trip", "#Connections"), rows)
+        heads = _heads((phrase("Round trip"), False), (phrase("Connections"), True))
+        yield Figure(name, Markup(svg), caption, heads, rows)

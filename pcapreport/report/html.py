@@ -22,12 +22,14 @@ import msgspec
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pcapreport.language import counted, say, speaking, spoken_language, translated
-from pcapreport.report import wording
+from pcapreport.language import phrase, say, speaking
+from pcapreport.report import page_words, wording
 from pcapreport.report.advice import actor, next_steps
+from pcapreport.report.columns import columns
 from pcapreport.report.figures import ConnectionFigures, Figure, capture_figures
 from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Transition
-from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_diagram
+from pcapreport.report.row_words import caption
+from pcapreport.report.sequence_diagram import FAMILY_COLOUR, sequence_diagram
 from pcapreport.report.state_diagram import state_diagram
 from pcapreport.report.time_bar import shares, swatch, time_bar
 
@@ -194,7 +196,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=False,
-        finalize=_printed,
+        finalize=page_words.printed,
     )
     environment.filters.update(
         duration=wording.duration,
@@ -205,6 +207,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         share=wording.share,
         spoken=wording.spoken,
         said=say,
+        columns=columns,
         frames=wording.frame_list,
         frame_filter=wording.frame_filter,
         plain=_plain,
@@ -213,10 +216,12 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         address=urllib.parse.quote,
     )
     environment.globals.update(
-        counted=counted,
+        counted=page_words.counted,
+        joined=page_words.joined,
+        sentences=page_words.sentences,
         severity_counts=wording.SEVERITY_COUNTS,
-        _=_phrase,
-        language=spoken_language,
+        _=page_words.phrase,
+        language=page_words.html_language,
         caption=caption,
         stays=_stays,
         reason=_reason,
@@ -229,19 +234,6 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         state_slug={state: state.lower() for state in FAMILY_COLOUR},
     )
     return environment
-
-
-def _printed(value: Any) -> Any:
-    """What a template's expression prints: text made visible (markup was made from text that was), null as nothing."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return wording.visible(value)
-    return "" if value is None else value
-
-
-def _phrase(form: str, **parts: Any) -> Markup:
-    """A text of the page in the language that is spoken; parts that are markup stay so, all others are escaped."""
-    shown = {name: _printed(value) for name, value in parts.items()}
-    return Markup(escape(translated(form))).format(**shown) if parts else Markup(escape(translated(form)))
 
 
 def _source(environment: Environment, name: str) -> Markup:
@@ -312,14 +304,15 @@ def shown_connections(detailed: Sequence[Connection], anchors: dict[int, str]) -
         rows = list(_with_ids(ladder, used))
         diagram = sequence_diagram(
             connection,
-            f"Sequence diagram of connection {connection.id}",
-            "Client left, server right, time runs down; the table of its rows says the same.",
+            phrase("Sequence diagram of connection {id}", id=connection.id),
+            phrase("Client left, server right, time runs down; the table of its rows says the same."),
             [row_id for _, row_id in rows],
         )
         figures, left_out = room.of(connection)
         spent = connection.metrics.time_ledger
         told = shares(spent) if spent else []
-        bar = time_bar(spent, f"Where the time of connection {connection.id} went") if spent and len(told) > 1 else ""
+        title = phrase("Where the time of connection {id} went", id=connection.id)
+        bar = time_bar(spent, title) if spent and len(told) > 1 else ""
         yield Shown(
             connection=connection,
             anchor=anchors[connection.id],
@@ -351,8 +344,9 @@ def _with_excerpts(
 
 def _states(connection: Connection) -> Markup:
     """The state diagram with the ways of both sides."""
-    title = f"Ways of both sides of connection {connection.id} through the states of TCP"
-    return Markup(state_diagram(connection, title, "The tables of states say the same, with times and frames."))
+    title = phrase("Ways of both sides of connection {id} through the states of TCP", id=connection.id)
+    description = phrase("The tables of states say the same, with times and frames.")
+    return Markup(state_diagram(connection, title, description))
 
 
 def _with_ids(ladder: Iterable[LadderRow], used: set[int]) -> Iterator[tuple[LadderRow, str]]:
@@ -375,7 +369,7 @@ def _stays(end: EndpointHistory, capture_end_s: float) -> list[Stay]:
         elif transition.state in ("CLOSED", "LISTEN"):
             dwell = ""
         else:
-            dwell = wording.dwell(transition.entered_s, (capture_end_s, None)) or "to the end"
+            dwell = wording.dwell(transition.entered_s, (capture_end_s, None)) or phrase("to the end")
         stays.append(Stay(transition, dwell))
     return stays
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcapreport.language import counted
-from pcapreport.report.diagram_layout import caption
+from pcapreport.language import counted, phrase, say
+from pcapreport.report.columns import beginning, columns, padded
 from pcapreport.report.model import RETRANSMISSION_RULES, Connection, Document, Finding, LadderRow
+from pcapreport.report.row_words import caption
 from pcapreport.report.wording import (
     SEVERITY_MARK,
     duration,
@@ -41,17 +42,18 @@ def ladder_text(connection: Connection, width: int = 100) -> str:
         shown.update(states)
         lines.extend(_row(row, new["client"], new["server"], room))
     if connection.detail.ladder_omitted:
-        lines.append(visible(connection.detail.ladder_omitted))
+        lines.append(visible(say(connection.detail.ladder_omitted)))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def _head(connection: Connection, room: int) -> str:
-    client = visible(f"client {connection.client.address}:{connection.client.port}")
-    server = visible(f"server {connection.server.address}:{connection.server.port}")
+    client = visible(f"{say('client')} {connection.client.address}:{connection.client.port}")
+    server = visible(f"{say('server')} {connection.server.address}:{connection.server.port}")
     total = room + _FIXED
-    if len(client) + len(server) + TIME + 4 > total:
-        return f"{'':{TIME}} {client}\n{server:>{total}}"
-    return f"{'time, s':>{TIME}} {client}{server:>{total - TIME - 1 - len(client) - FRAMES - 1}} {'frame':>{FRAMES}}"
+    if columns(client) + columns(server) + TIME + 4 > total:
+        return f"{'':{TIME}} {client}\n{padded(server, total, '>')}"
+    time, frame = padded(say(phrase("time, s")), TIME, ">"), padded(say(phrase("frame")), FRAMES, ">")
+    return f"{time} {client}{padded(server, total - TIME - 1 - columns(client) - FRAMES - 1, '>')} {frame}"
 
 
 def _row(row: LadderRow, client: str, server: str, room: int) -> Iterator[str]:
@@ -60,9 +62,10 @@ def _row(row: LadderRow, client: str, server: str, room: int) -> Iterator[str]:
     time = moment(row.time_s) if row.kind != "gap" else ""
     frames = short(frame_list(row.frames, 2), FRAMES)
     bar = "┊" if row.kind == "gap" else "│"
-    yield f"{time:>{TIME}} {client[:STATE]:>{STATE}} {bar}{middle}{bar} {server[:STATE]:<{STATE}} {frames:>{FRAMES}}"
+    left, right = padded(beginning(client, STATE), STATE, ">"), padded(beginning(server, STATE), STATE)
+    yield f"{time:>{TIME}} {left} {bar}{middle}{bar} {right} {frames:>{FRAMES}}"
     for note in notes:
-        yield f"{'':{TIME}} {'':{STATE}} {bar}{short(note, room):^{room}}{bar}"
+        yield f"{'':{TIME}} {'':{STATE}} {bar}{padded(short(note, room), room, '^')}{bar}"
 
 
 def _middle(row: LadderRow, room: int) -> tuple[str, list[str]]:
@@ -71,14 +74,14 @@ def _middle(row: LadderRow, room: int) -> tuple[str, list[str]]:
     label = visible(" ".join(filter(None, [strong, plain.replace("\u2002", " ")])))
     rules = [spoken(rule) for rule in row.rules]
     mark = f"{SEVERITY_MARK[row.severity]} " if row.severity else ""
-    notes = [mark + "; ".join(rules)] if rules else []
+    notes = [mark + say("; ").join(rules)] if rules else []
     if row.text and row.kind not in ("gap", "event"):
-        notes.insert(0, visible(row.text))
+        notes.insert(0, visible(say(row.text)))
     if row.sender is None or row.kind in ("gap", "event"):
-        return f"{short(label, room):^{room}}", notes
+        return padded(short(label, room), room, "^"), notes
     shaft = _shaft(row)
-    label = short(label, room - 6)
-    line = f" {label} ".center(room - 1, shaft)
+    label = f" {short(label, room - 6)} "
+    line = label.center(room - 1 - columns(label) + len(label), shaft)
     return (f"{line}▶" if row.sender == "client" else f"◀{line}"), notes
 
 
@@ -94,11 +97,13 @@ def histories_text(connection: Connection) -> str:
     """Both state histories, one line a state."""
     lines = []
     for side, end in (("client", connection.endpoints.client), ("server", connection.endpoints.server)):
-        lines.append(f"{side}:")
+        lines.append(say(phrase("{side}:", side=say(side))))
         for t in end.history:
-            at = "unknown" if t.entered_s[0] is None and t.entered_s[1] is None else _since(t.entered_s)
-            frame = f"frame {t.frame}" if t.frame is not None else "no frame"
-            lines.append(f"  {visible(t.state):<{STATE}} {at:>{TIME}}  {t.certainty:<8}  {frame}  {visible(t.rule)}")
+            unknown = t.entered_s[0] is None and t.entered_s[1] is None
+            at = padded(say(phrase("unknown")) if unknown else _since(t.entered_s), TIME, ">")
+            frame = say(phrase("frame {frame}", frame=t.frame) if t.frame is not None else phrase("no frame"))
+            certainty = padded(say(t.certainty), 8)
+            lines.append(f"  {padded(visible(t.state), STATE)} {at}  {certainty}  {frame}  {visible(t.rule)}")
     return "\n".join(lines) + "\n"
 
 
@@ -110,50 +115,60 @@ def _since(entered: tuple[float | None, float | None]) -> str:
 def summary_text(document: Document, limit: int = 20) -> str:
     """Verdict, counts, findings and connections for a terminal; at most `limit` lines of either list."""
     capture, verdict = document.capture, document.verdict
-    others = "".join(f", {number(count)} {visible(kind)}" for kind, count in capture.other_packets.items())
     lines = [visible(capture.file)]
     if not capture.complete:
-        lines.append(
-            "The capture is damaged or cut short: " + "; ".join(visible(p.message) for p in capture.problems[:3])
-        )
-    lines += ["", visible(verdict.text), f"Side at fault: {verdict.side}; confidence: {verdict.confidence}"]
-    lines += [f"  {visible(fact)}" for fact in verdict.evidence]
-    lines += [f"  Cannot be told: {visible(gap)}" for gap in verdict.cannot_know]
-    lines += [
-        "",
-        f"{counted(capture.packets, '{n:,} packet', '{n:,} packets')} read: {number(capture.tcp_packets)} TCP{others}; "
-        f"{counted(document.totals.connections, '{n:,} connection', '{n:,} connections')}; {duration(capture.duration_s)}",
-    ]
+        problems = say("; ").join(visible(say(p.message)) for p in capture.problems[:3])
+        lines.append(visible(phrase("The capture is damaged or cut short: {problems}", problems=problems)))
+    sides = phrase(
+        "Side at fault: {side}; confidence: {confidence}", side=say(verdict.side), confidence=say(verdict.confidence)
+    )
+    lines += ["", visible(say(verdict.text)), say(sides)]
+    lines += [f"  {visible(say(fact))}" for fact in verdict.evidence]
+    limits = [phrase("Cannot be told: {limit}", limit=visible(say(gap))) for gap in verdict.cannot_know]
+    lines += [f"  {say(limit)}" for limit in limits]
+    lines += ["", _counts(document)]
     found = [*document.findings, *(f for c in document.connections for f in c.findings)]
     found.sort(key=lambda f: ("error", "warning", "note").index(f.severity))
-    lines += _listed("Findings", [_finding_line(f) for f in found], limit)
-    lines += _listed("Connections", [_connection_line(c) for c in document.connections], limit)
+    lines += _listed(phrase("Findings"), [_finding_line(f) for f in found], limit)
+    lines += _listed(phrase("Connections"), [_connection_line(c) for c in document.connections], limit)
     return "\n".join(lines) + "\n"
+
+
+def _counts(document: Document) -> str:
+    capture = document.capture
+    others = "".join(f"{say(', ')}{number(n)} {visible(say(kind))}" for kind, n in capture.other_packets.items())
+    packets = counted(
+        capture.packets,
+        "{n:,} packet read: {tcp} TCP{others}",
+        "{n:,} packets read: {tcp} TCP{others}",
+        tcp=number(capture.tcp_packets),
+        others=others,
+    )
+    connections = counted(document.totals.connections, "{n:,} connection", "{n:,} connections")
+    return say("; ").join((say(packets), say(connections), duration(capture.duration_s)))
 
 
 def _listed(head: str, lines: list[str], limit: int) -> list[str]:
     """A headed list, cut in words; nothing for an empty one."""
     if not lines:
         return []
-    cut = [f"  and {number(len(lines) - limit)} more"] if len(lines) > limit else []
-    return ["", head, *lines[:limit], *cut]
+    more = phrase("and {more:,} more", more=len(lines) - limit)
+    return ["", say(head), *lines[:limit], *([f"  {say(more)}"] if len(lines) > limit else [])]
 
 
 def _finding_line(finding: Finding) -> str:
-    frames = (
-        f" [{'frame' if len(finding.frames) == 1 else 'frames'} {frame_list(finding.frames, 6)}]"
-        if finding.frames
-        else ""
-    )
-    return (
-        f"  {SEVERITY_MARK[finding.severity]} {finding.severity:<7} {finding.side:<7} {visible(finding.rule)}: "
-        f"{visible(finding.summary)}{frames}"
-    )
+    words = visible(say(finding.summary))
+    if finding.frames:
+        named = frame_list(finding.frames, 6)
+        several = len(finding.frames) > 1
+        frames = phrase("frames {frames}", frames=named) if several else phrase("frame {frame}", frame=named)
+        words += f" [{say(frames)}]"
+    head = f"{padded(say(finding.severity), 7)} {padded(say(finding.side), 7)}"
+    return f"  {SEVERITY_MARK[finding.severity]} {head} {visible(finding.rule)}: {words}"
 
 
 def _connection_line(c: Connection) -> str:
     client, server = f"{c.client.address}:{c.client.port}", f"{c.server.address}:{c.server.port}"
-    return (
-        f"  {c.id:>4}  {visible(client)} > {visible(server)}  {visible(c.opening)}, {visible(c.closing)}, "
-        f"{counted(c.packets, '{n:,} packet', '{n:,} packets')}, {duration(c.end_s - c.start_s)}"
-    )
+    packets = say(counted(c.packets, "{n:,} packet", "{n:,} packets"))
+    told = say(", ").join((visible(say(c.opening)), visible(say(c.closing)), packets, duration(c.end_s - c.start_s)))
+    return f"  {c.id:>4}  {visible(client)} > {visible(server)}  {told}"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from pcapreport.errors import UsageError
 from pcapreport.findings.rule_doc import RuleDoc
 from pcapreport.findings.rules import RULES
+from pcapreport.language import phrase, say
+from pcapreport.report.columns import padded, wrapped
 
 WIDTH = 88
 
 
 def listing() -> str:
-    """One line a rule: id, default severity, title."""
+    """One line a rule: id, default severity, title; in the language spoken, as all here."""
     longest = max(len(rule) for rule in RULES)
-    return "\n".join(f"{doc.id:<{longest}}  {doc.severity:<7}  {doc.title}" for doc in RULES.values())
+    return "\n".join(f"{doc.id:<{longest}}  {padded(say(doc.severity), 7)}  {say(doc.title)}" for doc in RULES.values())
 
 
 def page(rule: str) -> str:
@@ -22,25 +22,27 @@ def page(rule: str) -> str:
     doc = RULES.get(rule)
     if doc is None:
         near = [name for name in RULES if rule.replace("-", "_") in name]
-        hint = f"; did you mean {', '.join(near[:3])}?" if near else "; `pcapreport rules` lists them"
-        raise UsageError(f"{rule}: no such rule{hint}")
+        if near:
+            raise UsageError(phrase("{rule}: no such rule; did you mean {near}?", rule=rule, near=", ".join(near[:3])))
+        raise UsageError(phrase("{rule}: no such rule; `pcapreport rules` lists them", rule=rule))
     return "\n".join(_lines(doc))
 
 
 def _lines(doc: RuleDoc) -> list[str]:
-    lines = [f"{doc.id}: {doc.title}", f"severity: {doc.severity} unless the evidence says otherwise"]
+    usual = phrase("severity: {severity} unless the evidence says otherwise", severity=say(doc.severity))
+    lines = [f"{doc.id}: {say(doc.title)}", say(usual)]
     if doc.wireshark:
         lines.append(f"Wireshark: {doc.wireshark}")
     parts = (
-        ("What it means", doc.means),
-        ("Why it matters", doc.why_it_matters),
-        ("Likely causes", doc.likely_causes),
-        ("What to do", doc.what_to_do),
-        ("Known problems", doc.known_problems),
-        ("References", doc.references),
+        (phrase("What it means"), doc.means),
+        (phrase("Why it matters"), doc.why_it_matters),
+        (phrase("Likely causes"), doc.likely_causes),
+        (phrase("What to do"), doc.what_to_do),
+        (phrase("Known problems"), doc.known_problems),
+        (phrase("References"), doc.references),
     )
     for title, text in parts:
-        told = text if isinstance(text, str) else "; ".join(text)
+        told = say(text) if isinstance(text, str) else "; ".join(text)
         if told:
-            lines += ["", title, textwrap.indent(textwrap.fill(told, WIDTH - 2), "  ")]
+            lines += ["", say(title), *(f"  {line}" for line in wrapped(told, WIDTH - 2))]
     return lines

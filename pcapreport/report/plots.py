@@ -29,6 +29,22 @@ LEAST_POINTS = 6
 _SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "pcapreport", "font.size": 9.0}
 SEQUENCE = ("data", "retransmission", "ack", "window")
 """Kinds of the curves of a time-sequence plot."""
+HAN_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "SimHei",
+    "Noto Sans CJK JP",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+)
+"""The best first; of a collection of fonts matplotlib knows the first alone, which is the Japanese one of Noto's."""
 _GREY = "#7A8591"
 _GREEN = "#009E73"
 
@@ -189,8 +205,18 @@ def _svg(draw: Callable[[Figure], None], inches: tuple[float, float], prefix: st
     return inline(buffer.getvalue(), prefix, title, description)
 
 
-def picture(draw: Callable[[Figure], None], inches: tuple[float, float], dpi: int) -> bytes:
-    """What `draw` puts on a white figure, as PNG; none without matplotlib."""
+def han_font() -> str:
+    """The first font here that has Chinese characters, "" if there is none; variants for Japanese have them as well."""
+    try:
+        from matplotlib.font_manager import fontManager
+    except ImportError:
+        return ""
+    here = {font.name for font in fontManager.ttflist}
+    return next((name for name in HAN_FONTS if name in here), "")
+
+
+def picture(draw: Callable[[Figure], None], inches: tuple[float, float], dpi: int, font: str = "") -> bytes:
+    """What `draw` puts on a white figure, as PNG; none without matplotlib. `font`: of what the usual one lacks."""
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -199,6 +225,8 @@ def picture(draw: Callable[[Figure], None], inches: tuple[float, float], dpi: in
         return b""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
+        if font:
+            matplotlib.rcParams["font.family"] = [*matplotlib.rcParams["font.family"], font]
         figure = Figure(figsize=inches, dpi=dpi, facecolor="#FFFFFF")
         FigureCanvasAgg(figure)
         draw(figure)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pcapreport.language import phrase, say
 from pcapreport.report.diagram_layout import (
     CLIENT_LINE,
     EDGE,
@@ -28,14 +29,13 @@ from pcapreport.report.diagram_layout import (
     Text,
     Tie,
     Wait,
-    caption,
     lay_out,
 )
 from pcapreport.report.model import Connection, Severity
 from pcapreport.report.svg import SEVERITY_COLOUR, SIDE_COLOUR, coordinate, element, interactive, quoted
 from pcapreport.report.wording import short
 
-__all__ = ["FAMILY_COLOUR", "caption", "sequence_diagram"]
+__all__ = ["FAMILY_COLOUR", "sequence_diagram"]
 
 
 def sequence_diagram(connection: Connection, title: str, description: str, row_ids: Sequence[str] = ()) -> str:
@@ -80,7 +80,7 @@ def _draw_tap(diagram: Diagram) -> Iterator[str]:
     x = coordinate(diagram.tap)
     line = f"M{x} {coordinate(HEADER)}V{coordinate(diagram.height)}"
     yield element("path", d=line, stroke="currentColor", stroke_opacity=0.3, stroke_dasharray="1 5")
-    yield _draw_texts([Text(diagram.tap, 48, "tap")], text_anchor="middle", font_size=11.0, fill_opacity=0.75)
+    yield _draw_texts([Text(diagram.tap, 48, phrase("tap"))], text_anchor="middle", font_size=11.0, fill_opacity=0.75)
 
 
 def _draw_ties(ties: Sequence[Tie]) -> Iterator[str]:
@@ -189,7 +189,7 @@ def _draw_names(bands: Sequence[Band]) -> str:
         centre = _lifeline(band) + (LANE + EDGE) / 2 * (-1 if band.side == "client" else 1)
         y = band.top + 14
         while y <= max(band.bottom, band.top + 15):
-            written.append(Text(centre, y, short(band.state or "unknown", 14)))
+            written.append(Text(centre, y, short(band.state or phrase("unknown"), 14)))
             y += NAME_AGAIN
     return _draw_texts(written, text_anchor="middle", font_size=11.0, font_weight="600")
 
@@ -199,11 +199,11 @@ def _draw_header(diagram: Diagram) -> Iterator[str]:
         square = x if anchor == "start" else x - 10
         yield element("path", d=_box(square, 4, square + 10, 14), fill=SIDE_COLOUR[role])
         label = x + 15 if anchor == "start" else x - 15
-        yield _draw_texts([Text(label, 14, "", role)], text_anchor=anchor, font_size=13.0)
+        yield _draw_texts([Text(label, 14, "", say(role))], text_anchor=anchor, font_size=13.0)
         yield _draw_texts(
             [Text(x, 30, endpoint)], text_anchor=anchor, font_size=12.0, font_family="ui-monospace, monospace"
         )
-    captions = (Text(TIME_RIGHT, 48, "time, s"), Text(FRAME_LEFT + 36, 48, "frame"))
+    captions = (Text(TIME_RIGHT, 48, phrase("time, s")), Text(FRAME_LEFT + 36, 48, phrase("frame")))
     yield _draw_texts(captions, text_anchor="end", font_size=11.0, fill_opacity=0.75)
     yield element("path", d=f"M0 {HEADER - 2}H{WIDTH:.0f}", stroke="currentColor", stroke_opacity=0.4)
 

@@ -7,8 +7,9 @@ name stands in code spans, everything else is escaped.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from pcapreport.language import counted, forms, speaking
+from pcapreport.language import counted, forms, phrase, say, sentences, speaking
 from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.model import Connection, Document, Finding
 from pcapreport.report.wording import (
@@ -40,9 +41,9 @@ def render_markdown(document: Document) -> str:
     """The ticket text; tables are in the dialect that GitHub, GitLab and most editors share."""
     with speaking(document.language, document.messages):
         blocks = [*_head(document), *_findings(document), *_connections(document), _foot(document)]
-    text = "\n\n".join(block for block in blocks if block) + "\n"
-    while len(text) > MOST_CHARACTERS and "\n|" in text:
-        text = _without_longest_row(text)
+        text = "\n\n".join(block for block in blocks if block) + "\n"
+        while len(text) > MOST_CHARACTERS and "\n|" in text:
+            text = _without_longest_row(text)
     return text
 
 
@@ -63,60 +64,88 @@ def code(text: str) -> str:
 
 def _head(document: Document) -> list[str]:
     capture, verdict = document.capture, document.verdict
-    side = {"none": "no side at fault", "undecidable": "side at fault: cannot be decided"}.get(
-        verdict.side, f"side at fault: **{verdict.side}**"
-    )
     damage = ""
     if not capture.complete:
-        problems = "; ".join(escaped(p.message) for p in capture.problems[:3])
-        damage = f"**The capture is damaged or cut short.** {problems}"
-    others = "".join(f", {number(count)} {escaped(kind)}" for kind, count in capture.other_packets.items())
-    counts = (
-        f"{counted(capture.packets, '{n:,} packet', '{n:,} packets')} read: {number(capture.tcp_packets)} TCP{others}; "
-        f"{counted(document.totals.connections, '{n:,} connection', '{n:,} connections')} in {duration(capture.duration_s)}."
-    )
+        problems = say("; ").join(escaped(say(p.message)) for p in capture.problems[:3])
+        damage = say(phrase("The capture is damaged or cut short."))
+        damage = f"**{damage}** {problems}"
     return [
         f"## {code(capture.file)}",
         damage,
-        f"**{escaped(verdict.text)}**",
-        f"{side}; confidence: {verdict.confidence}",
-        _list("How we know:", verdict.evidence),
-        _list("What this capture cannot tell:", verdict.cannot_know),
-        f"Who should act: {escaped(actor(document))}",
-        _list("Next steps:", [f"{title}: {step}" for title, step in next_steps(document)]),
-        counts,
+        f"**{escaped(say(verdict.text))}**",
+        say("; ").join((_side_at_fault(verdict.side), _confidence(verdict.confidence))),
+        _list(phrase("How we know:"), [say(fact) for fact in verdict.evidence]),
+        _list(phrase("What this capture cannot tell:"), [say(limit) for limit in verdict.cannot_know]),
+        say(phrase("Who should act: {who}", who=escaped(actor(document)))),
+        _list(phrase("Next steps:"), [f"{say(title)}: {say(step)}" for title, step in next_steps(document)]),
+        _counts(document),
     ]
 
 
-def _list(head: str, items: list[str]) -> str:
-    return "\n".join([head, "", *(f"- {escaped(item)}" for item in items)]) if items else ""
+def _side_at_fault(side: str) -> str:
+    if side == "none":
+        return say(phrase("no side at fault"))
+    if side == "undecidable":
+        return say(phrase("side at fault: cannot be decided"))
+    strong = f"**{say(side)}**"
+    return say(phrase("side at fault: {side}", side=strong))
 
 
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
+def _confidence(confidence: str) -> str:
+    return say(phrase("confidence: {confidence}", confidence=say(confidence)))
+
+
+def _counts(document: Document) -> str:
+    capture = document.capture
+    others = "".join(f"{say(', ')}{number(n)} {escaped(say(kind))}" for kind, n in capture.other_packets.items())
+    packets = counted(
+        capture.packets,
+        "{n:,} packet read: {tcp} TCP{others}",
+        "{n:,} packets read: {tcp} TCP{others}",
+        tcp=number(capture.tcp_packets),
+        others=others,
+    )
+    connections = counted(document.totals.connections, "{n:,} connection", "{n:,} connections")
+    span = duration(capture.duration_s)
+    return say(phrase("{packets}; {connections} in {time}.", packets=packets, connections=connections, time=span))
+
+
+def _list(head: str, items: Sequence[str]) -> str:
+    return "\n".join([say(head), "", *(f"- {escaped(item)}" for item in items)]) if items else ""
+
+
+def _table(heads: Sequence[str], rows: list[list[str]]) -> str:
+    lines = [[say(head) for head in heads], ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _findings(document: Document) -> list[str]:
-    found: list[tuple[str, Finding]] = [("capture", f) for f in document.findings]
+    found: list[tuple[str, Finding]] = [(say(phrase("capture")), f) for f in document.findings]
     found += [(str(c.id), f) for c in document.connections for f in c.findings]
     if not found:
         return []
     found.sort(key=lambda pair: SEVERITY_RANK[pair[1].severity])
     rows = [
         [
-            f"{SEVERITY_MARK[f.severity]} {f.severity}",
+            f"{SEVERITY_MARK[f.severity]} {say(f.severity)}",
             code(f.rule),
             where,
-            f.side,
-            escaped(f.summary),
+            say(f.side),
+            escaped(say(f.summary)),
             _frames(f),
         ]
         for where, f in found[:FINDING_ROWS]
     ]
-    heads = ["Severity", "Rule", "Connection", "Side", "What was seen", "Wireshark filter"]
+    heads = [
+        phrase("Severity"),
+        phrase("Rule"),
+        phrase("Connection"),
+        phrase("Side"),
+        phrase("What was seen"),
+        phrase("Wireshark filter"),
+    ]
     return [
-        "### Findings",
+        "### " + say(phrase("Findings")),
         _table(heads, rows),
         _left_out(sum(document.totals.findings.values()) - len(rows), MORE_FINDINGS),
     ]
@@ -125,7 +154,8 @@ def _findings(document: Document) -> list[str]:
 def _frames(finding: Finding) -> str:
     if len(runs(finding.frames)) <= FRAME_RUNS:
         return code(finding.filter or (frame_filter(finding.frames) if finding.frames else ""))
-    return f"{counted(len(finding.frames), '{n:,} frame', '{n:,} frames')}: {frame_list(finding.frames, FRAME_RUNS)}"
+    first = frame_list(finding.frames, FRAME_RUNS)
+    return say(counted(len(finding.frames), "{n:,} frame: {frames}", "{n:,} frames: {frames}", frames=first))
 
 
 def _connections(document: Document) -> list[str]:
@@ -133,9 +163,19 @@ def _connections(document: Document) -> list[str]:
         return []
     worst_first = sorted(document.connections, key=lambda c: (SEVERITY_RANK[c.severity], c.id))
     rows = [_connection_row(c) for c in worst_first[:CONNECTION_ROWS]]
-    heads = ["No.", "Client", "Server", "Opening", "Closing", "Packets", "Bytes each way", "Duration", "States"]
+    heads = [
+        phrase("No."),
+        phrase("Client"),
+        phrase("Server"),
+        phrase("Opening"),
+        phrase("Closing"),
+        phrase("Packets"),
+        phrase("Bytes each way"),
+        phrase("Duration"),
+        phrase("States"),
+    ]
     return [
-        "### Connections",
+        "### " + say(phrase("Connections")),
         _table(heads, rows),
         _left_out(document.totals.connections - len(rows), MORE_CONNECTIONS),
     ]
@@ -143,7 +183,7 @@ def _connections(document: Document) -> list[str]:
 
 def _connection_row(c: Connection) -> list[str]:
     states = [
-        f"{side} " + " > ".join(escaped(t.state) for t in end.history)
+        f"{say(side)} " + " > ".join(escaped(t.state) for t in end.history)
         for side, end in (("client", c.endpoints.client), ("server", c.endpoints.server))
     ]
     return [
@@ -155,20 +195,24 @@ def _connection_row(c: Connection) -> list[str]:
         number(c.packets),
         f"{number(c.metrics.client_bytes)} / {number(c.metrics.server_bytes)}",
         duration(c.end_s - c.start_s),
-        "; ".join(states).replace(">", "&gt;"),
+        say("; ").join(states).replace(">", "&gt;"),
     ]
 
 
 def _left_out(n: int, forms: tuple[str, str]) -> str:
-    return counted(n, *forms) if n > 0 else ""
+    return say(counted(n, *forms)) if n > 0 else ""
 
 
 def _foot(document: Document) -> str:
     tool, capture = document.tool, document.capture
-    return (
-        f"Made by {escaped(tool.name)} {escaped(tool.version)} from {code(capture.file)}, "
-        f"SHA-256 {code(capture.sha256)}. Times are seconds since the first packet."
+    made = phrase(
+        "Made by {name} {version} from {file}, SHA-256 {hash}.",
+        name=escaped(tool.name),
+        version=escaped(tool.version),
+        file=code(capture.file),
+        hash=code(capture.sha256),
     )
+    return say(sentences(made, phrase("Times are seconds since the first packet.")))
 
 
 def _without_longest_row(text: str) -> str:
@@ -176,5 +220,5 @@ def _without_longest_row(text: str) -> str:
     lines = text.split("\n")
     at = max((i for i, line in enumerate(lines) if line.startswith("| ")), key=lambda i: len(lines[i]))
     columns = lines[at].count(" | ") + 1
-    lines[at] = "|" + "row left out for its length|" + "|" * (columns - 1)
+    lines[at] = "|" + say(phrase("row left out for its length")) + "|" * columns
     return "\n".join(lines)

@@ -18,6 +18,9 @@ SIDE_COLOUR = {"client": CLIENT, "server": SERVER}
 SEVERITY_COLOUR = {"error": "#D2222D", "warning": "#C98A00", "note": "#7A8591"}
 
 
+FONTS = "system-ui, Noto Sans CJK SC, Microsoft YaHei, PingFang SC, sans-serif"
+
+
 def quoted(text: str) -> str:
     """Hostile text as SVG or HTML text or attribute value."""
     return escape(visible(text), quote=True)
@@ -49,7 +52,7 @@ def drawing(width: float, height: float, title: str, description: str, content: 
         width=coordinate(width),
         height=coordinate(height),
         fill="currentColor",
-        font_family="system-ui, sans-serif",
+        font_family=FONTS,
     )
 
 

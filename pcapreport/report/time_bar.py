@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from pcapreport.language import phrase
 from pcapreport.report.model import TimeSpent
 from pcapreport.report.svg import CLIENT, SERVER, drawing, element, quoted
 
 WORDS = {
-    "handshake_s": "Handshake",
-    "client_s": "Client's application",
-    "server_s": "Server's application",
-    "network_s": "Network, transfer",
-    "recovery_s": "Recovery from loss",
-    "client_window_s": "Client's window closed",
-    "server_window_s": "Server's window closed",
-    "close_s": "Close",
-    "idle_s": "Both sides idle",
-    "unknown_s": "Not known",
+    "handshake_s": phrase("Handshake"),
+    "client_s": phrase("Client's application"),
+    "server_s": phrase("Server's application"),
+    "network_s": phrase("Network, transfer"),
+    "recovery_s": phrase("Recovery from loss"),
+    "client_window_s": phrase("Client's window closed"),
+    "server_window_s": phrase("Server's window closed"),
+    "close_s": phrase("Close"),
+    "idle_s": phrase("Both sides idle"),
+    "unknown_s": phrase("Not known"),
 }
 WIDTH, HEIGHT, BAR = 720.0, 40.0, 26.0
 LEAST_LABEL = 0.09
@@ -83,12 +84,13 @@ def time_bar(spent: TimeSpent, title: str) -> str:
             share = time / whole
             parts += _part(name, left, share)
             left += share
-    return drawing(WIDTH, HEIGHT, title, "Each part's share of the connection's time; the table says the same.", parts)
+    description = phrase("Each part's share of the connection's time; the table says the same.")
+    return drawing(WIDTH, HEIGHT, title, description, parts)
 
 
 def _part(name: str, left: float, share: float) -> str:
     x, width = left * WIDTH, share * WIDTH
-    title = element("title", quoted(f"{WORDS[name]}: {share:.0%}"))
+    title = element("title", quoted(phrase("{part}: {share:.0%}", part=WORDS[name], share=share)))
     box = _box(name, x, (HEIGHT - BAR) / 2, max(width, 0.75), BAR, title)
     if share < LEAST_LABEL:
         return box

@@ -9,7 +9,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from pcapreport.language import Text, forms, say
+from pcapreport.language import Text, forms, phrase, say
+from pcapreport.report.columns import beginning, columns
 from pcapreport.report.model import Interval, Severity
 
 SEVERITY_COUNTS: dict[Severity, tuple[str, str]] = {
@@ -41,7 +42,7 @@ def visible(text: str) -> str:
         start = "".join(_escape(c) if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in start)
     if len(text) <= LONGEST:
         return start
-    return f"{start[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
+    return start[:LONGEST] + say(phrase("… ({more:,} more characters)", more=len(text) - LONGEST))
 
 
 def _escape(character: str) -> str:
@@ -55,9 +56,9 @@ def _escape(character: str) -> str:
 
 
 def short(text: str, limit: int) -> str:
-    """`text` made visible and cut to `limit` characters, the cut marked."""
+    """`text` made visible and cut to `limit` columns, the cut marked."""
     text = visible(text)
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return text if columns(text) <= limit else beginning(text, limit - 1).rstrip() + "…"
 
 
 def number(value: float | int) -> str:
@@ -78,7 +79,7 @@ def size(count: int) -> str:
 def duration(seconds: float | None) -> str:
     """A span in the unit that fits it, four significant digits: 0.00012 -> "120 µs", 61.2 -> "61.2 s"."""
     if seconds is None:
-        return "unknown"
+        return phrase("unknown")
     nanoseconds = round(seconds * 1e9)
     sign, nanoseconds = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
     if nanoseconds == 0:
@@ -112,7 +113,7 @@ def _significant(value: float, digits: int) -> str:
 
 def share(part: float) -> str:
     """A part of a whole in percent: 0.5 -> "50 %"; small ones are not told apart."""
-    return "less than 1 %" if 0 < part < 0.01 else f"{100 * part:.0f} %"
+    return phrase("less than 1 %") if 0 < part < 0.01 else f"{100 * part:.0f} %"
 
 
 def moment(seconds: float | None) -> str:
@@ -127,13 +128,13 @@ def interval(bounds: Interval) -> str:
     """The time span that contains a moment, in seconds."""
     earliest, latest = bounds
     if earliest is None and latest is None:
-        return "unknown"
+        return phrase("unknown")
     if earliest is None:
-        return f"by {moment(latest)}"
+        return phrase("by {moment}", moment=moment(latest))
     if latest is None:
-        return f"from {moment(earliest)}"
+        return phrase("from {moment}", moment=moment(earliest))
     first, last = moment(earliest), moment(latest)
-    return first if first == last else f"{first} to {last}"
+    return first if first == last else phrase("{first} to {last}", first=first, last=last)
 
 
 def dwell(entered: Interval, left: Interval) -> str:
@@ -144,11 +145,11 @@ def dwell(entered: Interval, left: Interval) -> str:
     if least is None and most is None:
         return ""
     if most is None:
-        return f"at least {duration(least)}" if least else ""
+        return phrase("at least {span}", span=duration(least)) if least else ""
     if least is None or round(least * 1e9) == 0 < round(most * 1e9):
-        return f"up to {duration(most)}"
+        return phrase("up to {span}", span=duration(most))
     low, high = duration(least), duration(most)
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else phrase("{first} to {last}", first=low, last=high)
 
 
 def runs(frames: Sequence[int]) -> list[tuple[int, int]]:
@@ -180,4 +181,4 @@ def frame_filter(frames: Sequence[int]) -> str:
 
 def spoken(name: str) -> str:
     """A snake_case rule or kebab-case kind as words: "fin_unanswered" -> "fin unanswered"."""
-    return visible(name).replace("_", " ")
+    return say(visible(name).replace("_", " "))
