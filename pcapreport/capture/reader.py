@@ -47,9 +47,9 @@ def read_capture(
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 
     `name` is what the result calls the file; `checksums`: look at TCP checksums too; `budget`: beyond it
-    rows go to files (None: they never do); `frames`: keep the bytes at hand. Raises UnreadableCapture, and nothing else,
-    if the bytes are no capture at all (OSError if those files find no room); damage after a sound start is a problem of
-    the Capture.
+    rows go to files (None: they never do); `frames`: keep the bytes at hand. Raises UnreadableCapture, and nothing
+    else, if the bytes are no capture at all (OSError if those files find no room); damage after a sound start is a
+    problem of the Capture.
     """
     opened = open_source(source, name, limits, is_capture)
     container = recognise(opened)

@@ -9,7 +9,6 @@ from pcapreport.language import Text, phrase
 from pcapreport.tcp import sequence
 from pcapreport.tcp.states import State
 
-
 WORDS = (
     phrase("proven"),
     phrase("supposed"),

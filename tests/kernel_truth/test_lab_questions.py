@@ -1,7 +1,7 @@
 """The three questions that most laboratory reports get wrong, over all complete captures of the kernels' runs.
 
-Who is in TIME-WAIT and until when: the kernel's own record. Three or four segments: the packets that the tap saw, by the
-path's own ledger. The smallest window: read off the bytes with dpkt.
+Who is in TIME-WAIT and until when: the kernel's own record. Three or four segments: the packets that the tap saw, by
+the path's own ledger. The smallest window: read off the bytes with dpkt.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def lessons() -> tuple[Lesson, ...]:
 def _lessons() -> Iterator[Lesson]:
     for folder in sorted(RUNS.iterdir()):
         truth = [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
-        packets = [json.loads(line) for line in gzip.open(folder / "ledger.jsonl.gz")]
+        ledger = gzip.decompress((folder / "ledger.jsonl.gz").read_bytes())
+        packets = [json.loads(line) for line in ledger.splitlines()]
         for tap in TAPS:
             document = analyze(folder / f"{tap}.pcap", options=DocumentOptions(lab=True), reading=Reading(frames=True))
             if document.lab is None:
