@@ -1,8 +1,8 @@
 """What the program says, and in which language.
 
 A text of ours is made once, in English, with `phrase` and its kin; it is an ordinary string that also remembers the
-form and the parts it was made from. Whatever passes it on treats it as the string. Only where it is shown, `say` makes it
-again from the translated form, within `speaking`: the document, its ids and its data are the same in every language.
+form and the parts it was made from. Whatever passes it on treats it as the string. Only where it is shown, `say` makes
+it again from the translated form, within `speaking`: the document, its ids and its data are the same in every language.
 
 Catalogues are gettext's (locale/LANGUAGE/LC_MESSAGES/pcapreport.mo); the English forms are their message ids. A form
 that a program sees as data (names, addresses, file names) is a part, and is never translated.
