@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 LANGUAGES = ("en", "zh")
+WITHOUT_SPACES = ("zh",)
+BETWEEN_SENTENCES = " "
 _FIELD = re.compile(r"\{\w+(?:![rsa])?(?::[^{}]*)?\}")
 """A part's place in a form."""
 LOCALE = os.path.join(os.path.dirname(__file__), "locale")
@@ -88,12 +90,12 @@ def joined(items: Iterable[str], between: str = ", ") -> Text:
 
 def sentences(*texts: str) -> Text:
     """Sentences one after the other, empty ones left out."""
-    return joined((text for text in texts if text), " ")
+    return joined((text for text in texts if text), BETWEEN_SENTENCES)
 
 
 def first_sentence(text: str) -> str:
     """The first of what `sentences` put together; another text as it is."""
-    if isinstance(text, Text) and text.message.form == " " and text.message.items:
+    if isinstance(text, Text) and text.message.form == BETWEEN_SENTENCES and text.message.items:
         first = text.message.items[0]
         english = str(_spoken_of(first, _English()))
         return _made(english, first) if isinstance(first, Message) else english
@@ -102,10 +104,10 @@ def first_sentence(text: str) -> str:
 
 def further_sentences(text: str) -> str:
     """What `first_sentence` leaves of a text."""
-    rest = text[len(first_sentence(text)) :].removeprefix(" ")
+    rest = text[len(first_sentence(text)) :].removeprefix(BETWEEN_SENTENCES)
     if not rest or not isinstance(text, Text):
         return rest
-    return _made(rest, Message(" ", items=text.message.items[1:]))
+    return _made(rest, Message(BETWEEN_SENTENCES, items=text.message.items[1:]))
 
 
 def lowered(title: str) -> Text:
@@ -140,6 +142,13 @@ class _English:
         return one if n == 1 else several
 
 
+class _WithoutSpaces(gettext.GNUTranslations):
+    """Of a script that puts nothing between sentences; gettext cannot say so itself, as an empty string means none."""
+
+    def gettext(self, message: str) -> str:
+        return "" if message == BETWEEN_SENTENCES else super().gettext(message)
+
+
 class _Speech(NamedTuple):
     """The language that is spoken now."""
 
@@ -172,7 +181,8 @@ def spoken_language() -> str:
 def _catalogue(language: str) -> Any:
     if language == "en":
         return _English()
-    return gettext.translation("pcapreport", LOCALE, [language])
+    kind = _WithoutSpaces if language in WITHOUT_SPACES else gettext.GNUTranslations
+    return gettext.translation("pcapreport", LOCALE, [language], class_=kind)
 
 
 def translated(form: str, several: str = "", n: int = 1) -> str:

@@ -18,7 +18,7 @@ from babel.messages.pofile import read_po, write_po
 
 from pcapreport.cli import cli
 from pcapreport.findings.rules import RULES
-from pcapreport.language import LANGUAGES, LOCALE
+from pcapreport.language import BETWEEN_SENTENCES, LANGUAGES, LOCALE
 from pcapreport.thresholds import thresholds
 
 ROOT = Path(__file__).parent.parent
@@ -29,8 +29,8 @@ KEYWORDS = {
     "forms": (1, 2),
     "joined": (2,),
 }
-SEPARATORS = (", ", " ")
-"""What `joined` and `sentences` use by themselves."""
+SEPARATORS = (", ",)
+"""What `joined` uses by itself."""
 OPTIONS = {"trimmed": "true", "silent": "false"}
 
 
@@ -47,7 +47,7 @@ def forms() -> Iterator[str | tuple[str, str]]:
     meanings = (threshold.means for threshold in thresholds().values())
     for text in (*SEPARATORS, *_manual(), *meanings, *_help()):
         seen.setdefault(text, text)
-    yield from (both for both in seen.values() if both)
+    yield from (both for both in seen.values() if both and both != BETWEEN_SENTENCES)
 
 
 def _manual() -> Iterator[str]:

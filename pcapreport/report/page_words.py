@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from pcapreport.language import spoken_language, translated
+from pcapreport.language import BETWEEN_SENTENCES, spoken_language, translated
 from pcapreport.report import wording
 
 HTML_LANGUAGES = {"zh": "zh-Hans"}
@@ -44,7 +44,7 @@ def joined(items: Iterable[Any], between: str) -> Markup:
 
 def sentences(*texts: Any) -> Markup:
     """Those that are not empty, one after the other."""
-    return joined(filter(None, texts), " ")
+    return joined(filter(None, texts), BETWEEN_SENTENCES)
 
 
 def html_language() -> str:
