@@ -124,12 +124,14 @@ def as_string(value: Any) -> str:
 
 def _part(value: Any) -> Any:
     """A part as a message keeps it; numbers of numpy as Python's."""
-    if isinstance(value, Text):
-        return value.message
     kind = type(value)
+    if kind is Text:
+        return value.message
     if kind is str or kind is int or kind is float:
         return value
-    return str(value) if isinstance(value, str) or not hasattr(value, "item") else value.item()
+    if isinstance(value, str) or not hasattr(value, "item"):
+        return str(value)
+    return value.item()
 
 
 class _English:

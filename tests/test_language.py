@@ -11,7 +11,9 @@ from pcapreport.language import (
     Text,
     counted,
     first_sentence,
+    further_sentences,
     joined,
+    lowered,
     messages_of,
     phrase,
     say,
@@ -45,6 +47,26 @@ def test_first_sentence_is_by_structure_not_by_full_stops() -> None:
     first = phrase("Lost at 10.0.0.1. Really.")
     assert first_sentence(sentences(first, "", phrase("More."))) == first
     assert first_sentence(first) == first
+
+
+def test_further_sentences_are_what_the_first_leaves() -> None:
+    first, second, third = phrase("Lost at 10.0.0.1. Really."), phrase("More of {what}.", what="it"), phrase("End.")
+    rest = further_sentences(sentences(first, second, third))
+    assert rest == "More of it. End."
+    assert isinstance(rest, Text) and rest.message == sentences(second, third).message
+    assert further_sentences(first) == ""
+
+
+def test_a_title_is_lowered_in_english_only() -> None:
+    names = joined([lowered("TIME-WAIT started anew"), lowered("SYN flood")])
+    assert names == "time-wait started anew, syn flood"
+    assert names.message.items == [Message("TIME-WAIT started anew"), Message("SYN flood")]
+
+
+def test_a_form_may_be_kept_as_a_text() -> None:
+    kept = phrase("frame {frame} came late")
+    assert phrase(kept, frame=3) == "frame 3 came late"
+    assert type(phrase(kept, frame=3).message.form) is str
 
 
 def test_a_text_survives_the_way_to_another_process() -> None:

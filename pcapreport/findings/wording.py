@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.language import Text, joined, phrase
-from pcapreport.tcp.connections import CLIENT, Endpoint
+from pcapreport.tcp.connections import Endpoint
 
-NAMES = ("client", "server")
+_SIDES = (phrase("client"), phrase("server"))
+_THE_SIDES = (phrase("The client"), phrase("The server"))
+_FEW_TIMES = {1: phrase("once"), 2: phrase("twice")}
 FLAG_WORDS = (
     (Flag.SYN, "SYN"),
     (Flag.FIN, "FIN"),
@@ -28,19 +30,17 @@ def flag_words(flags: int) -> str:
 
 def side_name(side: int) -> Text:
     """ "client" or "server"."""
-    return phrase("client") if side == CLIENT else phrase("server")
+    return _SIDES[side]
 
 
 def The(side: int) -> Text:
     """ "The client" or "The server", as a sentence begins."""
-    return phrase("The client") if side == CLIENT else phrase("The server")
+    return _THE_SIDES[side]
 
 
 def times(number: int) -> Text:
     """ "once", "twice", "5 times"."""
-    if number in (1, 2):
-        return phrase("once") if number == 1 else phrase("twice")
-    return phrase("{number:,} times", number=number)
+    return _FEW_TIMES[number] if number in _FEW_TIMES else phrase("{number:,} times", number=number)
 
 
 def duration(ns: int | float) -> str:
