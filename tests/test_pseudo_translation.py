@@ -219,3 +219,10 @@ def test_errors_are_said(tmp_path: Path) -> None:
             line = visible(_told(shown.exception)[0])
         assert pseudo.unsaid(line.replace(str(tmp_path), "")) == set(), line
         assert "【" in line
+
+
+def test_help_is_told_in_the_language_of_the_environment() -> None:
+    for arguments in (["--help"], ["report", "--help"]):
+        shown = CliRunner(env={"PCAPREPORT_LANG": "zh"}).invoke(cli, arguments)
+        assert "【" in shown.output
+        assert "【" not in CliRunner(env={"PCAPREPORT_LANG": "en"}).invoke(cli, arguments).output
