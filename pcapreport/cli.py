@@ -257,7 +257,9 @@ def render(
         saved = model.decode(path.read_bytes())
     except ValueError as error:
         message = phrase(
-            "{file}: is no result document ({error}); give a .json that `report` wrote", file=document, error=str(error)
+            "{file}: is no result document ({error}); give a .json that `report` wrote",
+            file=document,
+            error=errors.reason(error),
         )
         raise errors.BadDocument(message) from error
     if lang:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pcapreport.errors import UsageError
+from pcapreport.errors import UsageError, reason
 from pcapreport.language import Text, phrase
 from pcapreport.settings import RuleChange
 
@@ -81,9 +81,9 @@ def _table(path: Path) -> dict[str, Any]:
         for key in ("tool", "pcapreport"):
             given = given.get(key, {})
             if not isinstance(given, dict):
-                raise ValueError(f"{key} is no table")
+                raise ValueError(phrase("{key} is no table", key=key))
     except (OSError, ValueError) as error:
-        raise UsageError(phrase("{path}: {error}; correct it", path=str(path), error=str(error))) from error
+        raise UsageError(phrase("{path}: {error}; correct it", path=str(path), error=reason(error))) from error
     return dict(given)
 
 

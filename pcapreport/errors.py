@@ -16,6 +16,11 @@ EXIT_NOTHING_ANALYSED = 4
 EXIT_INTERRUPTED = 130
 
 
+def reason(error: BaseException) -> str:
+    """What an error was raised with: `str` would forget how a text was made."""
+    return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+
+
 class PcapReportError(Exception):
     """Base of every error that a user may cause or meet."""
 
@@ -24,7 +29,7 @@ class PcapReportError(Exception):
     @property
     def message(self) -> str:
         """In one line, with what it takes to say it in another language."""
-        return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
+        return reason(self)
 
 
 class UsageError(PcapReportError):

@@ -78,6 +78,12 @@ def forms(one: str, several: str) -> tuple[str, str]:
     return one, several
 
 
+def remembered(english: str, messages: Mapping[str, Message]) -> str:
+    """A text of a saved document with what it takes to say it elsewhere."""
+    message = messages.get(english)
+    return _made(english, message) if message else english
+
+
 def joined(items: Iterable[str], between: str = ", ") -> Text:
     """Texts or data in a row; `between` is a form as well: ", ", "; ", " and ", " or "."""
     parts = list(items)

@@ -15,6 +15,8 @@ import msgspec
 from catalogue import forms
 
 _PART = re.compile(r"(\{[^{}]*\})")
+_TOKENS = {"ack"}
+"""Words of ours that are protocol's words elsewhere: "ack 47" stays so in any language."""
 _MARKED = re.compile("【[^【】…]*[】…]")
 """A text that was cut ends in an ellipsis."""
 _WORD = r"(?<![\w@:./%-])[a-z]{2,}(?:'[a-z]+)?(?![\w@/%-]|[.:][\w/])"
@@ -80,7 +82,7 @@ def unsaid_in_markdown(text: str) -> set[str]:
 def unsaid(text: str) -> set[str]:
     """Runs of lower-case words outside of the marks, and single words that are forms themselves."""
     runs = _RUN.findall(_MARKED.sub(" | ", text))
-    return {run for run in runs if " " in run or run in catalogue().forms}
+    return {run for run in runs if " " in run or run in catalogue().forms - _TOKENS}
 
 
 def texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:

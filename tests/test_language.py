@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any, get_args
 
 import msgspec
+import pytest
+from catalogue import forms
 
+from pcapreport.errors import UnreadableCapture, UsageError
 from pcapreport.language import (
     Message,
     Text,
@@ -16,10 +20,12 @@ from pcapreport.language import (
     lowered,
     messages_of,
     phrase,
+    remembered,
     say,
     sentences,
     speaking,
 )
+from pcapreport.report.model import Certainty, Confidence, Severity, Side, Status
 
 
 class _Record(msgspec.Struct):
@@ -94,3 +100,28 @@ def test_english_is_spoken_outside() -> None:
     with speaking("zh"):
         pass
     assert say(Text("client")) == "client"
+
+
+def test_keys_are_texts_as_well() -> None:
+    kind = phrase("link type {number} ({name})", number=105, name="IEEE 802.11")
+    assert messages_of({kind: 3}) == {str(kind): kind.message}
+
+
+def test_a_text_of_a_saved_document_is_remembered() -> None:
+    text = phrase("Frame {frame} again.", frame=7)
+    again = remembered(str(text), messages_of([text]))
+    assert isinstance(again, Text) and again.message == text.message
+    assert not isinstance(remembered("data", {}), Text)
+
+
+def test_an_error_keeps_how_its_message_was_made() -> None:
+    error = UnreadableCapture("x.pcap", phrase("is empty (0 bytes)"), phrase("capture again"), 3)
+    assert str(error) == "x.pcap: byte 3: is empty (0 bytes); capture again" == error.message
+    assert isinstance(pickle.loads(pickle.dumps(error)).message, Text)
+    assert isinstance(UsageError(phrase("{path}: no such file", path="x")).message, Text)
+    assert UsageError("plain").message == "plain"
+
+
+@pytest.mark.parametrize("words", [Side, Severity, Confidence, Certainty, Status], ids=str)
+def test_words_of_closed_lists_are_gathered(words: Any) -> None:
+    assert set(get_args(words)) <= {form if isinstance(form, str) else form[0] for form in forms()}

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from pcapreport.errors import UsageError
+from pcapreport.language import Message, phrase, remembered
 from pcapreport.report import model
 
 CAPTURE = "capture"
@@ -55,6 +56,7 @@ class _Document(msgspec.Struct):
     schema_version: str
     connections: list[_Connection]
     findings: list[_Finding]
+    messages: dict[str, Message] = {}
 
 
 class Known(NamedTuple):
@@ -71,13 +73,16 @@ class Baseline:
 
     file: str
     """As the user named it, or "" where the earlier run has no such capture."""
+    messages: dict[str, Message] = field(default_factory=dict)
+    """How its texts were made."""
     known: dict[str, Known] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, finding: _Finding, scope: str) -> None:
         """Take note of a finding of the earlier run."""
         name = finding_id(finding.rule, finding.side, scope)
-        self.known.setdefault(name, Known(finding.rule, finding.severity, finding.summary))
+        summary = remembered(finding.summary, self.messages)
+        self.known.setdefault(name, Known(finding.rule, finding.severity, summary))
         self.counts[name] += 1
 
 
@@ -86,11 +91,20 @@ def load(path: Path) -> Baseline:
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_Document)
     except (OSError, msgspec.MsgspecError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"--baseline {path}: {reason}; give a .json that `report` wrote, or its directory") from error
+        message = phrase(
+            "--baseline {path}: {reason}; give a .json that `report` wrote, or its directory",
+            path=str(path),
+            reason=str(error.strerror if isinstance(error, OSError) else error),
+        )
+        raise UsageError(message) from error
     if document.schema_version.split(".")[0] != model.SCHEMA_VERSION.split(".")[0]:
-        raise UsageError(f"--baseline {path}: its schema_version is {document.schema_version}; make it anew")
-    baseline = Baseline(path.name)
+        message = phrase(
+            "--baseline {path}: its schema_version is {version}; make it anew",
+            path=str(path),
+            version=document.schema_version,
+        )
+        raise UsageError(message)
+    baseline = Baseline(path.name, document.messages)
     for finding in document.findings:
         baseline.add(finding, CAPTURE)
     for connection in document.connections:

@@ -77,9 +77,13 @@ def _head(document: Document) -> list[str]:
         _list(phrase("How we know:"), [say(fact) for fact in verdict.evidence]),
         _list(phrase("What this capture cannot tell:"), [say(limit) for limit in verdict.cannot_know]),
         say(phrase("Who should act: {who}", who=escaped(actor(document)))),
-        _list(phrase("Next steps:"), [f"{say(title)}: {say(step)}" for title, step in next_steps(document)]),
+        _list(phrase("Next steps:"), [_step(*step) for step in next_steps(document)]),
         _counts(document),
     ]
+
+
+def _step(title: str, step: str) -> str:
+    return say(phrase("{title}: {step}", title=say(title), step=say(step)))
 
 
 def _side_at_fault(side: str) -> str:

@@ -1,6 +1,6 @@
 """The words of the document's closed lists, so that they are gathered for translation and can be said (`language.say`).
 
-In the document they stay English, as in its schema.
+In the document they stay English, as in its schema. How connections opened and closed: see tcp/classify.py.
 """
 
 from __future__ import annotations
@@ -19,27 +19,6 @@ SEVERITIES = (phrase("error"), phrase("warning"), phrase("note"))
 CONFIDENCES = (phrase("high"), phrase("medium"), phrase("low"))
 CERTAINTIES = (phrase("proven"), phrase("supposed"), phrase("assumed"))
 STATUSES = (phrase("new"), phrase("unchanged"))
-OPENINGS = (
-    phrase("three-way"),
-    phrase("fast-open"),
-    phrase("simultaneous"),
-    phrase("refused"),
-    phrase("unanswered"),
-    phrase("one-sided"),
-    phrase("incomplete"),
-    phrase("midstream"),
-)
-CLOSINGS = (
-    phrase("client-first"),
-    phrase("server-first"),
-    phrase("simultaneous"),
-    phrase("reset-by-client"),
-    phrase("reset-by-server"),
-    phrase("refused"),
-    phrase("half-closed"),
-    phrase("never-opened"),
-    phrase("open"),
-)
 CURVES = (phrase("data"), phrase("retransmission"), phrase("ack"), phrase("window"))
 """Points of the time-sequence plots."""
 BYTE_ORDERS = (phrase("little"), phrase("big"))

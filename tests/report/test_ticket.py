@@ -9,7 +9,8 @@ import documents
 import msgspec
 import pytest
 
-from pcapreport.report import model
+from pcapreport.language import spoken_language
+from pcapreport.report import card, model
 from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.bundle import SUMS, bundle
 from pcapreport.report.card import render_card
@@ -60,11 +61,11 @@ def test_next_steps_are_those_of_the_rules_that_the_verdict_rests_on():
 def test_the_picture_is_small_and_the_same_every_time():
     pytest.importorskip("matplotlib")
     for name, make in documents.DOCUMENTS.items():
-        card = render_card(make())
-        assert card[:8] == b"\x89PNG\r\n\x1a\n", name
-        assert struct.unpack(">II", card[16:24]) == (1200, 630)
-        assert len(card) < 2**20
-        assert card == render_card(make())
+        picture = render_card(make())
+        assert picture[:8] == b"\x89PNG\r\n\x1a\n", name
+        assert struct.unpack(">II", picture[16:24]) == (1200, 630)
+        assert len(picture) < 2**20
+        assert picture == render_card(make())
 
 
 def test_the_bundle_holds_all_with_their_sums_and_never_changes():
@@ -76,3 +77,15 @@ def test_the_bundle_holds_all_with_their_sums_and_never_changes():
         sums = archive.read(SUMS).decode().splitlines()
         assert sums == [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in sorted(files.items())]
         assert {name: archive.read(name) for name in archive.namelist() if name != SUMS} == files
+
+
+def test_a_picture_in_chinese_needs_a_font_and_is_in_english_without(monkeypatch):
+    chinese = documents.refused().spoken_in("zh")
+    monkeypatch.setattr(card, "han_font", lambda: "")
+    assert card.render_card(chinese) == card.render_card(documents.refused())
+    asked = []
+    monkeypatch.setattr(card, "han_font", lambda: "Some Han")
+    monkeypatch.setattr(card, "picture", lambda draw, inches, dpi, font: asked.append((spoken_language(), font)) or b"")
+    card.render_card(chinese)
+    card.render_card(documents.refused())
+    assert asked == [("zh", "Some Han"), ("en", "")]

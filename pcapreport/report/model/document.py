@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from pcapreport.language import LANGUAGES, Message, as_string
+from pcapreport.language import LANGUAGES, Message, as_string, phrase
 from pcapreport.report.model.base import Record, Severity
 from pcapreport.report.model.connection import Connection, TimeSpent
 from pcapreport.report.model.evidence import Capture, Tool
@@ -171,7 +171,13 @@ def decode(data: bytes) -> Document:
     """
     document = msgspec.json.decode(data, type=Document)
     if document.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-        raise ValueError(f"its schema_version is {document.schema_version}, this program reads {SCHEMA_VERSION}")
+        raise ValueError(
+            phrase(
+                "its schema_version is {version}, this program reads {readable}",
+                version=document.schema_version,
+                readable=SCHEMA_VERSION,
+            )
+        )
     return document
 
 
