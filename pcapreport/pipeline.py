@@ -51,7 +51,14 @@ def analyze(
 def read_within(most: int | None, source: Source, name: str | None, reading: Reading) -> Capture:
     """A capture for `report_on`, which takes about so many bytes of memory for it at `most` (None: any number)."""
     budget = None if most is None else Budget(most, endpoint_hash)
-    return read_capture(source, name=name, limits=reading.limits, checksums=reading.checksums, budget=budget)
+    return read_capture(
+        source,
+        name=name,
+        limits=reading.limits,
+        checksums=reading.checksums,
+        budget=budget,
+        pseudonyms=reading.pseudonyms,
+    )
 
 
 def report_on(

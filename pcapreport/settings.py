@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pcapreport.pseudonyms import Pseudonyms
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -260,6 +264,8 @@ class Reading:
     limits: Limits = DEFAULT_LIMITS
     checksums: bool = False
     """Verify TCP checksums."""
+    pseudonyms: Pseudonyms | None = None
+    """What replaces addresses and names (None: they stay)."""
 
 
 DEFAULT_READING = Reading()

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pcapreport.capture import pcap, pcapng, snoop
+from pcapreport.capture.anonymize import Anonymizer
 from pcapreport.capture.answers import Answers
 from pcapreport.capture.checksums import Senders
 from pcapreport.capture.clock import steps_back
@@ -30,6 +31,7 @@ from pcapreport.capture.packet_table import PacketTable
 from pcapreport.capture.recognition import is_capture, recognise
 from pcapreport.capture.source import Source, open_source
 from pcapreport.capture.spill import Budget, Meter, Parts
+from pcapreport.pseudonyms import Pseudonyms
 from pcapreport.settings import DEFAULT_LIMITS, Limits
 
 
@@ -40,20 +42,25 @@ def read_capture(
     limits: Limits = DEFAULT_LIMITS,
     checksums: bool = False,
     budget: Budget | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Capture:
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 
     `name` is what the result calls the file; `checksums`: look at TCP checksums too; `budget`: beyond it
-    rows go to files (None: they never do). Raises UnreadableCapture, and nothing
-    else, if the bytes are no capture at all (OSError if those files find no room); damage after a sound start is a
-    problem of the Capture.
+    rows go to files (None: they never do); `pseudonyms`: what replaces addresses and names, all but a given `name`.
+    Raises UnreadableCapture, and nothing else, if the bytes are no capture at all (OSError if those files find no
+    room); damage after a sound start is a problem of the Capture.
     """
     opened = open_source(source, name, limits, is_capture)
     container = recognise(opened)
     found = Findings.about(opened.problem)
-    table = _Table(opened.buffer, found, checksums, budget)
+    anonymizer = Anonymizer(pseudonyms) if pseudonyms else None
+    table = _Table(opened.buffer, found, checksums, budget, anonymizer)
     table.add_all(_WALKS[container](opened.buffer, found, limits))
-    return _capture(opened, container, found, table)
+    capture = _capture(opened, container, found, table)
+    if anonymizer is None:
+        return capture
+    return anonymizer.capture(capture, named=name is not None)
 
 
 def _capture(opened: Source, container: str, found: Findings, table: _Table) -> Capture:
@@ -111,6 +118,7 @@ class _Table:
     found: Findings
     checked: bool
     budget: Budget | None = None
+    anonymizer: Anonymizer | None = None
     gather: Gather = field(init=False)
     paths: Encapsulations = field(default_factory=Encapsulations)
     others: Counter[str] = field(default_factory=Counter)
@@ -169,6 +177,8 @@ class _Table:
             return
         self.steps_back.append(steps_back(table["frame"], table["time_ns"], self.latest_segment_ns))
         self.latest_segment_ns = int(table["time_ns"][-1])
+        if self.anonymizer:
+            table = self.anonymizer.table(table)
         self.openings.add(table)
         self.answers.add(table)
         if self.senders:
