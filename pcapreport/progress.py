@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
-from pcapreport.language import counted
+from pcapreport.language import counted, phrase
 from pcapreport.report.wording import visible
 
 
@@ -21,6 +22,15 @@ class Progress:
         """`live`: `echo` shows on a terminal, whose last line may be written again and again."""
         self.echo, self.quiet, self.verbose, self.live = echo, quiet, verbose, live
         self.total = self.count = self.before = 0
+        self.sources: dict[str, str] = {}
+
+    def meet(self, jobs: Iterable[Any]) -> None:
+        """Called before all else if the names of captures are pseudonyms: only here both are said."""
+        self.sources = {job.name: job.source for job in jobs}
+
+    def _line(self, entry: Any, line: str) -> None:
+        source = self.sources.get(entry.file)
+        self.echo(visible(phrase("{source} is {line}", source=source, line=line) if source else line))
 
     def plan(self, total: int, before: int, skipped: int) -> None:
         """Called once, before the first capture."""
@@ -36,9 +46,9 @@ class Progress:
         self.count += 1
         if entry.status != "ok":
             self._clear()
-            self.echo(visible(entry.message or f"{entry.file}: {entry.status}"))
+            self._line(entry, entry.message or f"{entry.file}: {entry.status}")
         elif self.verbose:
-            self.echo(visible(f"{entry.file}: {entry.verdict}"))
+            self._line(entry, f"{entry.file}: {entry.verdict}")
         if self.live:
             self.echo(f"\r\033[K[{self.count}/{self.total}] {visible(entry.file)[:60]}", nl=False)
 

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -72,22 +72,18 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
             written = _write(report, job, order)
             return entry_of(report.document, job.name, written.get("html", ""), written.get("json", ""))
     except (UnreadableCapture, UsageError) as error:  # the latter of its baseline
-        return IndexEntry(file=job.name, status="unreadable", message=str(error))
+        return IndexEntry(file=job.name, status="unreadable", message=_told(error, job, order))
     except _TooSlow:
         message = f"{job.name}: not finished within {order.timeout:g} s; raise --timeout or cut the capture"
         return IndexEntry(file=job.name, status="timeout", message=message)
     except MemoryError:
         return IndexEntry(file=job.name, status="unreadable", message=f"{job.name}: out of memory; cut the capture")
     except OSError as error:
-        advice = "check the file and its permissions"
-        if error.errno == errno.ENOSPC:
-            advice = f"make room in {order.out} and {tempfile.gettempdir()}, or set TMPDIR"
-        message = f"{job.name}: {error.strerror or error}; {advice}"
-        return IndexEntry(file=job.name, status="unreadable", message=message)
+        return IndexEntry(file=job.name, status="unreadable", message=_told_by_system(error, job, order))
     except Exception as error:  # a fault of ours must not stop the other captures
         if order.debug:
             raise
-        return failed(job, error)
+        return failed(job, error, order)
 
 
 def _is_large(job: Job) -> bool:
@@ -104,9 +100,30 @@ def _preload() -> None:
     plots.preload()
 
 
-def failed(job: Job, error: Exception) -> IndexEntry:
+def _told(error: UnreadableCapture | UsageError, job: Job, order: Order) -> str:
+    """In one line; without paths of this machine where names are replaced."""
+    if order.reading.pseudonyms is None:
+        return str(error)
+    if isinstance(error, UsageError):
+        return f"{job.name}: cannot be compared with what --baseline names"
+    return str(error).replace(tempfile.gettempdir(), "TMPDIR")
+
+
+def _told_by_system(error: OSError, job: Job, order: Order) -> str:
+    """As `_told`."""
+    places, reason = f"{order.out} and {tempfile.gettempdir()}", error.strerror or str(error)
+    if order.reading.pseudonyms:
+        places, reason = "the output directory and TMPDIR", error.strerror or type(error).__name__
+    advice = "check the file and its permissions"
+    if error.errno == errno.ENOSPC:
+        advice = f"make room in {places}, or set TMPDIR"
+    return f"{job.name}: {reason}; {advice}"
+
+
+def failed(job: Job, error: Exception, order: Order) -> IndexEntry:
     """The entry of a capture that met a fault of ours."""
-    message = f"{job.name}: internal error ({type(error).__name__}: {error}); please report it, --debug shows where"
+    what = type(error).__name__ if order.reading.pseudonyms else f"{type(error).__name__}: {error}"
+    message = f"{job.name}: internal error ({what}); please report it, --debug shows where"
     return IndexEntry(file=job.name, status="unreadable", message=message)
 
 
@@ -120,7 +137,9 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def _analyze(job: Job, order: Order) -> Report:
-    baseline = counterpart(order.baseline, job.name) if order.baseline else None
+    baseline = counterpart(order.baseline, job.name, order.effective) if order.baseline else None
+    if baseline and order.reading.pseudonyms and baseline.file != f"{Path(job.name).name}.json":
+        baseline = replace(baseline, file=order.reading.pseudonyms.name("document", baseline.file))
     capture = pipeline.read_within(order.memory, opened(job.source), job.name, order.reading)
     options = DocumentOptions(details=order.details, effective=order.effective, listed=CONNECTION_ROWS, meta=order.meta)
     return pipeline.report_on(capture, order.settings, options, baseline)

@@ -25,6 +25,7 @@ from markupsafe import Markup, escape
 from pcapreport.language import counted, say, speaking, spoken_language, translated
 from pcapreport.report import wording
 from pcapreport.report.advice import actor, next_steps
+from pcapreport.report.anonymity import anonymity
 from pcapreport.report.figures import ConnectionFigures, Figure, capture_figures
 from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Transition
 from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_diagram
@@ -211,6 +212,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         severity_counts=wording.SEVERITY_COUNTS,
         _=_phrase,
         language=spoken_language,
+        anonymity=anonymity,
         caption=caption,
         stays=_stays,
         reason=_reason,

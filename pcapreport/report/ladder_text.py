@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapreport.language import counted
+from pcapreport.report.anonymity import anonymity
 from pcapreport.report.diagram_layout import caption
 from pcapreport.report.model import RETRANSMISSION_RULES, Connection, Document, Finding, LadderRow
 from pcapreport.report.wording import (
@@ -112,6 +113,8 @@ def summary_text(document: Document, limit: int = 20) -> str:
     capture, verdict = document.capture, document.verdict
     others = "".join(f", {number(count)} {visible(kind)}" for kind, count in capture.other_packets.items())
     lines = [visible(capture.file)]
+    if anonymity(document):
+        lines.append(visible(anonymity(document)))
     if not capture.complete:
         lines.append(
             "The capture is damaged or cut short: " + "; ".join(visible(p.message) for p in capture.problems[:3])
