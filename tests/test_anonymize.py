@@ -239,6 +239,20 @@ def test_columns_of_both_versions_are_replaced_row_by_row(rows: list[tuple[bool,
     assert [str(text_of(*one)) for one in found] == expected
 
 
+def test_an_anonymizer_forgets_before_it_grows_too_large_and_names_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pcapreport.capture import anonymize
+
+    monkeypatch.setattr(anonymize, "MOST_KEPT", 3)
+    capture = read_capture(SAMPLE_DIR / "two-taps.pcapng")
+    anonymizer, chance = anonymize.Anonymizer(PSEUDONYMS), random.Random(2)
+    for _ in range(5):
+        numbers = [chance.randrange(1 << 32) for _ in range(len(capture.table))]
+        columns = {**capture.table.columns, "src_lo": np.array(numbers, np.uint64)}
+        table = anonymizer.table(PacketTable(columns, capture.table.sack_blocks, ()))
+        expected = [PSEUDONYMS.address(str(ipaddress.IPv4Address(number))) for number in numbers]
+        assert [str(ipaddress.IPv4Address(int(low))) for low in table["src_lo"]] == expected
+
+
 def text_of(version: int, high: int, low: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.IPv4Address(int(low)) if version == 4 else ipaddress.IPv6Address(int(high) << 64 | int(low))
 
