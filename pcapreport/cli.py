@@ -142,14 +142,17 @@ def report(
     from pcapreport.batch import session
     from pcapreport.batch.work import Order
 
+    pseudonyms = _pseudonyms(given)
     order = Order(
         out=Path(output),
         formats=formats,
         settings=options.settings_of(given["time_wait"], given["thresholds"]),
         details=given["max_connections"],
-        effective=options.effective(formats, given),
+        effective={**options.effective(formats, given), **options.anonymized(pseudonyms)},
         memory=given["memory"],
-        reading=options.reading_of(given["checksums"], given["max_input"], given["profile"] == "lab"),
+        reading=options.reading_of(
+            given["checksums"], given["max_input"], pseudonyms, frames=given["profile"] == "lab"
+        ),
         lab=given["profile"] == "lab",
         lesson=given["connection"],
         timeout=given["timeout"],
@@ -162,8 +165,10 @@ def report(
     request = session.Request(tuple(paths), order, given["jobs"], given["force"])
     live = not given["quiet"] and not given["verbose"] and sys.stderr.isatty()
     progress = Progress(partial(click.echo, err=True), given["quiet"], given["verbose"], live)
-    entries = session.run(request, progress.tell, progress.plan)
+    entries = session.run(request, progress.tell, progress.plan, progress.meet)
     progress.finish()
+    if pseudonyms and session.holds_others(order, entries):
+        click.echo(phrase("{folder} also holds files of other runs; they may name originals", folder=output), err=True)
     _say(str(Path(output) / "index.html"))
     sys.exit(session.exit_code(entries, fail_on))
 
@@ -183,15 +188,18 @@ def show(capture: str, connection: int | None, debug: bool, **given: Any) -> Non
     from pcapreport.report.ladder_text import ladder_text, summary_text
 
     only = None if connection is None else connection - 1
+    pseudonyms = _pseudonyms(given)
     effective = {"time_wait": given["time_wait"], "lang": given["lang"], **options.changes(given["thresholds"])}
+    effective |= options.anonymized(pseudonyms)
     wanted = DocumentOptions(given["max_connections"], only, effective=effective)
     name = "stdin" if capture == "-" else os.path.basename(capture)
+    name = pseudonyms.path(name) if pseudonyms and capture != "-" else name
     document = pipeline.analyze(
         opened(capture),
         name=name,
         settings=options.settings_of(given["time_wait"], given["thresholds"]),
         options=wanted,
-        reading=options.reading_of(given["checksums"], given["max_input"]),
+        reading=options.reading_of(given["checksums"], given["max_input"], pseudonyms),
     )
     connections = document.connections
     if connection is not None and connection > len(connections):
@@ -319,6 +327,16 @@ def schema() -> None:
     from pcapreport.report import model
 
     click.echo(json.dumps(model.schema(), indent=2, ensure_ascii=False))
+
+
+def _pseudonyms(given: dict[str, Any]) -> Any:
+    """What replaces names, if anything is to; a new key is told of."""
+    pseudonyms, told = options.pseudonyms_of(given)
+    if told:
+        from pcapreport.report.wording import visible
+
+        click.echo(visible(told), err=True)
+    return pseudonyms
 
 
 def _say(text: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from pcapreport.configuration import rule_changes
+from pcapreport.errors import UsageError
 from pcapreport.language import LANGUAGES, phrase, say, speaking, spoken_language
 
 FORMATS = ("html", "json", "md", "png", "zip")
@@ -116,6 +117,23 @@ def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value:
     return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
 
 
+_ANONYMIZE = (
+    option(
+        "--anonymize",
+        is_flag=True,
+        help="Replace addresses (prefixes are preserved), names, comments and paths by pseudonyms.",
+    ),
+    option("--anonymize-ports", is_flag=True, help="Replace ports too, each within its class; implies --anonymize."),
+    option(
+        "--key-file",
+        type=click.Path(dir_okay=False),
+        metavar="F",
+        help="Key of the pseudonyms, made if F is not there; the same key gives the same ones. Default: a random key "
+        "for this run, so that two runs differ.",
+    ),
+)
+
+
 def analysis_options(command: Command) -> Command:
     """Options of every command that reads captures."""
     for decorate in reversed(
@@ -142,6 +160,7 @@ def analysis_options(command: Command) -> Command:
                 metavar="NAME=VALUE",
                 help="Change a threshold, such as jitter=80ms; `rules --thresholds` lists them.",
             ),
+            *_ANONYMIZE,
             option("--checksums", is_flag=True, help="Verify TCP checksums, and tell damage from offload."),
             option(
                 "--max-input",
@@ -210,10 +229,41 @@ def meta(_context: click.Context, _parameter: click.Parameter, values: Sequence[
     return pairs
 
 
-def reading_of(checksums: bool, max_input: int | None, frames: bool = False) -> Any:
+def pseudonyms_of(given: dict[str, Any]) -> tuple[Any, str]:
+    """What replaces names, None if nothing does; and a word on a key that was made for it."""
+    if not (given["anonymize"] or given["anonymize_ports"]):
+        _check_no_key_given()
+        return None, ""
+    from pcapreport.key_file import key_in
+    from pcapreport.pseudonyms import Pseudonyms, available
+
+    if not available():
+        raise UsageError(phrase("--anonymize needs the library yacryptopan: pip install 'pcapreport[anon]'"))
+    if not given["key_file"]:
+        return Pseudonyms.of_this_run(given["anonymize_ports"]), ""
+    key, made = key_in(Path(given["key_file"]))
+    told = phrase("{file}: a new key was made; whoever has it can tell originals, so keep it", file=given["key_file"])
+    return Pseudonyms(key, given["anonymize_ports"]), told if made else ""
+
+
+def _check_no_key_given() -> None:
+    """Where the configuration names a key it is there for when it is needed; a user who names one wants it used."""
+    context = click.get_current_context()
+    if context.get_parameter_source("key_file") is click.core.ParameterSource.COMMANDLINE:
+        raise UsageError(phrase("--key-file is for --anonymize; give that too"))
+
+
+def anonymized(pseudonyms: Any) -> dict[str, Any]:
+    """As the document tells it; nothing where nothing is replaced."""
+    if pseudonyms is None:
+        return {}
+    return {"anonymize": True, "anonymize_ports": pseudonyms.with_ports, "key_id": pseudonyms.key_id}
+
+
+def reading_of(checksums: bool, max_input: int | None, pseudonyms: Any = None, frames: bool = False) -> Any:
     from pcapreport.settings import DEFAULT_LIMITS, Limits, Reading
 
-    return Reading(Limits.up_to(max_input) if max_input else DEFAULT_LIMITS, checksums, frames)
+    return Reading(Limits.up_to(max_input) if max_input else DEFAULT_LIMITS, checksums, frames, pseudonyms)
 
 
 def settings_of(time_wait: str, thresholds: Sequence[str]) -> Any:

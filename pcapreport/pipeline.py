@@ -58,6 +58,7 @@ def read_within(most: int | None, source: Source, name: str | None, reading: Rea
         checksums=reading.checksums,
         budget=budget,
         frames=reading.frames,
+        pseudonyms=reading.pseudonyms,
     )
 
 

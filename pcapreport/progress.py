@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from pcapreport.language import counted, forms, phrase, say, speaking, spoken_language
@@ -24,6 +25,15 @@ class Progress:
         """`live`: `echo` shows on a terminal, whose last line may be written again and again."""
         self.echo, self.quiet, self.verbose, self.live = echo, quiet, verbose, live
         self.total = self.count = self.before = 0
+        self.sources: dict[str, str] = {}
+
+    def meet(self, jobs: Iterable[Any]) -> None:
+        """Called before all else if the names of captures are pseudonyms: only here both are said."""
+        self.sources = {job.name: job.source for job in jobs}
+
+    def _line(self, entry: Any) -> None:
+        source, line = self.sources.get(entry.file), _line(entry)
+        self.echo(visible(phrase("{source} is {line}", source=source, line=line)) if source else line)
 
     def plan(self, total: int, before: int, skipped: int) -> None:
         """Called once, before the first capture."""
@@ -39,7 +49,7 @@ class Progress:
         if entry.status != "ok":
             self._clear()
         if entry.status != "ok" or self.verbose:
-            self.echo(_line(entry))
+            self._line(entry)
         if self.live:
             self.echo(f"\r\033[K[{self.count}/{self.total}] {visible(entry.file)[:60]}", nl=False)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pcapreport.pseudonyms import Pseudonyms
 
 from pcapreport.language import phrase
 
@@ -270,6 +274,8 @@ class Reading:
     """Verify TCP checksums."""
     frames: bool = False
     """Keep the bytes at hand, to take single frames apart."""
+    pseudonyms: Pseudonyms | None = None
+    """What replaces addresses and names (None: they stay)."""
 
 
 DEFAULT_READING = Reading()

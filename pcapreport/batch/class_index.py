@@ -44,8 +44,8 @@ class Same(NamedTuple):
     """Others that are not named."""
 
 
-def render_class(entries: Sequence[IndexEntry], templates: pathlib.Path | None) -> str:
-    """One row a capture, by name; `speaking` is the caller's."""
+def render_class(entries: Sequence[IndexEntry], templates: pathlib.Path | None, key_id: str = "") -> str:
+    """One row a capture, by name; `speaking` is the caller's, `key_id` as in the other index."""
     ordered = sorted(entries, key=lambda entry: entry.file)
     return render_template(
         "class.html.jinja",
@@ -54,6 +54,7 @@ def render_class(entries: Sequence[IndexEntry], templates: pathlib.Path | None) 
         parts=PARTS,
         same=alike(ordered),
         summary=_summary(ordered),
+        key_id=key_id,
     )
 
 

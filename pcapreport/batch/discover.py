@@ -13,6 +13,7 @@ from pcapreport.capture.recognition import is_capture
 from pcapreport.capture.source import beginning
 from pcapreport.errors import UsageError
 from pcapreport.language import phrase
+from pcapreport.pseudonyms import Pseudonyms
 
 STANDARD_INPUT = "-"
 CAPTURE_SUFFIXES = frozenset((".pcap", ".pcapng", ".cap", ".ntar", ".dmp", ".snoop", ".pcapgz"))
@@ -26,7 +27,8 @@ class Job(NamedTuple):
     """Path to open, or "-"."""
     name: str
     """Relative POSIX path below the output directory, without ".html" or ".json"; also what the report calls it.
-    Always text: bytes of a file name that are no UTF-8 are written as escapes."""
+    Always text: bytes of a file name that are no UTF-8 are written as escapes. Where names are replaced, a
+    pseudonym."""
 
 
 class Found(NamedTuple):
@@ -37,13 +39,13 @@ class Found(NamedTuple):
     """Files in directories that are no captures, by content and by name."""
 
 
-def discover(paths: Sequence[str]) -> Found:
+def discover(paths: Sequence[str], pseudonyms: Pseudonyms | None = None) -> Found:
     """The captures that `paths` (files, directories, "-") name, each once, in a stable order.
 
     A file named by the user is always taken. In a directory a file is taken if its first bytes say it is a capture,
     or its name claims so (then its report says what is wrong with it); a pipe or a device never, for reading it might
     wait for ever. A directory that cannot be listed is a job of its own, so that it is reported. Raises UsageError for
-    a path that is not there.
+    a path that is not there. `pseudonyms`: what replaces the jobs' names, folder by folder.
     """
     jobs: list[Job] = []
     skipped = 0
@@ -58,7 +60,10 @@ def discover(paths: Sequence[str]) -> Found:
             jobs.append(Job(path, _text(os.path.basename(os.path.abspath(path)))))
         else:
             raise UsageError(phrase("{path}: no such file or directory", path=path))
-    return Found(_with_unique_names(_once(jobs)), skipped)
+    jobs = _below_their_directories(_once(jobs))
+    if pseudonyms:
+        jobs = [job if job.source == STANDARD_INPUT else job._replace(name=pseudonyms.path(job.name)) for job in jobs]
+    return Found(_numbered(jobs), skipped)
 
 
 def is_stream(source: str | Path) -> bool:
@@ -119,17 +124,25 @@ def _once(jobs: Iterable[Job]) -> list[Job]:
     return list(first.values())
 
 
-def _with_unique_names(jobs: list[Job]) -> list[Job]:
-    """Names from several directories may meet: then each is put below the name of its directory, or numbered."""
+def _below_their_directories(jobs: list[Job]) -> list[Job]:
+    """Names from several directories may meet: then each is put below the name of its directory."""
     taken: Counter[str] = Counter(job.name for job in jobs)
-    used = {"index"}  # the batch page
     out = []
     for job in jobs:
         name = job.name
         if taken[name] > 1:
             top = os.path.abspath(job.source.removesuffix(name).rstrip("/\\") or ".")
             name = f"{_text(os.path.basename(top))}/{name}".lstrip("/")
-        base, number = name, 2
+        out.append(job._replace(name=name))
+    return out
+
+
+def _numbered(jobs: list[Job]) -> list[Job]:
+    """Names that meet even so are told apart by numbers."""
+    used = {"index"}  # the batch page
+    out = []
+    for job in jobs:
+        base, name, number = job.name, job.name, 2
         while name in used:
             name, number = f"{base}-{number}", number + 1
         used.add(name)

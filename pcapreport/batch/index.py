@@ -203,19 +203,25 @@ def render_index(
     templates: pathlib.Path | None = None,
     language: str = LANGUAGES[0],
     lab: bool = False,
+    key_id: str = "",
 ) -> str:
-    """The batch page, or that of a class; `templates` may hold templates that replace the packaged ones."""
+    """The batch page, or that of a class; `templates` may hold templates that replace the packaged ones.
+
+    `key_id`: of the key by which names are replaced, if they are.
+    """
     ordered = worst_first(entries)
     messages = {english: message for entry in ordered for english, message in entry.messages.items()}
     with speaking(language, messages):
         if lab:
-            return render_class(ordered, templates)
-        return render_template("index.html.jinja", templates, entries=ordered, summary=summary_sentence(ordered))
+            return render_class(ordered, templates, key_id)
+        return render_template(
+            "index.html.jinja", templates, entries=ordered, summary=summary_sentence(ordered), key_id=key_id
+        )
 
 
-def index_document(entries: Iterable[IndexEntry]) -> bytes:
+def index_document(entries: Iterable[IndexEntry], key_id: str = "") -> bytes:
     """`index.json`: the sentence and the lines, in the order of the page."""
     ordered = worst_first(entries)
-    return msgspec.json.encode(
-        {"schema_version": "1.0", "summary": summary_sentence(ordered), "captures": ordered}, enc_hook=as_string
-    )
+    told = {"schema_version": "1.0", "summary": summary_sentence(ordered), "captures": ordered}
+    replaced = {"anonymize": True, "key_id": key_id} if key_id else {}
+    return msgspec.json.encode(told | replaced, enc_hook=as_string)

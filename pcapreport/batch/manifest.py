@@ -26,8 +26,12 @@ _TABLE = """create table if not exists done (
 class Manifest:
     """The record of one output directory; anything unreadable in it counts as not done."""
 
-    def __init__(self, out: Path, formats: frozenset[str], options: dict[str, Any]) -> None:
-        """`options`: all that changes the result; another value of any makes earlier work count as not done."""
+    def __init__(self, out: Path, formats: frozenset[str], options: dict[str, Any], alone: bool = False) -> None:
+        """`options`: all that changes the result; another value of any makes earlier work count as not done.
+
+        `alone`: work with other options is forgotten, since the names in its record may not stay.
+        """
+        self._alone = alone
         self._out = out
         self._formats = formats
         self._stamps: dict[str, tuple[int, int]] = {}
@@ -81,4 +85,7 @@ class Manifest:
 
     def _insert(self, rows: list[tuple[Any, ...]]) -> None:
         with closing(self._open()) as database, database:
+            if self._alone:
+                database.execute("pragma secure_delete = on")
+                database.execute("delete from done where options <> ?", (self._options,))
             database.executemany("insert or replace into done values (?, ?, ?, ?, ?)", rows)

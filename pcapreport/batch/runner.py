@@ -47,7 +47,7 @@ def _entry(job: Job, order: Order, result: Callable[[], IndexEntry]) -> IndexEnt
     except Exception as error:
         if order.debug:
             raise
-        return failed(job, error)
+        return failed(job, error, order)
 
 
 def _pool(workers: int) -> Executor:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcapreport import errors
-from pcapreport.batch.discover import discover
+from pcapreport.batch.discover import Job, discover
 from pcapreport.batch.index import IndexEntry, index_document, render_index
-from pcapreport.batch.manifest import Manifest
+from pcapreport.batch.manifest import FILE, Manifest
 from pcapreport.batch.runner import run as run_jobs
 from pcapreport.batch.work import Order
 from pcapreport.language import phrase
@@ -40,14 +40,19 @@ def run(
     request: Request,
     tell: Callable[[IndexEntry], None] = lambda entry: None,
     plan: Callable[[int, int, int], None] = lambda total, before, skipped: None,
+    meet: Callable[[Sequence[Job]], None] = lambda jobs: None,
 ) -> list[IndexEntry]:
-    """Do it; `plan(captures, done before, files skipped)` is called first, `tell(entry)` after each capture.
+    """Do it; `plan(captures, done before, files skipped)` is called first, `tell(entry)` after each capture; before
+    both `meet(jobs)`, if their names are pseudonyms.
 
     Raises UsageError for a path that is not there. Writes `index.html` and `index.json` even when interrupted.
     """
-    found = discover(request.paths)
     order = request.order
-    _check_baseline(order.baseline, len(found.jobs))
+    pseudonyms = order.reading.pseudonyms
+    found = discover(request.paths, pseudonyms)
+    _check_baseline(order, len(found.jobs))
+    if pseudonyms:
+        meet(found.jobs)
     order.out.mkdir(parents=True, exist_ok=True)
     shaping = {
         **order.effective,
@@ -55,7 +60,7 @@ def run(
         "baseline": _contents(order.baseline),
         "meta": order.meta,
     }
-    manifest = Manifest(order.out, order.formats, shaping)
+    manifest = Manifest(order.out, order.formats, shaping, alone=pseudonyms is not None)
     entries: list[IndexEntry] = []
     todo = []
     for job in found.jobs:
@@ -81,10 +86,10 @@ def run(
                 stop_if_asked()
     finally:
         manifest.record((by_name[e.file], e) for e in fresh)
-        (order.out / "index.html").write_text(
-            render_index(entries, order.templates, order.language, order.lab), "utf-8"
-        )
-        (order.out / "index.json").write_bytes(index_document(entries))
+        key_id = pseudonyms.key_id if pseudonyms else ""
+        page = render_index(entries, order.templates, order.language, order.lab, key_id)
+        (order.out / "index.html").write_text(page, "utf-8")
+        (order.out / "index.json").write_bytes(index_document(entries, key_id))
     return entries
 
 
@@ -115,14 +120,21 @@ def _interrupts() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _check_baseline(baseline: Path | None, captures: int) -> None:
+def _check_baseline(order: Order, captures: int) -> None:
     """Raises UsageError now for what every capture would fail with."""
+    baseline = order.baseline
     if baseline is None or baseline.is_dir():
         return
     if captures > 1:
         message = phrase("--baseline {path}: is one document; give the directory of a whole run", path=str(baseline))
         raise errors.UsageError(message)
-    load(baseline)
+    load(baseline, order.effective)
+
+
+def holds_others(order: Order, entries: Iterable[IndexEntry]) -> bool:
+    """The output directory has files that are not of this run, whose names may be originals."""
+    own = {"index.html", "index.json", FILE} | {f"{entry.file}.{name}" for entry in entries for name in order.formats}
+    return any(path.is_file() and path.relative_to(order.out).as_posix() not in own for path in order.out.rglob("*"))
 
 
 def _contents(folder: Path | None) -> list[tuple[str, str]]:

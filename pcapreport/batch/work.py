@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -76,7 +76,7 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
             written = _write(report, job, order)
             return entry_of(report.document, job.name, written.get("html", ""), written.get("json", ""))
     except (UnreadableCapture, UsageError) as error:  # the latter of its baseline
-        return unread(job, error.message)
+        return unread(job, _told(error, job, order))
     except _TooSlow:
         message = phrase(
             "{file}: not finished within {limit:g} s; raise --timeout or cut the capture",
@@ -91,7 +91,7 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
     except Exception as error:  # a fault of ours must not stop the other captures
         if order.debug:
             raise
-        return failed(job, error)
+        return failed(job, error, order)
 
 
 def _is_large(job: Job) -> bool:
@@ -108,11 +108,22 @@ def _preload() -> None:
     plots.preload()
 
 
-def failed(job: Job, error: Exception) -> IndexEntry:
+def _told(error: UnreadableCapture | UsageError, job: Job, order: Order) -> str:
+    """In one line; without paths of this machine where names are replaced."""
+    if order.reading.pseudonyms is None:
+        return error.message
+    if isinstance(error, UsageError):
+        return phrase("{file}: cannot be compared with what --baseline names", file=job.name)
+    if tempfile.gettempdir() in error.message:
+        return error.message.replace(tempfile.gettempdir(), "TMPDIR")
+    return error.message
+
+
+def failed(job: Job, error: Exception, order: Order) -> IndexEntry:
     """The entry of a capture that met a fault of ours."""
-    fault = f"{type(error).__name__}: {error}"
+    known = type(error).__name__ if order.reading.pseudonyms else f"{type(error).__name__}: {error}"
     message = phrase(
-        "{file}: internal error ({error}); please report it, --debug shows where", file=job.name, error=fault
+        "{file}: internal error ({error}); please report it, --debug shows where", file=job.name, error=known
     )
     return unread(job, message)
 
@@ -123,15 +134,18 @@ def unread(job: Job, message: str, status: Status = "unreadable") -> IndexEntry:
 
 
 def _refusal(job: Job, order: Order, error: OSError) -> str:
-    """What the operating system did not do, and what to do about it."""
-    reason = error.strerror or str(error)
+    """What the operating system did not do, and what to do about it; without paths where names are replaced."""
+    reason, out, temporary = error.strerror or str(error), str(order.out), tempfile.gettempdir()
+    if order.reading.pseudonyms:
+        reason, temporary = error.strerror or type(error).__name__, "TMPDIR"
+        out = phrase("the output directory")
     if error.errno == errno.ENOSPC:
         return phrase(
             "{file}: {reason}; make room in {out} and {temporary}, or set TMPDIR",
             file=job.name,
             reason=reason,
-            out=str(order.out),
-            temporary=tempfile.gettempdir(),
+            out=out,
+            temporary=temporary,
         )
     return phrase("{file}: {reason}; check the file and its permissions", file=job.name, reason=reason)
 
@@ -147,7 +161,9 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def _analyze(job: Job, order: Order) -> Report:
-    baseline = counterpart(order.baseline, job.name) if order.baseline else None
+    baseline = counterpart(order.baseline, job.name, order.effective) if order.baseline else None
+    if baseline and order.reading.pseudonyms and baseline.file != f"{Path(job.name).name}.json":
+        baseline = replace(baseline, file=order.reading.pseudonyms.name("document", baseline.file))
     memory = order.memory if order.lesson is None else None  # connections are numbered over the whole capture
     capture = pipeline.read_within(memory, opened(job.source), job.name, order.reading)
     options = DocumentOptions(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pcapreport.capture.container import Findings, RecordBlock
 from pcapreport.capture.gather import Buffer
+from pcapreport.pseudonyms import Pseudonyms
 from pcapreport.settings import Limits
 
 Walk = Callable[[Buffer, Findings, Limits], Iterator[RecordBlock]]
@@ -29,6 +30,8 @@ class Frames:
     buffer: Buffer
     walk: Walk
     limits: Limits
+    pseudonyms: Pseudonyms | None = None
+    """What replaces addresses, if anything: whoever shows something of the bytes has to heed it."""
 
     def of(self, numbers: Collection[int]) -> dict[int, Frame]:
         """The frames of these numbers (1-based), as far as there are such; one walk over the records up to the last."""

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pcapreport.capture import pcap, pcapng, snoop
+from pcapreport.capture.anonymize import Anonymizer
 from pcapreport.capture.answers import Answers
 from pcapreport.capture.checksums import Senders
 from pcapreport.capture.clock import steps_back
@@ -32,6 +33,7 @@ from pcapreport.capture.recognition import is_capture, recognise
 from pcapreport.capture.source import Source, open_source
 from pcapreport.capture.spill import Budget, Meter, Parts
 from pcapreport.language import phrase
+from pcapreport.pseudonyms import Pseudonyms
 from pcapreport.settings import DEFAULT_LIMITS, Limits
 
 
@@ -43,21 +45,25 @@ def read_capture(
     checksums: bool = False,
     budget: Budget | None = None,
     frames: bool = False,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Capture:
     """Read a capture file, or a binary stream (which need not be seekable), to its end or to its damage.
 
     `name` is what the result calls the file; `checksums`: look at TCP checksums too; `budget`: beyond it
-    rows go to files (None: they never do); `frames`: keep the bytes at hand. Raises UnreadableCapture, and nothing
-    else, if the bytes are no capture at all (OSError if those files find no room); damage after a sound start is a
-    problem of the Capture.
+    rows go to files (None: they never do); `frames`: keep the bytes at hand; `pseudonyms`: what replaces addresses and
+    names, all but a given `name`. Raises UnreadableCapture, and nothing else, if the bytes are no capture at all
+    (OSError if those files find no room); damage after a sound start is a problem of the Capture.
     """
     opened = open_source(source, name, limits, is_capture)
     container = recognise(opened)
     found = Findings.about(opened.problem)
-    table = _Table(opened.buffer, found, checksums, budget)
+    anonymizer = Anonymizer(pseudonyms) if pseudonyms else None
+    table = _Table(opened.buffer, found, checksums, budget, anonymizer)
     table.add_all(_WALKS[container](opened.buffer, found, limits))
     capture = _capture(opened, container, found, table)
-    return replace(capture, frames=Frames(opened.buffer, _WALKS[container], limits)) if frames else capture
+    if frames:
+        capture = replace(capture, frames=Frames(opened.buffer, _WALKS[container], limits, pseudonyms))
+    return capture if anonymizer is None else anonymizer.capture(capture, named=name is not None)
 
 
 def _capture(opened: Source, container: str, found: Findings, table: _Table) -> Capture:
@@ -115,6 +121,7 @@ class _Table:
     found: Findings
     checked: bool
     budget: Budget | None = None
+    anonymizer: Anonymizer | None = None
     gather: Gather = field(init=False)
     paths: Encapsulations = field(default_factory=Encapsulations)
     others: Counter[str] = field(default_factory=Counter)
@@ -173,6 +180,8 @@ class _Table:
             return
         self.steps_back.append(steps_back(table["frame"], table["time_ns"], self.latest_segment_ns))
         self.latest_segment_ns = int(table["time_ns"][-1])
+        if self.anonymizer:
+            table = self.anonymizer.table(table)
         self.openings.add(table)
         self.answers.add(table)
         if self.senders:

@@ -7,10 +7,10 @@ and the client's port differ from run to run and are no part of it, so several f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -57,6 +57,7 @@ class _Document(msgspec.Struct):
     connections: list[_Connection]
     findings: list[_Finding]
     messages: dict[str, Message] = {}
+    options: dict[str, Any] = {}
 
 
 class Known(NamedTuple):
@@ -86,8 +87,13 @@ class Baseline:
         self.counts[name] += 1
 
 
-def load(path: Path) -> Baseline:
-    """From a result document; raises UsageError for what is none."""
+def _marks(options: Mapping[str, Any]) -> tuple[Any, ...]:
+    """By which key names are replaced, if they are."""
+    return options.get("key_id"), options.get("anonymize_ports")
+
+
+def load(path: Path, options: Mapping[str, Any]) -> Baseline:
+    """From a result document; raises UsageError for what is none, or has other names than these options give."""
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_Document)
     except (OSError, msgspec.MsgspecError) as error:
@@ -104,6 +110,10 @@ def load(path: Path) -> Baseline:
             version=document.schema_version,
         )
         raise UsageError(message)
+    if _marks(document.options) != _marks(options):
+        raise UsageError(
+            phrase("--baseline {path}: was not anonymised with this key; give both runs the same", path=str(path))
+        )
     baseline = Baseline(path.name, document.messages)
     for finding in document.findings:
         baseline.add(finding, CAPTURE)
@@ -114,12 +124,12 @@ def load(path: Path) -> Baseline:
     return baseline
 
 
-def counterpart(baseline: Path, name: str) -> Baseline:
+def counterpart(baseline: Path, name: str, options: Mapping[str, Any]) -> Baseline:
     """What an earlier run said of the capture of this name: `baseline` is its document, or the run's directory."""
     if not baseline.is_dir():
-        return load(baseline)
+        return load(baseline, options)
     path = baseline / f"{name}.json"
-    return load(path) if path.is_file() else Baseline("")
+    return load(path, options) if path.is_file() else Baseline("")
 
 
 class Comparison:

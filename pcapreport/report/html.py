@@ -25,6 +25,7 @@ from markupsafe import Markup, escape
 from pcapreport.language import phrase, say, speaking
 from pcapreport.report import page_words, wording
 from pcapreport.report.advice import actor, next_steps
+from pcapreport.report.anonymity import anonymity
 from pcapreport.report.columns import columns
 from pcapreport.report.figures import ConnectionFigures, Figure, capture_figures
 from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Transition
@@ -222,6 +223,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         severity_counts=wording.SEVERITY_COUNTS,
         _=page_words.phrase,
         language=page_words.html_language,
+        anonymity=anonymity,
         caption=caption,
         stays=_stays,
         reason=_reason,

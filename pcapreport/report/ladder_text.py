@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapreport.language import counted, phrase, say
+from pcapreport.report.anonymity import anonymity
 from pcapreport.report.columns import beginning, columns, padded
 from pcapreport.report.model import RETRANSMISSION_RULES, Connection, Document, Finding, LadderRow
 from pcapreport.report.row_words import caption
@@ -116,6 +117,8 @@ def summary_text(document: Document, limit: int = 20) -> str:
     """Verdict, counts, findings and connections for a terminal; at most `limit` lines of either list."""
     capture, verdict = document.capture, document.verdict
     lines = [visible(capture.file)]
+    if anonymity(document):
+        lines.append(visible(anonymity(document)))
     if not capture.complete:
         problems = say("; ").join(visible(say(p.message)) for p in capture.problems[:3])
         lines.append(visible(phrase("The capture is damaged or cut short: {problems}", problems=problems)))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from pcapreport.language import counted, forms, phrase, say, sentences, speaking
 from pcapreport.report.advice import actor, next_steps
+from pcapreport.report.anonymity import anonymity
 from pcapreport.report.model import Connection, Document, Finding
 from pcapreport.report.wording import (
     SEVERITY_MARK,
@@ -40,7 +41,13 @@ MORE_CONNECTIONS = forms(
 def render_markdown(document: Document) -> str:
     """The ticket text; tables are in the dialect that GitHub, GitLab and most editors share."""
     with speaking(document.language, document.messages):
-        blocks = [*_head(document), *_findings(document), *_connections(document), _foot(document)]
+        blocks = [
+            *_head(document),
+            *_findings(document),
+            *_connections(document),
+            escaped(anonymity(document)),
+            _foot(document),
+        ]
         text = "\n\n".join(block for block in blocks if block) + "\n"
         while len(text) > MOST_CHARACTERS and "\n|" in text:
             text = _without_longest_row(text)

@@ -15,6 +15,7 @@ from pcapreport.capture.frames import Frame
 from pcapreport.capture.packet_table import Flag, Option
 from pcapreport.findings.wording import side_name
 from pcapreport.language import Text, counted, phrase
+from pcapreport.pseudonyms import Pseudonyms
 from pcapreport.report.filters import frames_filter
 from pcapreport.report.lab.lesson import Lesson
 from pcapreport.report.lab.ports import port_class
@@ -220,8 +221,11 @@ def _known_options(lesson: Lesson, packet: int) -> Iterator[LabField]:
             )
 
 
-def hardware_addresses(frame: Frame | None) -> tuple[str, str] | None:
-    """(source, destination) of an Ethernet frame; None for another link layer."""
+def hardware_addresses(frame: Frame | None, pseudonyms: Pseudonyms | None) -> tuple[str, str] | None:
+    """(source, destination) of an Ethernet frame, or what replaces them; None for another link layer."""
     if frame is None or frame.link_type != ETHERNET or len(frame.data) < 12:
         return None
-    return frame.data[6:12].hex(":"), frame.data[:6].hex(":")
+    destination, source = frame.data[:6], frame.data[6:12]
+    if pseudonyms is not None:
+        destination, source = pseudonyms.mac(destination), pseudonyms.mac(source)
+    return source.hex(":"), destination.hex(":")

@@ -62,9 +62,10 @@ def _endpoints(lesson: Lesson) -> LabQuestion:
 def _hardware(lesson: Lesson, taken: Mapping[int, Frame]) -> LabQuestion:
     text = phrase("Which MAC addresses does the first segment carry? Do they belong to client and server?")
     how = phrase("They are the first twelve bytes of an Ethernet frame: destination, then source.")
-    found = hardware_addresses(taken.get(lesson.frame(0)))
+    frames = lesson.evidence.capture.frames
+    found = hardware_addresses(taken.get(lesson.frame(0)), frames.pseudonyms if frames else None)
     if found is None:
-        why = phrase("its frames have no Ethernet header, or that is not to be shown")
+        why = phrase("its frames have no Ethernet header")
         return question("mac_addresses", "opening", text, [undecided(why)], how, [lesson.frame(0)], decided=False)
     answers = [
         phrase("Source {source}, destination {destination}.", source=found[0], destination=found[1]),

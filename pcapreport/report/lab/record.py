@@ -24,9 +24,10 @@ def lab_record(lesson: Lesson) -> Lab:
     """All sections; the connection's number is not known yet and 0."""
     capture = lesson.evidence.capture
     taken: dict[int, Frame] = {}
+    hidden = False
     if capture.frames is not None:
         taken = capture.frames.of({lesson.frame(row) for row in _rows_taken(lesson)})
-    hidden = False
+        hidden = capture.frames.pseudonyms is not None
     began, ended = opening(lesson, taken, hidden), release(lesson, taken, hidden)
     moved = transfer(lesson)
     questions = [
