@@ -20,6 +20,7 @@ from pcapreport.capture.links import (
     RADIOTAP_TSFT,
     WLAN,
 )
+from pcapreport.language import phrase
 
 IPV4_TYPE, IPV6_TYPE = 0x0800, 0x86DD
 _SNAP, _IP_SAP = 0xAAAA, 0x0606
@@ -33,7 +34,7 @@ def _ethernet(descent: Descent, lanes: Lanes) -> None:
     lanes = lanes.named(descent.paths.add(lanes.path, "ethernet"))
     kind = np.where(lanes.holds(14), descent.gather.numbers(">u2", lanes.at + 12), 0)
     cut = kind < 2  # not even an LLC header
-    descent.count("cut ethernet header", lanes.pick(cut))
+    descent.count(phrase("cut {layer} header", layer="ethernet"), lanes.pick(cut))
     _type_or_length(descent, kind[~cut], lanes.pick(~cut).skip(14))
 
 
@@ -135,10 +136,10 @@ def _wlan_data(descent: Descent, lanes: Lanes) -> Lanes:
     """Data frames that are not encrypted; the others, which are most of a radio's, are counted."""
     kind, flags = (descent.gather.numbers("u1", lanes.at + at) for at in (0, 1))
     data, null, encrypted = kind & 0x0C == 0x08, kind & 0x40 != 0, flags & 0x40 != 0
-    descent.count("IEEE 802.11 management", lanes.pick(kind & 0x0C == 0))
-    descent.count("IEEE 802.11 control", lanes.pick(~data & (kind & 0x0C != 0)))
-    descent.count("IEEE 802.11 null data", lanes.pick(data & null))
-    descent.count("IEEE 802.11 encrypted", lanes.pick(data & ~null & encrypted))
+    descent.count(phrase("IEEE 802.11 management"), lanes.pick(kind & 0x0C == 0))
+    descent.count(phrase("IEEE 802.11 control"), lanes.pick(~data & (kind & 0x0C != 0)))
+    descent.count(phrase("IEEE 802.11 null data"), lanes.pick(data & null))
+    descent.count(phrase("IEEE 802.11 encrypted"), lanes.pick(data & ~null & encrypted))
     return lanes.pick(data & ~null & ~encrypted)
 
 

@@ -138,9 +138,9 @@ def _arcnet_linux(trail: Trail, part: Part) -> Next | str:
         return Next(Space.ETHERTYPE, _IPV4, part.skip(5))
     if protocol in (196, 212):
         if part.number(5, 1):
-            return "ARCNET fragment"
+            return phrase("ARCNET fragment")
         return Next(Space.ETHERTYPE, _IPV4 if protocol == 212 else _IPV6, part.skip(8))
-    return "ARP" if protocol in (213, 241) else f"ARCNET protocol {protocol}"
+    return "ARP" if protocol in (213, 241) else phrase("ARCNET protocol {number}", number=protocol)
 
 
 def _mpls(trail: Trail, part: Part) -> Next | str:
@@ -166,17 +166,17 @@ def _wlan(trail: Trail, part: Part) -> Next | str:
     control = part.number(0)
     kind, flags = control >> 8, control & 0xFF
     if kind & 0x0C != 0x08:
-        return "IEEE 802.11 management" if kind & 0x0C == 0 else "IEEE 802.11 control"
+        return phrase("IEEE 802.11 management") if kind & 0x0C == 0 else phrase("IEEE 802.11 control")
     if kind & 0x40:
-        return "IEEE 802.11 null data"
+        return phrase("IEEE 802.11 null data")
     if flags & 0x40:
-        return "IEEE 802.11 encrypted"
+        return phrase("IEEE 802.11 encrypted")
     header = 24 + (6 if flags & 0x03 == 0x03 else 0)
     aggregate = bool(kind & 0x80 and part.number(header, 1) & 0x80)
     inner = part.skip(header + (2 if kind & 0x80 else 0) + (4 if kind & 0x80 and flags & 0x80 else 0))
     # Access points leave the fragment number of what they tunnel to their controller unset: the content decides.
     if flags & 0x04 or (part.number(22, 1) & 0x0F and inner.data[:3] != b"\xaa\xaa\x03"):
-        return "IEEE 802.11 fragment"
+        return phrase("IEEE 802.11 fragment")
     return _aggregate(trail, inner) if aggregate else _llc(trail, inner)
 
 
@@ -267,7 +267,7 @@ def _nflog(trail: Trail, part: Part) -> Next | str:
     """Type-length-value fields in the byte order of the host that captured."""
     trail.path.append("nflog")
     if part.number(1, 1) != 0:
-        return "NFLOG of unknown version"
+        return phrase("NFLOG of unknown version")
     order = "little" if _little(part, 4, 2) <= part.number(4) else "big"
     part = part.skip(4)
     while True:
@@ -314,7 +314,7 @@ def _juniper_ethernet(trail: Trail, part: Part) -> Next | str:
         return phrase("malformed Juniper")
     flags = part.number(3, 1)
     inner = part.skip(6 + part.number(4) if flags & _JUNIPER_EXTENDED else 4)
-    return "Juniper without link header" if flags & _JUNIPER_NO_LINK else Next(Space.LINK, ETHERNET, inner)
+    return phrase("Juniper without link header") if flags & _JUNIPER_NO_LINK else Next(Space.LINK, ETHERNET, inner)
 
 
 def _switch_tag(at: int, size: int) -> Handler:

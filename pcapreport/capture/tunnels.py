@@ -129,7 +129,7 @@ def _ayiya(trail: Trail, part: Part) -> Next | str:
     return Next(Space.PROTOCOL, kind, inner) if kind in (4, 41) else "AYIYA"
 
 
-ESP_IN_UDP = "ESP in UDP (encrypted)"
+ESP_IN_UDP = phrase("ESP in UDP (encrypted)")
 
 
 def _ipsec(trail: Trail, part: Part) -> Next | str:
