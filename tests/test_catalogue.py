@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import catalogue
 import pytest
 from babel.messages.catalog import Message
 
 from pcapreport.language import LANGUAGES, phrase, say, speaking
-from tests import catalogue
 
 OTHERS = LANGUAGES[1:]
 PLACE = re.compile(r"\{(\w+)(?:![rsa])?(?::[^{}]*)?\}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import catalogue
 import pytest
 
 from pcapreport import analyze
 from pcapreport.language import BETWEEN_SENTENCES, Message
 from pcapreport.tcp.states import rule_texts
-from tests import catalogue
 
 SAMPLES = sorted((catalogue.ROOT / "sample_pcaps").glob("*.pcap*"))
 

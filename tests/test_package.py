@@ -97,7 +97,9 @@ def test_the_wheel_holds_every_module_and_template_and_nothing_else(wheel: Path)
         for path in (ROOT / "templates").iterdir()
         if path.suffix in (".py", ".jinja", ".css", ".js")
     }
-    assert contents(wheel) == modules | templates | {"pcapreport/py.typed"}
+    catalogues = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pcapreport" / "locale").rglob("*.mo")}
+    assert contents(wheel) == modules | templates | catalogues | {"pcapreport/py.typed"}
+    assert catalogues
     assert {"style.css", "script.js", "report.html.jinja"} <= {Path(name).name for name in templates}
 
 

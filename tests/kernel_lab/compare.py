@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-import msgspec
-
 from pcapreport.pipeline import analyze
+from pcapreport.report.model import encode
 
 from .recorded import Recorded
 from .scoring import CaptureScore
@@ -30,7 +29,7 @@ def compare(folders: Sequence[Path], scores: Sequence[CaptureScore], path: Path)
             _unpack(folder, Path(plain))
             run = theirs.Run(plain)
         for capture, file in Recorded(folder).captures.items():
-            document = json.loads(msgspec.json.encode(analyze(file)))
+            document = json.loads(encode(analyze(file)))
             run.led.sort(key=lambda packet: packet["frames"].get(capture, 0))  # what comes first is so by its frame
             found = theirs.score_capture(run, capture, adapter.convert(document))["c"]
             names = ("conns", "conn_core_ok", "tr", "tr_in", "claim_certain", "claimok_certain")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pcapreport.language import as_string
 from pcapreport.pipeline import analyze
 
 from .hidden import hidden, restarted_unseen
@@ -162,7 +163,7 @@ def score_run(folder: Path) -> list[CaptureScore]:
 
 def score_capture(run: Recorded, capture: str) -> CaptureScore:
     """One capture of a run."""
-    document = msgspec.to_builtins(analyze(run.captures[capture]))
+    document = msgspec.to_builtins(analyze(run.captures[capture]), enc_hook=as_string)
     told = _told(document)
     frames = run.frames(capture)
     view = View(run, capture, {packet for held in frames.values() for _, _, packet in held})

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import msgspec
 import pytest
 
 from pcapreport.pipeline import analyze
+from pcapreport.report.model import encode
 
 TRUTH = Path(__file__).parents[2] / ".." / "shared" / "kernel_truth"
 TAPS = ("client", "middle", "server")
@@ -42,7 +42,7 @@ def records() -> list[dict[str, Any]]:
     for folder in sorted((TRUTH / "runs").iterdir()):
         run = score.Run(str(folder))
         for named in run.meta["captures"]:
-            document = json.loads(msgspec.json.encode(analyze(folder / named["file"])))
+            document = json.loads(encode(analyze(folder / named["file"])))
             record = score.score_capture(run, named["file"].removesuffix(".pcap"), adapter.convert(document))
             scored.append(record)
     return scored

@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-import msgspec
 import pytest
 
 from pcapreport.pipeline import analyze
+from pcapreport.report.model import encode
 
 from .test_against_kernels import TAPS, TRUTH, imported
 
@@ -25,7 +25,7 @@ Told = dict[str, Any]
 def documents() -> list[tuple[Path, str, Told]]:
     """(run, capture's name without .pcap, document) of every capture."""
     return [
-        (folder, path.name.removesuffix(".pcap"), json.loads(msgspec.json.encode(analyze(path))))
+        (folder, path.name.removesuffix(".pcap"), json.loads(encode(analyze(path))))
         for folder in sorted((TRUTH / "runs").iterdir())
         for path in sorted(folder.glob("*.pcap"))
     ]
