@@ -13,7 +13,7 @@ import click
 from pcapreport.configuration import rule_changes
 from pcapreport.language import LANGUAGES, speaking
 
-FORMATS = ("html", "json", "md", "png", "zip")
+FORMATS = ("html", "json", "md", "png", "pdf", "zip")
 PROFILES = ("full", "ticket")
 LEVELS = ("note", "warning", "error", "never")
 PREFIX = "PCAPREPORT_"
@@ -57,12 +57,14 @@ lang_option = option(
 
 
 def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """10M and 10MiB are multiples of 1,024 twice over, 10MB is 10,000,000: the safe side of a limit meant otherwise."""
     if value is None:
         return None
-    found = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
-    if not found or not int(found[1]):
-        raise click.BadParameter(f"{value!r}: give bytes such as 500M or 2G")
-    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+    found = re.fullmatch(r"(\d+)\s*([KMGT]?)(i?B?)", value.strip(), re.IGNORECASE)
+    if not found or not int(found[1]) or found[3].lower() == "i" or (found[3].lower() == "ib" and not found[2]):
+        raise click.BadParameter(f"{value!r}: give bytes such as 500M, 2G or 10MB")
+    base = 1000 if found[3].lower() == "b" else 1024
+    return int(found[1]) * base ** " KMGT".index(found[2].upper() or " ")
 
 
 def analysis_options(command: Command) -> Command:
@@ -109,13 +111,19 @@ def formats(_context: click.Context, _parameter: click.Parameter, value: str) ->
     chosen = frozenset(part.strip() for part in value.split(",") if part.strip())
     if not chosen or chosen - set(FORMATS):
         raise click.BadParameter(f"{value!r}: choose from {', '.join(FORMATS)}, separated by commas")
+    if "pdf" in chosen:
+        from pcapreport.report import pdf
+
+        pdf.require()
     return chosen
 
 
-def effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, Any]:
-    """The options that shape a result, as the document tells them; nothing about this machine."""
+def effective(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that shape a result, as the document tells them; nothing about this machine.
+
+    In which formats it is written is not among them: the document of a capture is the same in any company.
+    """
     return {
-        "format": ",".join(sorted(formats)),
         "time_wait": options["time_wait"],
         "max_connections": options["max_connections"],
         "checksums": options["checksums"],

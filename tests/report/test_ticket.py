@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import random
 import struct
 import zipfile
 
@@ -9,9 +10,10 @@ import documents
 import msgspec
 import pytest
 
+from pcapreport.batch.formats import Renderings
 from pcapreport.report import model
 from pcapreport.report.advice import actor, next_steps
-from pcapreport.report.bundle import SUMS, bundle
+from pcapreport.report.bundle import LEFT_OUT, SUMS, bundle, fitted
 from pcapreport.report.card import render_card
 from pcapreport.report.html import render_html
 from pcapreport.report.summary import render_markdown
@@ -67,12 +69,74 @@ def test_the_picture_is_small_and_the_same_every_time():
         assert card == render_card(make())
 
 
+def unpacked(packed: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def checked(packed: bytes) -> dict[str, bytes]:
+    """What a bundle holds beside its sums, which are right."""
+    files = unpacked(packed)
+    sums = files.pop(SUMS).decode().splitlines()
+    assert sums == [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in sorted(files.items())]
+    return files
+
+
 def test_the_bundle_holds_all_with_their_sums_and_never_changes():
     files = {"a.html": b"<p>", "a.json": b"{}", "a.md": b"#"}
     packed = bundle(files)
     assert packed == bundle(dict(reversed(files.items())))
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        assert archive.testzip() is None
-        sums = archive.read(SUMS).decode().splitlines()
-        assert sums == [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in sorted(files.items())]
-        assert {name: archive.read(name) for name in archive.namelist() if name != SUMS} == files
+    assert checked(packed) == files
+
+
+@pytest.mark.parametrize("pdf", [False, True])
+def test_its_files_have_the_same_names_for_every_capture(pdf, monkeypatch):
+    monkeypatch.setattr("pcapreport.report.pdf.render_pdf", lambda document, templates: b"%PDF-")
+    document = documents.hostile()
+    asked = frozenset(("zip", "json", "pdf") if pdf else ("zip", "json"))
+    made = {name: b"".join(pieces) for name, pieces in Renderings(document, [model.encode(document)]).of(asked)}
+    assert set(made) == asked
+    files = checked(made["zip"])
+    assert set(files) == {"report.html", "summary.md", "summary.png", "report.json"} | (
+        {"report.pdf"} if pdf else set()
+    )
+    assert files["report.json"] == made["json"] == model.encode(document)
+    assert files["report.html"] == render_html(document).encode()
+    assert files["summary.md"] == render_markdown(document).encode()
+
+
+def noise(size: int) -> bytes:
+    """Bytes that a zip does not make smaller."""
+    return random.Random(size).randbytes(size)
+
+
+def test_a_bundle_too_large_leaves_out_the_document_then_the_pdf_then_parts_of_the_page():
+    parts = {"html": noise(40_000), "md": b"#", "png": noise(1_000), "pdf": noise(30_000), "json": noise(50_000)}
+    asked = []
+
+    def page(most):
+        asked.append(most)
+        return noise(max(most, 5_000))
+
+    whole = {"report.html", "summary.md", "summary.png", "report.pdf", "report.json"}
+    assert set(checked(fitted(parts, None, page))) == set(checked(fitted(parts, 200_000, page))) == whole
+    without = checked(fitted(parts, 80_000, page))
+    assert set(without) == whole - {"report.json"} | {LEFT_OUT}
+    (line,) = without[LEFT_OUT].decode().splitlines()
+    digest = hashlib.sha256(parts["json"]).hexdigest()
+    assert line.startswith(f"report.json: 50,000 bytes, SHA-256 {digest}.") and "80,000 bytes (--max-size)" in line
+    assert "with json among the formats" in line
+    shorter = fitted(parts, 60_000, page)
+    assert len(shorter) <= 60_000 and asked == []
+    assert set(checked(shorter)) == whole - {"report.json", "report.pdf"} | {LEFT_OUT}
+    assert [line.split(":")[0] for line in checked(shorter)[LEFT_OUT].decode().splitlines()] == [
+        "report.json",
+        "report.pdf",
+    ]
+    small = fitted(parts, 20_000, page)
+    assert len(small) <= 20_000 and asked == [20_000, 10_000]
+    assert len(checked(small)["report.html"]) == 10_000
+    assert small == fitted(parts, 20_000, page)
+    smallest = checked(fitted(parts, 100, page))  # cannot be had
+    assert len(smallest["report.html"]) == 5_000
