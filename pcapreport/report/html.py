@@ -41,6 +41,8 @@ TICKET_FINDINGS = 12
 CONNECTION_ROWS = 500
 FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
+MARGIN_CHARACTERS = 110
+"""Of the capture's name in the margin of a printed page."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
 _FRAME_WORDS = re.compile(r"(?:\b(?i:frames?)|帧) ((?:\d+(?:\s?[–-]\s?\d+)?(?:, and | and |, | to |、| 和 | 至 )?)+)")
@@ -83,25 +85,24 @@ class Located:
     connection: Connection | None
 
 
-def render_html(document: Document, templates: pathlib.Path | None = None) -> str:
+def render_html(document: Document, templates: pathlib.Path | None = None, most: int | None = None) -> str:
     """The page; `templates` may hold templates that replace the packaged ones.
 
-    No larger than the document's option max_size, as long as that leaves room for one connection: fewer of them are
-    then shown in detail, the worst first, and shorter tables.
+    No larger than `most` bytes or else the document's option max_size, as long as that leaves room for one connection:
+    fewer of them are then shown in detail, the worst first, and shorter tables.
     """
     with speaking(document.language, document.messages):
         if document.options.get("profile") == "ticket":
             return _ticket(document, templates)
-        return _full(document, templates)
+        return _full(document, templates, most or document.options.get("max_size") or MOST_BYTES)
 
 
-def _full(document: Document, templates: pathlib.Path | None) -> str:
-    allowed = document.options.get("max_size") or MOST_BYTES
+def _full(document: Document, templates: pathlib.Path | None, allowed: int) -> str:
     detailed = sum(one.detail is not None for one in document.connections)
-    for share in (1, 2, 4, 8, 16, 32, 64):
+    page, share = _page(document, templates, detailed, 1), 1
+    while (size := len(page.encode())) > allowed and share < max(detailed, 8):
+        share *= 4 if size > 8 * allowed else 2
         page = _page(document, templates, max(detailed // share, 1), share)
-        if len(page.encode()) <= allowed or share >= max(detailed, 8):
-            break
     return page
 
 
@@ -205,6 +206,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         slug=_slug,
         quoted=shlex.quote,
         address=urllib.parse.quote,
+        css_string=_css_string,
     )
     environment.globals.update(
         counted=counted,
@@ -250,6 +252,12 @@ def _source(environment: Environment, name: str) -> Markup:
 def _plain(value: Any) -> str:
     """An option's value: text as it is, everything else as JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _css_string(text: str) -> Markup:
+    """Hostile text as a string of a style sheet, by its beginning: each character but letters and digits is escaped."""
+    safe = re.sub(r"[^A-Za-z0-9]", lambda found: f"\\{ord(found[0]):x} ", wording.short(text, MARGIN_CHARACTERS))
+    return Markup(f'"{safe}"')
 
 
 def _slug(text: str) -> str:
