@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pcapreport.report.model import Activity, Connection, Host, RoundTrips, Sender, Series
@@ -27,6 +29,8 @@ longer than to draw."""
 LEAST_POINTS = 6
 """Below this a plot says less than the packet table."""
 _SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "pcapreport", "font.size": 9.0}
+WIDE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Microsoft YaHei", "PingFang SC", "SimHei")
+"""For Chinese; what a machine has of them."""
 SEQUENCE = ("data", "retransmission", "ack", "window")
 """Kinds of the curves of a time-sequence plot."""
 _GREY = "#7A8591"
@@ -190,21 +194,41 @@ def _svg(draw: Callable[[Figure], None], inches: tuple[float, float], prefix: st
 
 
 def picture(draw: Callable[[Figure], None], inches: tuple[float, float], dpi: int) -> bytes:
-    """What `draw` puts on a white figure, as PNG; none without matplotlib."""
+    """What `draw` puts on a white figure, whose size it may change, as PNG; none without matplotlib."""
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         return b""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # letters that no font here has are drawn as boxes
         matplotlib.rcdefaults()
+        matplotlib.rcParams["font.family"] = _families()
         figure = Figure(figsize=inches, dpi=dpi, facecolor="#FFFFFF")
         FigureCanvasAgg(figure)
         draw(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+@cache
+def _families() -> list[str]:
+    """The font that comes with matplotlib, and one for what it lacks, if there is one here."""
+    from matplotlib import font_manager
+
+    present = {font.name for font in font_manager.fontManager.ttflist}
+    return ["DejaVu Sans", *[name for name in WIDE_FONTS if name in present][:1]]
+
+
+def text_width(figure: Any, text: str, points: float, bold: bool) -> float:
+    """Of one line, in points."""
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=points, weight="bold" if bold else "normal")
+    width, _, _ = figure.canvas.get_renderer().get_text_width_height_descent(text, font, False)
+    return float(width) * 72 / float(figure.dpi)
 
 
 def _dress(axes: Axes, x_unit: str, y_unit: str) -> None:
