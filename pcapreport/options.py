@@ -64,7 +64,8 @@ def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value:
     if not found or not int(found[1]) or found[3].lower() == "i" or (found[3].lower() == "ib" and not found[2]):
         raise click.BadParameter(f"{value!r}: give bytes such as 500M, 2G or 10MB")
     base = 1000 if found[3].lower() == "b" else 1024
-    return int(found[1]) * base ** " KMGT".index(found[2].upper() or " ")
+    power: int = base ** " KMGT".index(found[2].upper() or " ")
+    return int(found[1]) * power
 
 
 def analysis_options(command: Command) -> Command:

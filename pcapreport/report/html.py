@@ -30,6 +30,7 @@ from pcapreport.report.model import Connection, Document, EndpointHistory, Findi
 from pcapreport.report.sequence_diagram import FAMILY_COLOUR, caption, sequence_diagram
 from pcapreport.report.state_diagram import state_diagram
 from pcapreport.report.time_bar import shares, swatch, time_bar
+from pcapreport.report.timeline import timeline
 
 MOST_BYTES = 5 << 20
 """Of a page, unless the document's options say otherwise."""
@@ -113,9 +114,10 @@ def _worst(document: Document) -> list[Connection]:
 
 
 def _ticket(document: Document, templates: pathlib.Path | None) -> str:
-    """The short page: verdict, who should act, the gravest findings, one diagram."""
+    """The short page: verdict, who should act, the worst connection's timeline, the gravest findings, one diagram."""
     shown = list(_shown(_worst(document)[:1], dict(_anchors(document.connections))))
     found = _all_findings(document)
+    events, events_left_out = timeline(shown[0].connection) if shown else ([], 0)
     return render_template(
         "ticket.html.jinja",
         templates,
@@ -123,6 +125,8 @@ def _ticket(document: Document, templates: pathlib.Path | None) -> str:
         document=document,
         capture=document.capture,
         shown=shown,
+        events=events,
+        events_left_out=events_left_out,
         findings=found[:TICKET_FINDINGS],
         findings_left_out=sum(document.totals.findings.values()) - min(len(found), TICKET_FINDINGS),
         verdict_filter=_verdict_filter(document),

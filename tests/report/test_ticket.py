@@ -3,6 +3,7 @@
 import hashlib
 import io
 import random
+import re
 import struct
 import zipfile
 
@@ -14,9 +15,10 @@ from pcapreport.batch.formats import Renderings
 from pcapreport.report import model
 from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.bundle import LEFT_OUT, SUMS, bundle, fitted
-from pcapreport.report.card import render_card
+from pcapreport.report.card import MARGIN, WIDTH, Sheet, _lanes, _words, render_card
 from pcapreport.report.html import render_html
 from pcapreport.report.summary import render_markdown
+from pcapreport.report.timeline import timeline
 
 
 def for_ticket(document: model.Document) -> model.Document:
@@ -64,9 +66,74 @@ def test_the_picture_is_small_and_the_same_every_time():
     for name, make in documents.DOCUMENTS.items():
         card = render_card(make())
         assert card[:8] == b"\x89PNG\r\n\x1a\n", name
-        assert struct.unpack(">II", card[16:24]) == (1200, 630)
+        width, height = struct.unpack(">II", card[16:24])
+        assert width == 1200 and 200 < height < 1100
         assert len(card) < 2**20
         assert card == render_card(make())
+
+
+def test_the_picture_keeps_to_what_is_allowed():
+    pytest.importorskip("matplotlib")
+    document = documents.time_wait_restart()
+    large = len(render_card(document))
+    for most in (large - 1, large // 2):
+        card = render_card(msgspec.structs.replace(document, options={"max_size": most}))
+        assert card[:8] == b"\x89PNG\r\n\x1a\n" and len(card) <= most
+        assert struct.unpack(">I", card[16:20])[0] < 1200
+    assert render_card(msgspec.structs.replace(document, options={"max_size": 100})) == b""
+
+
+def test_nothing_on_the_picture_leaves_it():
+    pytest.importorskip("matplotlib")
+    for make in documents.DOCUMENTS.values():
+        sheet = Sheet(lambda text, size, bold: len(text) * size * 0.6)
+        _words(sheet, make())
+        for connection in make().connections[:1]:
+            _lanes(sheet, connection)
+        for line in sheet.lines:
+            assert line.text.isprintable()
+            half = len(line.text) * line.size * 0.6 / (2 if line.centred else 1)
+            assert line.x >= MARGIN and line.x + half <= WIDTH - MARGIN + 1
+        assert all(block.x >= MARGIN and block.x + block.width <= WIDTH - MARGIN + 1 for block in sheet.blocks)
+
+
+def test_the_timeline_tells_each_change_and_finding_once_in_order_of_time():
+    for name, make in documents.DOCUMENTS.items():
+        for connection in make().connections:
+            events, left_out = timeline(connection, 1000)
+            assert left_out == 0, name
+            changes = [(side, state) for event in events for side, state, _ in event.states]
+            ends = connection.endpoints
+            for side, end in (("client", ends.client), ("server", ends.server)):
+                assert [state for one, state in changes if one == side] == [
+                    change.state for change in end.history if change.frame is not None
+                ]
+            told = [finding for event in events for finding in event.findings]
+            assert sorted(map(id, told)) == sorted(map(id, connection.findings))
+            times = [event.time_s for event in events if event.time_s is not None]
+            assert times == sorted(times)
+            frames = [event.frame for event in events if event.frame is not None]
+            assert len(frames) == len(set(frames))
+
+
+def test_a_short_timeline_keeps_what_weighs_most():
+    connection = documents.reset().connections[0]
+    whole, _ = timeline(connection, 1000)
+    short, left_out = timeline(connection, 4)
+    assert len(short) == 4 and left_out == len(whole) - 4
+    assert [event for event in whole if event in short] == short
+    kept = max(event.rank for event in short)
+    assert all(event.rank >= kept for event in whole if event not in short)
+    assert any(finding.severity == "error" for event in short for finding in event.findings)
+
+
+def test_the_short_page_has_the_timeline_of_its_connection():
+    page = render_html(for_ticket(documents.reset()))
+    (table,) = re.findall(r'<table class="timeline">.*?</table>', page, re.S)
+    assert "What happened on connection 1, in order of time" in table
+    assert "31.48 s" in table and "ESTABLISHED" in table and "Reset" in table
+    assert page.index('id="act"') < page.index('id="timeline"') < page.index('id="findings"')
+    assert 'id="timeline"' not in render_html(for_ticket(documents.empty()))
 
 
 def unpacked(packed: bytes) -> dict[str, bytes]:
