@@ -90,7 +90,7 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     show_default=True,
     callback=options.number_of_bytes,
     metavar="BYTES",
-    help="No page larger than this: what is most worth a look is shown, the rest is left to the JSON.",
+    help="No page, summary, picture or zip larger than this, such as 10MB: what is most worth a look is kept.",
 )
 @options.lang_option
 @options.option(
