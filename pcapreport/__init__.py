@@ -10,8 +10,8 @@ The line, left to right; each stage takes the one before's type and returns the 
 
     cli > batch > pipeline > renderers > report.build > report.model > findings > tcp > capture > settings, errors
 
-Each third party has one door: dpkt in capture/dissect, matplotlib in report/plots, jinja2 in report/html, click in cli,
-yacryptopan in pseudonyms.
+Each third party has one door: dpkt in capture/dissect, matplotlib in report/plots, jinja2 in report/html,
+weasyprint in report/pdf, click in cli, yacryptopan in pseudonyms.
 """
 
 from __future__ import annotations

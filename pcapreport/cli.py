@@ -56,7 +56,7 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     show_default=True,
     callback=options.formats,
     metavar="LIST",
-    help="html, json, md, png, zip.",
+    help="html, json, md, png, pdf, zip.",
 )
 @options.analysis_options
 @options.option(
@@ -96,7 +96,7 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     show_default=True,
     callback=options.number_of_bytes,
     metavar="BYTES",
-    help="No page larger than this: what is most worth a look is shown, the rest is left to the JSON.",
+    help="No page, summary, picture or zip larger than this, such as 10MB: what is most worth a look is kept.",
 )
 @options.option(
     "--connection",
@@ -148,7 +148,7 @@ def report(
         formats=formats,
         settings=options.settings_of(given["time_wait"], given["thresholds"]),
         details=given["max_connections"],
-        effective={**options.effective(formats, given), **options.anonymized(pseudonyms)},
+        effective={**options.effective(given), **options.anonymized(pseudonyms)},
         memory=given["memory"],
         reading=options.reading_of(
             given["checksums"], given["max_input"], pseudonyms, frames=given["profile"] == "lab"
@@ -248,7 +248,7 @@ def rules(rule: str | None, thresholds: bool, lang: str) -> None:
     show_default=True,
     callback=options.formats,
     metavar="LIST",
-    help="html, json, md, png, zip.",
+    help="html, json, md, png, pdf, zip.",
 )
 @options.option("--templates", type=click.Path(exists=True, file_okay=False), metavar="DIR")
 @options.language_option(help="Language of the pages; default: the one they were made in.")
@@ -257,7 +257,7 @@ def render(
     document: str, output: str | None, formats: frozenset[str], templates: str | None, lang: str | None, debug: bool
 ) -> None:
     """Write the page(s) of a saved result document again."""
-    from pcapreport.batch.work import render_formats
+    from pcapreport.batch.formats import Renderings
     from pcapreport.report import model
 
     path = Path(document)
@@ -275,7 +275,7 @@ def render(
     folder = Path(output) if output else path.parent
     folder.mkdir(parents=True, exist_ok=True)
     stem, changed = path.name.removesuffix(".json"), Path(templates) if templates else None
-    for name, pieces in render_formats(saved, [model.encode(saved)], formats, changed, stem):
+    for name, pieces in Renderings(saved, [model.encode(saved)], changed).of(formats):
         target = folder / f"{stem}.{name}"
         target.write_bytes(b"".join(pieces))
         _say(str(target))
@@ -286,12 +286,14 @@ def render(
 @click.argument("capture", type=click.Path(exists=True, dir_okay=False), metavar="CAPTURE")
 @options.lang_option
 def verify(report: str, capture: str, lang: str) -> None:
-    """Say whether REPORT (.html, .json or .md) was made from the bytes of CAPTURE; exit 0 if so, else 1."""
+    """Say whether REPORT (.html, .json, .md or .zip) was made from the bytes of CAPTURE; exit 0 if so, else 1."""
     import hashlib
+
+    from pcapreport.batch.formats import readable
 
     with open(capture, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    made = digest in Path(report).read_text("utf-8", errors="replace")
+    made = digest in readable(Path(report))
     if made:
         form = phrase("{report} was made from {capture} (SHA-256 {digest})")
     else:

@@ -15,7 +15,7 @@ from pcapreport.configuration import rule_changes
 from pcapreport.errors import UsageError
 from pcapreport.language import LANGUAGES, phrase, say, speaking, spoken_language
 
-FORMATS = ("html", "json", "md", "png", "zip")
+FORMATS = ("html", "json", "md", "png", "pdf", "zip")
 PROFILES = ("full", "ticket", "lab")
 SHEETS = ("student", "answers")
 LEVELS = ("note", "warning", "error", "never")
@@ -109,12 +109,15 @@ lang_option = language_option(
 
 
 def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """10M and 10MiB are multiples of 1,024 twice over, 10MB is 10,000,000: the safe side of a limit meant otherwise."""
     if value is None:
         return None
-    found = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
-    if not found or not int(found[1]):
-        raise click.BadParameter(phrase("{value}: give bytes such as 500M or 2G", value=repr(value)))
-    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+    found = re.fullmatch(r"(\d+)\s*([KMGT]?)(i?B?)", value.strip(), re.IGNORECASE)
+    if not found or not int(found[1]) or found[3].lower() == "i" or (found[3].lower() == "ib" and not found[2]):
+        raise click.BadParameter(phrase("{value}: give bytes such as 500M, 2G or 10MB", value=repr(value)))
+    base = 1000 if found[3].lower() == "b" else 1024
+    power: int = base ** " KMGT".index(found[2].upper() or " ")
+    return int(found[1]) * power
 
 
 _ANONYMIZE = (
@@ -181,13 +184,19 @@ def formats(_context: click.Context, _parameter: click.Parameter, value: str) ->
         choice = ", ".join(FORMATS)
         message = phrase("{value}: choose from {choice}, separated by commas", value=repr(value), choice=choice)
         raise click.BadParameter(message)
+    if "pdf" in chosen:
+        from pcapreport.report import pdf
+
+        pdf.require()
     return chosen
 
 
-def effective(formats: frozenset[str], options: dict[str, Any]) -> dict[str, Any]:
-    """The options that shape a result, as the document tells them; nothing about this machine."""
+def effective(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that shape a result, as the document tells them; nothing about this machine.
+
+    In which formats it is written is not among them: the document of a capture is the same in any company.
+    """
     return {
-        "format": ",".join(sorted(formats)),
         "time_wait": options["time_wait"],
         "max_connections": options["max_connections"],
         "checksums": options["checksums"],

@@ -11,16 +11,19 @@ import struct
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click import BadParameter
 from click.testing import CliRunner
 
 import pcapreport
 from pcapreport.cli import cli, main
 from pcapreport.findings.rules import RULES
+from pcapreport.options import number_of_bytes
 
 SAMPLES = Path(__file__).parents[1] / "sample_pcaps"
 REFUSED, CLEAN = SAMPLES / "refused.pcap", SAMPLES / "server-closes-first.pcap"
@@ -180,12 +183,34 @@ def test_render_writes_beside_the_document_or_into_a_directory(tmp_path: Path) -
 
 
 def test_verify_knows_the_capture_a_report_was_made_from(tmp_path: Path) -> None:
-    run("report", REFUSED, "--format", "html,json,md", "-o", ".", cwd=tmp_path)
-    for suffix in ("html", "json", "md"):
+    run("report", REFUSED, "--format", "html,json,md,png,zip", "-o", ".", cwd=tmp_path)
+    for suffix in ("html", "json", "md", "zip"):
         shown = run("verify", f"refused.pcap.{suffix}", REFUSED, cwd=tmp_path)
         assert shown.code == 0 and "was made from" in shown.out
-    shown = run("verify", "refused.pcap.html", CLEAN, cwd=tmp_path)
-    assert shown.code == 1 and "was not made from" in shown.out
+    for suffix in ("html", "zip"):
+        shown = run("verify", f"refused.pcap.{suffix}", CLEAN, cwd=tmp_path)
+        assert shown.code == 1 and "was not made from" in shown.out
+    shown = run("verify", "refused.pcap.png", CLEAN, cwd=tmp_path)
+    assert (shown.code, shown.out) == (2, "") and "cannot be searched" in shown.err
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as other:
+        other.writestr("report.html", "")
+    shown = run("verify", "other.zip", CLEAN, cwd=tmp_path)
+    assert (shown.code, shown.out) == (2, "") and "is no bundle" in shown.err
+
+
+def test_the_document_is_the_same_in_whatever_company_it_is_written(tmp_path: Path) -> None:
+    for out, formats in (("a", "json"), ("b", "html,json"), ("c", "zip")):
+        run("report", REFUSED, "--format", formats, "-o", out, cwd=tmp_path)
+    alone = (tmp_path / "a/refused.pcap.json").read_bytes()
+    assert alone == (tmp_path / "b/refused.pcap.json").read_bytes()
+    with zipfile.ZipFile(tmp_path / "c/refused.pcap.zip") as archive:
+        assert archive.read("report.json") == alone
+
+
+def test_other_formats_than_before_are_made_afresh(tmp_path: Path) -> None:
+    run("report", REFUSED, "--format", "html", "-o", "o", cwd=tmp_path)
+    run("report", REFUSED, "--format", "json", "-o", "o", cwd=tmp_path)
+    assert json.loads((tmp_path / "o/index.json").read_bytes())["captures"][0]["report"] == ""
 
 
 def test_schema_is_json() -> None:
@@ -538,10 +563,7 @@ def test_the_environment_sets_options_and_the_command_line_wins(tmp_path: Path) 
            "PCAPREPORT_MAX_CONNECTIONS": "3", "PCAPREPORT_FAIL_ON": "error", "PCAPREPORT_QUIET": "1"}  # fmt: skip
     shown = run("report", REFUSED, "--time-wait", "90", cwd=tmp_path, env=env)
     assert (shown.code, shown.out, shown.err) == (1, "o/index.html\n", "")
-    assert (
-        options(tmp_path / "o/refused.pcap.json").items()
-        >= {"format": "json", "time_wait": "90", "max_connections": 3}.items()
-    )
+    assert options(tmp_path / "o/refused.pcap.json").items() >= {"time_wait": "90", "max_connections": 3}.items()
     assert not (tmp_path / "o/refused.pcap.html").exists()
 
 
@@ -552,10 +574,7 @@ def test_pyproject_sets_options_below_the_environment_and_the_command_line(tmp_p
     env = {"PCAPREPORT_MAX_CONNECTIONS": "6"}
     shown = run("report", REFUSED, "--fail-on", "never", cwd=tmp_path, env=env)
     assert (shown.code, shown.out) == (0, "o/index.html\n")
-    assert (
-        options(tmp_path / "o/refused.pcap.json").items()
-        >= {"format": "json", "time_wait": "45", "max_connections": 6}.items()
-    )
+    assert options(tmp_path / "o/refused.pcap.json").items() >= {"time_wait": "45", "max_connections": 6}.items()
     assert not (tmp_path / "o/refused.pcap.html").exists()
 
 
@@ -611,3 +630,18 @@ def test_a_compressed_capture_may_grow_as_far_as_the_user_says(tmp_path: Path) -
 def test_sizes_are_bytes_with_a_letter_or_refused(option: str, tmp_path: Path) -> None:
     shown = run("report", REFUSED, option, "lots", cwd=tmp_path)
     assert shown.code == 2 and "500M" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("given", "bytes_"),
+    [("10MB", 10_000_000), ("10 MB", 10_000_000), ("10MiB", 10 << 20), ("2M", 2 << 20), ("2g", 2 << 30), ("7", 7)]
+    + [("7 B", 7), ("3kB", 3_000)],
+)
+def test_sizes_may_be_written_as_people_do(given: str, bytes_: int) -> None:
+    assert number_of_bytes(None, None, given) == bytes_
+
+
+@pytest.mark.parametrize("given", ["0", "MB", "1.5M", "-1", "10i", "10iB", "10XB", "1 0M"])
+def test_other_sizes_are_refused(given: str) -> None:
+    with pytest.raises(BadParameter, match="500M"):
+        number_of_bytes(None, None, given)

@@ -61,7 +61,8 @@ DAMAGED = "damaged.pcap"
 DATA = {
     "Capture.application", "Capture.encapsulations", "Capture.file", "Capture.hardware", "Capture.os", "Comment.text",
     "Connection.encapsulation", "Document.manual", "Document.options", "Finding.id", "Finding.rule", "Interface.name",
-    "LabField.hex", "LadderRow.rules", "OtherWord.called", "OtherWord.wireshark", "Page.references", "Page.wireshark", "Problem.code",
+    "LabField.hex",
+    "LadderRow.rules", "OtherWord.called", "OtherWord.wireshark", "Page.references", "Page.wireshark", "Problem.code",
     "Tool.libraries", "Transition.rule", "Verdict.findings", "WiresharkDifference.called", "WiresharkField.field",
 }  # fmt: skip
 """Names, ids and what a capture says: not ours to translate."""

@@ -56,6 +56,7 @@ def run(
     order.out.mkdir(parents=True, exist_ok=True)
     shaping = {
         **order.effective,
+        "formats": sorted(order.formats),
         "templates": _contents(order.templates),
         "baseline": _contents(order.baseline),
         "meta": order.meta,

@@ -16,11 +16,11 @@ from typing import Any, BinaryIO
 
 from pcapreport import pipeline
 from pcapreport.batch.discover import STANDARD_INPUT, Job
+from pcapreport.batch.formats import Renderings
 from pcapreport.batch.index import IndexEntry, Status, entry_of, with_messages
 from pcapreport.errors import UnreadableCapture, UsageError
 from pcapreport.language import phrase, speaking
 from pcapreport.memory import for_analysis
-from pcapreport.report import model
 from pcapreport.report.baseline import counterpart
 from pcapreport.report.build import DocumentOptions, Report
 from pcapreport.report.html import CONNECTION_ROWS
@@ -180,8 +180,7 @@ def _analyze(job: Job, order: Order) -> Report:
 def _write(report: Report, job: Job, order: Order) -> dict[str, str]:
     """Write the files asked for; format -> address relative to the output directory."""
     written = {}
-    stem = Path(job.name).name
-    for name, pieces in render_formats(report.document, report.json(), order.formats, order.templates, stem):
+    for name, pieces in Renderings(report.document, report.json(), order.templates).of(order.formats):
         written[name] = f"{job.name}.{name}"
         _write_whole(order.out / written[name], pieces)
     return written
@@ -197,48 +196,6 @@ def _write_whole(target: Path, pieces: Iterable[bytes]) -> None:
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def render_formats(
-    document: model.Document,
-    json: Iterable[bytes],
-    formats: frozenset[str],
-    templates: Path | None = None,
-    stem: str = "capture",
-) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """(format, its bytes in pieces) for each format asked for; `json` is the whole document, encoded.
-
-    `stem`: what the files within a bundle are called.
-    """
-    if "zip" in formats:
-        from pcapreport.report.bundle import bundle
-
-        parts = dict(_single_formats(document, json, frozenset(("html", "json", "md", "png")), templates))
-        files = {f"{stem}.{name}": b"".join(pieces) for name, pieces in parts.items()}
-        json = [files[f"{stem}.json"]]
-        yield "zip", [bundle(files)]
-    yield from _single_formats(document, json, formats, templates)
-
-
-def _single_formats(
-    document: model.Document, json: Iterable[bytes], formats: frozenset[str], templates: Path | None
-) -> Iterator[tuple[str, Iterable[bytes]]]:
-    if "json" in formats:
-        yield "json", json
-    if "html" in formats:
-        from pcapreport.report.html import render_html
-
-        yield "html", [render_html(document, templates).encode()]
-    if "md" in formats:
-        from pcapreport.report.summary import render_markdown
-
-        yield "md", [render_markdown(document).encode()]
-    if "png" in formats:
-        from pcapreport.report.card import render_card
-
-        card = render_card(document)
-        if card:
-            yield "png", [card]
 
 
 @contextmanager

@@ -46,6 +46,8 @@ LEAST_FALL, USUAL_FALL, MOST_FALL = 6.0, 13.0, 18.0
 LOST_AT = 0.66
 """Share of its way after which a lost segment's arrow ends."""
 MOST_TIES = 40
+ROOM_FOR_WORDS = 34.0
+"""Height of a TIME-WAIT from which on its length is written beside it."""
 HEIGHT = {"segment": 41.0, "burst": 43.0, "phantom": 41.0, "gap": 34.0, "event": 31.0}
 FOOT = 20.0
 LABEL_CHARACTERS = 50
@@ -79,6 +81,8 @@ class Band:
     top: float
     bottom: float
     certainty: Certainty = "proven"
+    named: bool = True
+    """There is room for its name, or the next part of the diagram has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,12 @@ class Wait:
     bottom: float
     restarts: tuple[float, ...]
     words: str
+    """"" where there is no room for them."""
+
+    @property
+    def words_at(self) -> float:
+        """Their baseline."""
+        return self.top + min(self.bottom - self.top - 6, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,8 @@ class Diagram:
     waits: tuple[Wait, ...]
     values: tuple[str, ...]
     """Of each row its raw values, for who points at it."""
+    top: float = 0.0
+    """Where it begins; more than 0 in all parts but the first of a diagram that is drawn in parts."""
 
 
 def lay_out(connection: Connection) -> Diagram:
@@ -346,7 +358,8 @@ def _waits(
     restarts = {restart.frame for restart in wait.restarts}
     starts = [border for (item, _), border in zip(placed, borders, strict=True) if restarts.intersection(item.frames)]
     if bottom > borders[entered]:
-        yield Wait(side, borders[entered], bottom, tuple(starts), f"2MSL {wait.two_msl_s:g} s")
+        words = f"2MSL {wait.two_msl_s:g} s" if bottom - borders[entered] >= ROOM_FOR_WORDS else ""
+        yield Wait(side, borders[entered], bottom, tuple(starts), words)
 
 
 def _labels(item: LadderRow, row: Row) -> Iterator[Text]:

@@ -33,6 +33,7 @@ from pcapreport.report.row_words import caption
 from pcapreport.report.sequence_diagram import FAMILY_COLOUR, sequence_diagram
 from pcapreport.report.state_diagram import state_diagram
 from pcapreport.report.time_bar import shares, swatch, time_bar
+from pcapreport.report.timeline import timeline
 
 MOST_BYTES = 5 << 20
 """Of a page, unless the document's options say otherwise."""
@@ -44,6 +45,8 @@ TICKET_FINDINGS = 12
 CONNECTION_ROWS = 500
 FINDING_ROWS = 400
 """Longer tables help nobody on a page; what is left out is said in words and is in the JSON."""
+MARGIN_CHARACTERS = 110
+"""Of the capture's name in the margin of a printed page."""
 FRAME_RUNS = 100
 """Runs of frames written for one finding."""
 _FRAME_WORDS = re.compile(
@@ -88,11 +91,11 @@ class Located:
     connection: Connection | None
 
 
-def render_html(document: Document, templates: pathlib.Path | None = None) -> str:
+def render_html(document: Document, templates: pathlib.Path | None = None, most: int | None = None) -> str:
     """The page; `templates` may hold templates that replace the packaged ones.
 
-    No larger than the document's option max_size, as long as that leaves room for one connection: fewer of them are
-    then shown in detail, the worst first, and shorter tables.
+    No larger than `most` bytes or else the document's option max_size, as long as that leaves room for one connection:
+    fewer of them are then shown in detail, the worst first, and shorter tables.
     """
     with speaking(document.language, document.messages):
         if document.options.get("profile") == "ticket":
@@ -101,16 +104,15 @@ def render_html(document: Document, templates: pathlib.Path | None = None) -> st
             from pcapreport.report.lab_page import lab_page  # which is made of this module's parts
 
             return lab_page(document, templates)
-        return _full(document, templates)
+        return _full(document, templates, most or document.options.get("max_size") or MOST_BYTES)
 
 
-def _full(document: Document, templates: pathlib.Path | None) -> str:
-    allowed = document.options.get("max_size") or MOST_BYTES
+def _full(document: Document, templates: pathlib.Path | None, allowed: int) -> str:
     detailed = sum(one.detail is not None for one in document.connections)
-    for share in (1, 2, 4, 8, 16, 32, 64):
+    page, share = _page(document, templates, detailed, 1), 1
+    while (size := len(page.encode())) > allowed and share < max(detailed, 8):
+        share *= 4 if size > 8 * allowed else 2
         page = _page(document, templates, max(detailed // share, 1), share)
-        if len(page.encode()) <= allowed or share >= max(detailed, 8):
-            break
     return page
 
 
@@ -121,9 +123,10 @@ def _worst(document: Document) -> list[Connection]:
 
 
 def _ticket(document: Document, templates: pathlib.Path | None) -> str:
-    """The short page: verdict, who should act, the gravest findings, one diagram."""
+    """The short page: verdict, who should act, the worst connection's timeline, the gravest findings, one diagram."""
     shown = list(shown_connections(_worst(document)[:1], dict(page_anchors(document.connections))))
     found = _all_findings(document)
+    events, events_left_out = timeline(shown[0].connection) if shown else ([], 0)
     return render_template(
         "ticket.html.jinja",
         templates,
@@ -131,6 +134,8 @@ def _ticket(document: Document, templates: pathlib.Path | None) -> str:
         document=document,
         capture=document.capture,
         shown=shown,
+        events=events,
+        events_left_out=events_left_out,
         findings=found[:TICKET_FINDINGS],
         findings_left_out=sum(document.totals.findings.values()) - min(len(found), TICKET_FINDINGS),
         verdict_filter=_verdict_filter(document),
@@ -215,6 +220,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         slug=_slug,
         quoted=shlex.quote,
         address=urllib.parse.quote,
+        css_string=_css_string,
     )
     environment.globals.update(
         counted=page_words.counted,
@@ -250,6 +256,12 @@ def _source(environment: Environment, name: str) -> Markup:
 def _plain(value: Any) -> str:
     """An option's value: text as it is, everything else as JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _css_string(text: str) -> Markup:
+    """Hostile text as a string of a style sheet, by its beginning: each character but letters and digits is escaped."""
+    safe = re.sub(r"[^A-Za-z0-9]", lambda found: f"\\{ord(found[0]):x} ", wording.short(text, MARGIN_CHARACTERS))
+    return Markup(f'"{safe}"')
 
 
 def _slug(text: str) -> str:

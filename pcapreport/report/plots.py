@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -216,14 +217,18 @@ def han_font() -> str:
 
 
 def picture(draw: Callable[[Figure], None], inches: tuple[float, float], dpi: int, font: str = "") -> bytes:
-    """What `draw` puts on a white figure, as PNG; none without matplotlib. `font`: of what the usual one lacks."""
+    """What `draw` puts on a white figure, whose size it may change, as PNG; none without matplotlib.
+
+    `font`: of what the usual one lacks.
+    """
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         return b""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # letters that no font here has are drawn as boxes
         matplotlib.rcdefaults()
         if font:
             matplotlib.rcParams["font.family"] = [*matplotlib.rcParams["font.family"], font]
@@ -233,6 +238,15 @@ def picture(draw: Callable[[Figure], None], inches: tuple[float, float], dpi: in
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def text_width(figure: Any, text: str, points: float, bold: bool) -> float:
+    """Of one line, in points."""
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=points, weight="bold" if bold else "normal")
+    width, _, _ = figure.canvas.get_renderer().get_text_width_height_descent(text, font, False)
+    return float(width) * 72 / float(figure.dpi)
 
 
 def _dress(axes: Axes, x_unit: str, y_unit: str) -> None:

@@ -31,6 +31,7 @@ from pcapreport.report.diagram_layout import (
     Wait,
     lay_out,
 )
+from pcapreport.report.diagram_parts import in_parts
 from pcapreport.report.model import Connection, Severity
 from pcapreport.report.svg import SEVERITY_COLOUR, SIDE_COLOUR, coordinate, element, interactive, quoted
 from pcapreport.report.wording import short
@@ -42,7 +43,15 @@ def sequence_diagram(connection: Connection, title: str, description: str, row_i
     """The connection's ladder; "" without one. `row_ids`: of each row the id of its line in a table, or ""."""
     if connection.detail is None or not connection.detail.ladder:
         return ""
-    return draw(lay_out(connection), title, description, row_ids)
+    parts = in_parts(lay_out(connection))
+    drawn, begun = [], 0
+    for number, part in enumerate(parts, 1):
+        told = title
+        if len(parts) > 1:
+            told = phrase("{title}, part {number} of {parts}", title=title, number=number, parts=len(parts))
+        drawn.append(draw(part, told, description, row_ids[begun : begun + len(part.rows)]))
+        begun += len(part.rows)
+    return "".join(drawn)
 
 
 def draw(diagram: Diagram, title: str, description: str, row_ids: Sequence[str]) -> str:
@@ -52,7 +61,7 @@ def draw(diagram: Diagram, title: str, description: str, row_ids: Sequence[str])
         *_draw_bands(diagram.bands),
         *_draw_waits(diagram.waits),
         _draw_names(diagram.bands),
-        *_draw_header(diagram),
+        *(() if diagram.top else _draw_header(diagram)),
         *_draw_tap(diagram),
         *_draw_breaks(diagram),
         *_draw_ties(diagram.ties),
@@ -62,7 +71,8 @@ def draw(diagram: Diagram, title: str, description: str, row_ids: Sequence[str])
         _draw_texts(diagram.frames, font_size=11.0, font_family="ui-monospace, monospace"),
     )
     targets = element("g", "".join(_draw_targets(diagram, row_ids)), fill_opacity=0)
-    return interactive(WIDTH, diagram.height, title, description, "".join(parts) + targets)
+    height = diagram.height - diagram.top
+    return interactive(WIDTH, height, title, description, "".join(parts) + targets, diagram.top)
 
 
 def _draw_targets(diagram: Diagram, row_ids: Sequence[str]) -> Iterator[str]:
@@ -78,9 +88,11 @@ def _draw_tap(diagram: Diagram) -> Iterator[str]:
     if diagram.tap is None:
         return
     x = coordinate(diagram.tap)
-    line = f"M{x} {coordinate(HEADER)}V{coordinate(diagram.height)}"
+    line = f"M{x} {coordinate(max(HEADER, diagram.top))}V{coordinate(diagram.height)}"
     yield element("path", d=line, stroke="currentColor", stroke_opacity=0.3, stroke_dasharray="1 5")
-    yield _draw_texts([Text(diagram.tap, 48, phrase("tap"))], text_anchor="middle", font_size=11.0, fill_opacity=0.75)
+    if not diagram.top:
+        label = [Text(diagram.tap, 48, phrase("tap"))]
+        yield _draw_texts(label, text_anchor="middle", font_size=11.0, fill_opacity=0.75)
 
 
 def _draw_ties(ties: Sequence[Tie]) -> Iterator[str]:
@@ -107,9 +119,8 @@ def _draw_waits(waits: Sequence[Wait]) -> Iterator[str]:
         shape = f"M{coordinate(x + inwards * 5)} {y}H{coordinate(x)}V{bottom}h{coordinate(inwards * 5)}"
         shape += "".join(f"M{coordinate(x)} {coordinate(at)}h{coordinate(inwards * 9)}" for at in wait.restarts)
         yield element("path", d=shape, fill="none", stroke="currentColor", stroke_opacity=0.7, stroke_width=1.4)
-        room = wait.bottom - wait.top
-        if room >= 34:
-            words = [Text(outer + inwards * 52, wait.top + min(room - 6, 30), wait.words)]
+        if wait.words:
+            words = [Text(outer + inwards * 52, wait.words_at, wait.words)]
             yield _draw_texts(words, text_anchor="middle", font_size=10.5)
 
 
@@ -186,6 +197,8 @@ def _draw_names(bands: Sequence[Band]) -> str:
     """Each band's name at its top, again in long bands."""
     written = []
     for band in bands:
+        if not band.named:
+            continue
         centre = _lifeline(band) + (LANE + EDGE) / 2 * (-1 if band.side == "client" else 1)
         y = band.top + 14
         while y <= max(band.bottom, band.top + 15):

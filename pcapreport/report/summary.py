@@ -1,37 +1,65 @@
 """The result document as Markdown to paste into a ticket: verdict, evidence, findings, connections.
 
-Hostile text may neither break a table nor become markup, a link or a mention in the ticket system: what a capture can
-name stands in code spans, everything else is escaped.
+Hostile text may neither break a table nor become markup, a link, a reference or a mention in the ticket system: what a
+capture can name stands in code spans, everything else is escaped. It fits into one comment: where it would not, it has
+shorter texts and fewer rows.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import NamedTuple
 
 from pcapreport.language import counted, forms, phrase, say, sentences, speaking
 from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.anonymity import anonymity
 from pcapreport.report.model import Connection, Document, Finding
+from pcapreport.report.timeline import MOST_EVENTS, Event, timeline
 from pcapreport.report.wording import (
     SEVERITY_MARK,
     SEVERITY_RANK,
     duration,
     frame_filter,
     frame_list,
+    moment,
     number,
     runs,
+    short,
     spoken,
     visible,
 )
 
-MOST_CHARACTERS = 60_000
-"""GitHub and GitLab cut a comment at 65,536 characters."""
-FINDING_ROWS, CONNECTION_ROWS = 60, 60
+MOST_CHARACTERS = 65_000
+"""GitHub and GitLab cut a comment at 65,536 characters; there are always fewer than this."""
 FRAME_RUNS = 12
+
+
+class Room(NamedTuple):
+    """How much is told."""
+
+    rows: int
+    """Of each table."""
+    items: int
+    """Of each list."""
+    longest: int
+    """Characters of one text."""
+
+
+ROOMS = (Room(60, 30, 2_000), Room(60, 20, 600), Room(25, 12, 400), Room(8, 6, 240), Room(0, 3, 120))
+_room: ContextVar[Room] = ContextVar("room", default=ROOMS[0])
+_EMOJI = re.compile(r":(?=(?:\w*[g-z_+-][\w+-]*|100|1234|a|b|ab|abcd?|bee|bed|de|face):)", re.I)
+"""A colon before an emoji's name; hexadecimal digits between colons are an address unless there is such an emoji."""
+_REFERENCE = re.compile(r"[@#]|[!$%&~^](?=[\w\"'])|www(?=\.)|:(?=//)", re.I)
+"""What ticket systems make mentions, references to issues and the like, or links of."""
+_MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")
+_BEGINNING = re.compile(r"^(?:[-=+]|\d+(?=[.)](?:\s|$)))")
+"""Of a list or a rule, where it begins a text."""
 MORE_FINDINGS = forms(
     "{n:,} more finding not listed; the JSON has them all.", "{n:,} more findings not listed; the JSON has them all."
 )
+MORE_EVENTS = forms("{n:,} more event of less weight left out.", "{n:,} more events of less weight left out.")
 MORE_CONNECTIONS = forms(
     "{n:,} more connection not listed; the JSON has them all.",
     "{n:,} more connections not listed; the JSON has them all.",
@@ -40,33 +68,56 @@ MORE_CONNECTIONS = forms(
 
 def render_markdown(document: Document) -> str:
     """The ticket text; tables are in the dialect that GitHub, GitLab and most editors share."""
-    with speaking(document.language, document.messages):
-        blocks = [
-            *_head(document),
-            *_findings(document),
-            *_connections(document),
-            escaped(anonymity(document)),
-            _foot(document),
-        ]
-        text = "\n\n".join(block for block in blocks if block) + "\n"
-        while len(text) > MOST_CHARACTERS and "\n|" in text:
-            text = _without_longest_row(text)
+    most = document.options.get("max_size") or MOST_CHARACTERS * 4
+    for room in ROOMS:
+        token = _room.set(room)
+        try:
+            with speaking(document.language, document.messages):
+                text = _written(document)
+        finally:
+            _room.reset(token)
+        if len(text) < MOST_CHARACTERS and len(text.encode()) <= most:
+            break
     return text
 
 
+def _written(document: Document) -> str:
+    blocks = [
+        *_head(document),
+        *_timeline(document),
+        *_findings(document),
+        *_connections(document),
+        escaped(anonymity(document)),
+        _foot(document),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
 def escaped(text: str) -> str:
-    """Prose: no character of it is markup, no word a link or a mention."""
-    text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = re.sub(r"([\\`*_{}\[\]()+!|~$])", r"\\\1", text)
-    return (
-        re.sub(r"[@#]", lambda sign: sign[0] + "\u200b", text).replace("://", ":\u200b//").replace("www.", "www\u200b.")
-    )
+    """Prose: no character of it is markup, no word a link, a reference, a mention or an emoji.
+
+    What would become one has a zero-width space after its first sign: backslashes are gone before those are sought.
+    """
+    text = _EMOJI.sub(":\u200b", short(text, _room.get().longest).strip())
+    text = _REFERENCE.sub(lambda sign: sign[0] + "\u200b", re.sub(r"(?<=\w)@", "\u200b@", text))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _BEGINNING.sub(_backslashed, _MARKUP.sub(r"\\\1", text))
+
+
+def _backslashed(beginning: re.Match[str]) -> str:
+    """A number keeps its digits: the sign behind it is what makes it one of a list."""
+    return beginning[0] + "\u200b" if beginning[0].isdigit() else "\\" + beginning[0]
 
 
 def code(text: str) -> str:
-    """A code span; backticks cannot leave it, pipes cannot end a table's cell."""
-    inside = visible(text).replace("`", "'").replace("|", "\\|")
-    return f"`{inside}`" if inside.strip() else ""
+    """A code span, which backticks cannot leave."""
+    inside = short(text, _room.get().longest).replace("`", "'").strip()
+    return f"`{inside}`" if inside else ""
+
+
+def cell(text: str) -> str:
+    """A code span in a table: pipes cannot end its cell, and no backslash before one can free it."""
+    return code(text).replace("\\|", "\\\u200b|").replace("|", "\\|")
 
 
 def _head(document: Document) -> list[str]:
@@ -79,7 +130,7 @@ def _head(document: Document) -> list[str]:
     return [
         f"## {code(capture.file)}",
         damage,
-        f"**{escaped(say(verdict.text))}**",
+        f"**{escaped(say(verdict.text))}**" if verdict.text.strip() else "",
         say("; ").join((_side_at_fault(verdict.side), _confidence(verdict.confidence))),
         _list(phrase("How we know:"), [say(fact) for fact in verdict.evidence]),
         _list(phrase("What this capture cannot tell:"), [say(limit) for limit in verdict.cannot_know]),
@@ -122,12 +173,45 @@ def _counts(document: Document) -> str:
 
 
 def _list(head: str, items: Sequence[str]) -> str:
-    return "\n".join([say(head), "", *(f"- {escaped(item)}" for item in items)]) if items else ""
+    if not items:
+        return ""
+    told = [f"- {escaped(item)}" for item in items[: _room.get().items]]
+    return "\n".join([say(head), "", *told, *(["- …"] if len(told) < len(items) else [])])
 
 
 def _table(heads: Sequence[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return ""
     lines = [[say(head) for head in heads], ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _timeline(document: Document) -> list[str]:
+    """Of the worst connection, where the ticket is to have it."""
+    worst = min(document.connections, key=lambda c: (c.detail is None, SEVERITY_RANK[c.severity]), default=None)
+    if document.options.get("profile") != "ticket" or worst is None:
+        return []
+    events, left_out = timeline(worst, min(_room.get().rows, MOST_EVENTS))
+    if not events:
+        return []
+    heads = [phrase("Time, s"), phrase("Frame"), phrase("Sender"), phrase("What"), phrase("States entered")]
+    told = [escaped(head) for head in (*heads, phrase("Findings that begin here"))]
+    return [
+        f"### {escaped(phrase('Timeline of connection {number}', number=worst.id))}",
+        _table(told, [_event_row(event) for event in events]),
+        _left_out(left_out, MORE_EVENTS),
+    ]
+
+
+def _event_row(event: Event) -> list[str]:
+    return [
+        moment(event.time_s),
+        "" if event.frame is None else str(event.frame),
+        say(event.sender or ""),
+        escaped(" ".join(filter(None, (say(part) for part in event.what)))),
+        "; ".join(f"{say(side)} {escaped(state)}" for side, state, _ in event.states),
+        "; ".join(f"{SEVERITY_MARK[f.severity]} {escaped(f.title or spoken(f.rule))}" for f in event.findings),
+    ]
 
 
 def _findings(document: Document) -> list[str]:
@@ -139,13 +223,13 @@ def _findings(document: Document) -> list[str]:
     rows = [
         [
             f"{SEVERITY_MARK[f.severity]} {say(f.severity)}",
-            code(f.rule),
+            cell(f.rule),
             where,
             say(f.side),
             escaped(say(f.summary)),
             _frames(f),
         ]
-        for where, f in found[:FINDING_ROWS]
+        for where, f in found[: _room.get().rows]
     ]
     heads = [
         phrase("Severity"),
@@ -163,8 +247,9 @@ def _findings(document: Document) -> list[str]:
 
 
 def _frames(finding: Finding) -> str:
-    if len(runs(finding.frames)) <= FRAME_RUNS:
-        return code(finding.filter or (frame_filter(finding.frames) if finding.frames else ""))
+    shown = finding.filter or (frame_filter(finding.frames) if finding.frames else "")
+    if len(runs(finding.frames)) <= FRAME_RUNS and len(visible(shown)) <= _room.get().longest:
+        return cell(shown)
     first = frame_list(finding.frames, FRAME_RUNS)
     return say(counted(len(finding.frames), "{n:,} frame: {frames}", "{n:,} frames: {frames}", frames=first))
 
@@ -173,7 +258,7 @@ def _connections(document: Document) -> list[str]:
     if not document.connections:
         return []
     worst_first = sorted(document.connections, key=lambda c: (SEVERITY_RANK[c.severity], c.id))
-    rows = [_connection_row(c) for c in worst_first[:CONNECTION_ROWS]]
+    rows = [_connection_row(c) for c in worst_first[: _room.get().rows]]
     heads = [
         phrase("No."),
         phrase("Client"),
@@ -193,14 +278,16 @@ def _connections(document: Document) -> list[str]:
 
 
 def _connection_row(c: Connection) -> list[str]:
+    most = _room.get().items
     states = [
-        f"{say(side)} " + " > ".join(escaped(t.state) for t in end.history)
+        f"{say(side)} "
+        + " > ".join([*(escaped(t.state) for t in end.history[:most]), *(["…"] if len(end.history) > most else [])])
         for side, end in (("client", c.endpoints.client), ("server", c.endpoints.server))
     ]
     return [
         str(c.id),
-        code(f"{c.client.address}:{c.client.port}"),
-        code(f"{c.server.address}:{c.server.port}"),
+        cell(f"{c.client.address}:{c.client.port}"),
+        cell(f"{c.server.address}:{c.server.port}"),
         escaped(spoken(c.opening)),
         escaped(spoken(c.closing)),
         number(c.packets),
@@ -224,12 +311,3 @@ def _foot(document: Document) -> str:
         hash=code(capture.sha256),
     )
     return say(sentences(made, phrase("Times are seconds since the first packet.")))
-
-
-def _without_longest_row(text: str) -> str:
-    """The text with its longest table row replaced by words."""
-    lines = text.split("\n")
-    at = max((i for i, line in enumerate(lines) if line.startswith("| ")), key=lambda i: len(lines[i]))
-    columns = lines[at].count(" | ") + 1
-    lines[at] = "|" + say(phrase("row left out for its length")) + "|" * columns
-    return "\n".join(lines)

@@ -41,14 +41,15 @@ def coordinate(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def drawing(width: float, height: float, title: str, description: str, content: str) -> str:
-    """A whole inline drawing of `width` x `height` user units; it shrinks to its container where styles allow."""
+def drawing(width: float, height: float, title: str, description: str, content: str, top: float = 0) -> str:
+    """A whole inline drawing of `width` x `height` user units, the first of them at `top`; it shrinks to its container
+    where styles allow."""
     head = element("title", quoted(title)) + element("desc", quoted(description))
     return element(
         "svg",
         head + content,
         role="img",
-        viewBox=f"0 0 {coordinate(width)} {coordinate(height)}",
+        viewBox=f"0 {coordinate(top)} {coordinate(width)} {coordinate(height)}",
         width=coordinate(width),
         height=coordinate(height),
         fill="currentColor",
@@ -56,9 +57,9 @@ def drawing(width: float, height: float, title: str, description: str, content: 
     )
 
 
-def interactive(width: float, height: float, title: str, description: str, content: str) -> str:
+def interactive(width: float, height: float, title: str, description: str, content: str, top: float = 0) -> str:
     """A drawing that holds links: a group of things rather than one image."""
-    return drawing(width, height, title, description, content).replace(' role="img"', ' role="group"', 1)
+    return drawing(width, height, title, description, content, top).replace(' role="img"', ' role="group"', 1)
 
 
 def inline(svg: str, prefix: str, title: str, description: str) -> str:

@@ -1,11 +1,13 @@
 """Properties of the diagram's geometry, on hand-made ladders and on many random ones."""
 
 import random
+import re
 
 import documents
 import pytest
 
 from pcapreport.report.diagram_layout import CLIENT_LINE, FAMILY_COLOUR, HEADER, SERVER_LINE, WIDTH, lay_out
+from pcapreport.report.diagram_parts import HIGHEST, in_parts
 from pcapreport.report.model import LadderRow
 from pcapreport.report.sequence_diagram import sequence_diagram
 
@@ -108,7 +110,7 @@ def test_the_drawing_has_words_attributes_only_and_its_width():
     drawn = sequence_diagram(documents.clean_close().connections[0], "A title", "A description")
     assert drawn.startswith('<svg role="group"')
     assert f'viewBox="0 0 {WIDTH:.0f} ' in drawn
-    assert "<title>A title</title><desc>A description</desc>" in drawn
+    assert "<title>A title, part 1 of 2</title><desc>A description</desc>" in drawn
     assert "style=" not in drawn and "class=" not in drawn and "url(" not in drawn
     for state in ("SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-2", "LAST-ACK", "TIME-WAIT"):
         assert f">{state}</text>" in drawn
@@ -116,3 +118,32 @@ def test_the_drawing_has_words_attributes_only_and_its_width():
 
 def test_a_connection_without_details_has_no_drawing():
     assert sequence_diagram(documents.reset().connections[1], "", "") == ""
+
+
+def test_a_long_diagram_is_cut_between_rows_and_nothing_is_lost_or_told_twice(diagram):
+    parts = in_parts(diagram)
+    assert [part.top for part in parts] == [0, *(part.height for part in parts[:-1])]
+    assert parts[-1].height == diagram.height
+    for column in ("rows", "values", "arrows", "labels", "times", "frames", "breaks", "events"):
+        assert sum((getattr(part, column) for part in parts), ()) == getattr(diagram, column)
+    for part in parts:
+        assert part.height - part.top <= HIGHEST + 30 or len(part.rows) == 1
+        shapes = [*((row.top, row.bottom) for row in part.rows), *((arrow.y1, arrow.y2) for arrow in part.arrows)]
+        assert all(part.top <= a < b <= part.height for a, b in shapes)
+        for side in ("client", "server"):
+            bands = [band for band in part.bands if band.side == side]
+            assert bands[0].top == max(part.top, min(b.top for b in diagram.bands if b.side == side))
+            assert bands[-1].bottom == part.height
+            assert all(band.top + 14 < part.height for band in bands if band.named)
+    assert [wait.words for part in parts for wait in part.waits if wait.words] == [
+        wait.words for wait in diagram.waits if wait.words
+    ]
+
+
+def test_parts_of_a_drawing_are_numbered_and_link_to_the_lines_of_their_own_rows():
+    connection = random_connection(3)
+    count = len(connection.detail.ladder)
+    drawn = sequence_diagram(connection, "A title", "", [f"f{n}" for n in range(count)])
+    assert drawn.count("<svg") == len(in_parts(lay_out(connection))) > 1
+    assert "<title>A title, part 1 of " in drawn and drawn.count(">client</tspan>") == 1
+    assert re.findall(r'href="#(f\d+)"', drawn) == [f"f{n}" for n in range(count)]
