@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from babel.messages.catalog import Message
 from pcapreport.language import LANGUAGES, phrase, say, speaking
 
 OTHERS = LANGUAGES[1:]
+FIRST_FORM = {"phrase": 0, "translated": 0, "forms": 0, "counted": 1}
+"""Where the first form stands among the arguments."""
 PLACE = re.compile(r"\{(\w+)(?:![rsa])?(?::[^{}]*)?\}")
 
 
@@ -80,3 +83,16 @@ def test_translations_are_packaged(language: str) -> None:
     assert Path(catalogue.po_path(language)).with_suffix(".mo").exists()
     with speaking(language):
         assert say(phrase("client")) != "client"
+
+
+def test_no_form_is_hidden_from_the_tool_that_gathers_them() -> None:
+    """Babel overlooks what stands within an f-string, or within a further call of another text's parts."""
+    gathered = {form if isinstance(form, str) else form[0] for form in catalogue.forms()}
+    hidden = []
+    for path in (catalogue.ROOT / "pcapreport").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in FIRST_FORM:
+                form = dict(enumerate(call.args)).get(FIRST_FORM[call.func.id])
+                if isinstance(form, ast.Constant) and form.value not in gathered:
+                    hidden.append((path.name, call.lineno, form.value))
+    assert hidden == []

@@ -212,10 +212,9 @@ def _population(document: Document) -> Iterator[Figure]:
     points = [(at, host.address, held) for host in hosts for at, held in zip(host.held_from_s, host.held, strict=True)]
     rows = [(f"{at:.6f}", address, number(held)) for at, address, held in sorted(points)[:PLOT_ROWS]]
     styles = (phrase("solid"), phrase("dashed"), phrase("dotted"))
-    curves = joined(
-        (phrase("{style}: {host}", style=style, host=host.address) for style, host in zip(styles, hosts, strict=False)),
-        " and ",
-    )
+    pairs = zip(styles, hosts, strict=False)
+    named = [phrase("{style}: {host}", style=style, host=host.address) for style, host in pairs]
+    curves = joined(named, " and ")
     caption = phrase("How many TIME-WAITs a host held at once, as far as the capture shows ({curves}).", curves=curves)
     if svg:
         heads = _heads((phrase("From, s"), True), (phrase("Host"), False), (phrase("Held"), True))

@@ -196,8 +196,9 @@ def _timeline(document: Document) -> list[str]:
         return []
     heads = [phrase("Time, s"), phrase("Frame"), phrase("Sender"), phrase("What"), phrase("States entered")]
     told = [escaped(head) for head in (*heads, phrase("Findings that begin here"))]
+    title = phrase("Timeline of connection {number}", number=worst.id)
     return [
-        f"### {escaped(phrase('Timeline of connection {number}', number=worst.id))}",
+        f"### {escaped(title)}",
         _table(told, [_event_row(event) for event in events]),
         _left_out(left_out, MORE_EVENTS),
     ]
@@ -209,8 +210,10 @@ def _event_row(event: Event) -> list[str]:
         "" if event.frame is None else str(event.frame),
         say(event.sender or ""),
         escaped(" ".join(filter(None, (say(part) for part in event.what)))),
-        "; ".join(f"{say(side)} {escaped(state)}" for side, state, _ in event.states),
-        "; ".join(f"{SEVERITY_MARK[f.severity]} {escaped(f.title or spoken(f.rule))}" for f in event.findings),
+        say("; ").join(f"{say(side)} {escaped(state)}" for side, state, _ in event.states),
+        say("; ").join(
+            f"{SEVERITY_MARK[f.severity]} {escaped(say(f.title) or spoken(f.rule))}" for f in event.findings
+        ),
     ]
 
 
