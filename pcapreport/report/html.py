@@ -13,7 +13,7 @@ import pathlib
 import re
 import shlex
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,20 +27,15 @@ from pcapreport.report import page_words, wording
 from pcapreport.report.advice import actor, next_steps
 from pcapreport.report.anonymity import anonymity
 from pcapreport.report.columns import columns
-from pcapreport.report.figures import ConnectionFigures, Figure, capture_figures
-from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, LadderRow, Transition
+from pcapreport.report.figures import capture_figures
+from pcapreport.report.model import Connection, Document, EndpointHistory, Finding, Transition
 from pcapreport.report.row_words import caption
-from pcapreport.report.sequence_diagram import FAMILY_COLOUR, sequence_diagram
-from pcapreport.report.state_diagram import state_diagram
-from pcapreport.report.time_bar import shares, swatch, time_bar
+from pcapreport.report.sequence_diagram import FAMILY_COLOUR
+from pcapreport.report.shown import frame_links, page_anchors, shown_connections, slug
 from pcapreport.report.timeline import timeline
 
 MOST_BYTES = 5 << 20
 """Of a page, unless the document's options say otherwise."""
-STATE_DIAGRAMS = 8
-"""Connections that have one, where many share the page: the worst."""
-EXCERPTS, AROUND = 4, 2
-"""Findings of one connection that the segments around are shown of, and rows before and after."""
 TICKET_FINDINGS = 12
 CONNECTION_ROWS = 500
 FINDING_ROWS = 400
@@ -52,27 +47,6 @@ FRAME_RUNS = 100
 _FRAME_WORDS = re.compile(
     r"(?:\b(?i:frames?)|帧) ((?:\d+(?:\s?[–-]\s?\d+)?(?![\d,]* more)(?:, and | and |, | to |、| 和 | 至 )?)+)"
 )
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A connection that the page shows in detail."""
-
-    connection: Connection
-    anchor: str
-    ladder: Markup
-    rows: list[tuple[LadderRow, str]]
-    """The ladder's rows and their ids on the page; "" for a row without frames of its own."""
-    figures: list[Figure]
-    plots_left_out: int
-    """Plots that would have had enough points but no room on the page."""
-    times: list[tuple[Markup, str, float, float]]
-    """Where the time went: colour, words, seconds, share (see `time_bar.shares`)."""
-    time_bar: Markup
-    states: Markup
-    """The state diagram; "" where too many connections share the page."""
-    findings: list[tuple[Finding, list[tuple[LadderRow, bool]]]]
-    """The worst first, each with the rows around its first frame and which of them it names."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +191,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         frames=wording.frame_list,
         frame_filter=wording.frame_filter,
         plain=_plain,
-        slug=_slug,
+        slug=slug,
         quoted=shlex.quote,
         address=urllib.parse.quote,
         css_string=_css_string,
@@ -264,24 +238,6 @@ def _css_string(text: str) -> Markup:
     return Markup(f'"{safe}"')
 
 
-def _slug(text: str) -> str:
-    """An id from hostile text."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "unnamed"
-
-
-def page_anchors(connections: Iterable[Connection]) -> Iterator[tuple[int, str]]:
-    """(connection id, its id on the page), each used once."""
-    used: set[str] = set()
-    for connection in connections:
-        anchor = _slug(connection.anchor) if connection.anchor else f"connection-{connection.id}"
-        if not anchor[0].isalpha():
-            anchor = f"c-{anchor}"
-        if anchor in used:
-            anchor = f"{anchor}-n{connection.id}"
-        used.add(anchor)
-        yield connection.id, anchor
-
-
 def _most_notable(connections: Sequence[Connection], most: int) -> list[Connection]:
     """The connections that the table lists, in the document's order: all, or the worst where they are too many."""
     if len(connections) <= most:
@@ -298,80 +254,6 @@ def _all_findings(document: Document) -> list[Located]:
     found = [Located(f, None) for f in document.findings]
     found.extend(Located(f, c) for c in document.connections for f in c.findings)
     return sorted(found, key=lambda located: wording.SEVERITY_RANK[located.finding.severity])
-
-
-def frame_links(shown: Iterable[Shown]) -> dict[int, str]:
-    """Frame -> id of the packet table's row that shows it."""
-    links: dict[int, str] = {}
-    for one in shown:
-        for row, row_id in one.rows:
-            links.update((frame, row_id) for frame in row.frames if row_id)
-    return links
-
-
-def shown_connections(detailed: Sequence[Connection], anchors: dict[int, str]) -> Iterator[Shown]:
-    """The connections with details, their drawings made."""
-    room = ConnectionFigures(detailed)
-    used: set[int] = set()
-    for place, connection in enumerate(detailed):
-        ladder = connection.detail.ladder if connection.detail else []
-        rows = list(_with_ids(ladder, used))
-        diagram = sequence_diagram(
-            connection,
-            phrase("Sequence diagram of connection {id}", id=connection.id),
-            phrase("Client left, server right, time runs down; the table of its rows says the same."),
-            [row_id for _, row_id in rows],
-        )
-        figures, left_out = room.of(connection)
-        spent = connection.metrics.time_ledger
-        told = shares(spent) if spent else []
-        title = phrase("Where the time of connection {id} went", id=connection.id)
-        bar = time_bar(spent, title) if spent and len(told) > 1 else ""
-        yield Shown(
-            connection=connection,
-            anchor=anchors[connection.id],
-            ladder=Markup(diagram),
-            rows=rows,
-            figures=figures,
-            plots_left_out=left_out,
-            times=[(Markup(swatch(name)), words, time, part) for name, words, time, part in told],
-            time_bar=Markup(bar),
-            states=_states(connection) if place < STATE_DIAGRAMS else Markup(""),
-            findings=list(_with_excerpts(connection.findings, ladder)),
-        )
-
-
-def _with_excerpts(
-    findings: Iterable[Finding], ladder: Sequence[LadderRow]
-) -> Iterator[tuple[Finding, list[tuple[LadderRow, bool]]]]:
-    """The worst first; the first few with the rows of the diagram around the first frame that each names."""
-    row_of = {frame: at for at, row in enumerate(ladder) for frame in row.frames}
-    for number, finding in enumerate(sorted(findings, key=lambda f: wording.SEVERITY_RANK[f.severity])):
-        at = next((row_of[frame] for frame in finding.frames if frame in row_of), None)
-        if number >= EXCERPTS or at is None:
-            yield finding, []
-            continue
-        named = set(finding.frames)
-        around = ladder[max(at - AROUND, 0) : at + AROUND + 1]
-        yield finding, [(row, not named.isdisjoint(row.frames)) for row in around if row.frames]
-
-
-def _states(connection: Connection) -> Markup:
-    """The state diagram with the ways of both sides."""
-    title = phrase("Ways of both sides of connection {id} through the states of TCP", id=connection.id)
-    description = phrase("The tables of states say the same, with times and frames.")
-    return Markup(state_diagram(connection, title, description))
-
-
-def _with_ids(ladder: Iterable[LadderRow], used: set[int]) -> Iterator[tuple[LadderRow, str]]:
-    """Each row with an id made from its first frame, which no other row on the page may have."""
-    for row in ladder:
-        first = row.frames[0] if row.frames else None
-        if first is None or first in used:
-            yield row, ""
-        else:
-            used.add(first)
-            yield row, f"f{first}"
 
 
 def _stays(end: EndpointHistory, capture_end_s: float) -> list[Stay]:

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from pcapreport.language import phrase, say, with_blanks
 from pcapreport.report import wording
-from pcapreport.report.html import Shown, frame_links, linked_text, page_anchors, render_template, shown_connections
+from pcapreport.report.html import linked_text, render_template
 from pcapreport.report.model import Connection, Document, EndpointHistory, Endpoints, LabQuestion
+from pcapreport.report.shown import Shown, frame_links, page_anchors, shown_connections
 from pcapreport.report.state_diagram import state_diagram
 from pcapreport.report.svg import SIDE_COLOUR, coordinate, drawing, element, quoted
 
