@@ -5,6 +5,7 @@ A renderer that shows a text without `say` fails here, and so does a text of the
 
 from __future__ import annotations
 
+import csv
 import errno
 import io
 import os
@@ -205,3 +206,32 @@ def test_help_is_told_in_the_language_of_the_environment() -> None:
         shown = CliRunner(env={"PCAPREPORT_LANG": "zh"}).invoke(cli, arguments)
         assert "【" in shown.output
         assert "【" not in CliRunner(env={"PCAPREPORT_LANG": "en"}).invoke(cli, arguments).output
+
+
+CAPTURES = Path(__file__).parents[1] / ".." / "shared" / "captures"
+
+
+def captures_of_others(most: int = 20) -> list[Path]:
+    """Sound ones with connections that close."""
+    index = CAPTURES / "index.tsv"
+    if not index.exists():
+        return []
+    rows = csv.DictReader(index.read_text().splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    sound = [row for row in rows if row["kind"] == "whole" and int(row["fin"] or 0) and int(row["packets"]) < 5_000]
+    return [CAPTURES / "files" / row["path"] for row in sound[:: max(len(sound) // most, 1)][:most]]
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"the captures of others are not at {CAPTURES}")
+def test_laboratory_reports_on_captures_of_others_say_all_that_they_show() -> None:
+    options, reading = DocumentOptions(lab=True, effective={"profile": "lab", "lang": "zh"}), Reading(frames=True)
+    met = 0
+    for path in captures_of_others():
+        told = pcapreport.analyze(path, name="x.pcap", options=options, reading=reading)
+        page = render_html(told)
+        data = {told.capture.application, told.capture.os, told.capture.hardware, *told.capture.encapsulations}
+        data |= {text for one in told.capture.interfaces for text in (one.name, one.description, one.link_name)}
+        data |= {comment.text for comment in told.capture.comments}
+        unsaid = [run for run in pseudo.unsaid_in_page(page) if not any(run in one for one in data)]
+        assert unsaid == [], path
+        met += told.lab is not None
+    assert met >= 15

@@ -39,10 +39,10 @@ TOPICS = {
 FIXED_FIELDS = 18
 """Of a TCP header without options: what every segment has."""
 BLANK = "_" * 8
-BLANK_MARKUP = Markup('<span class="blank"></span>')
 WIDE, TALL, LEFT, RIGHT = 720.0, 560.0, 90.0, 630.0
 """Of the diagram that a student is to draw in."""
 FILLED, STUDENT, ANSWERS = "filled", "student", "answers"
+TO_BE_FILLED_IN = phrase("to be filled in")
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,22 @@ class Sheet:
         if not self.blank:
             return linked_text(text, self.links)
         shown = escape(wording.visible(with_blanks(text, BLANK)))
-        return Markup(str(shown).replace(BLANK, str(BLANK_MARKUP)))
+        return Markup(str(shown).replace(BLANK, str(_blank())))
 
     def value(self, value: Any) -> Any:
         """A number or word, left blank on the student's sheet."""
         if self.blank:
-            return BLANK_MARKUP
+            return _blank()
         return "" if value is None else value
 
     def number(self, value: Any) -> Any:
         """A count with thousands separated."""
         return self.value(wording.number(value) if value is not None else None)
+
+
+def _blank() -> Markup:
+    """A line to write on, which a screen reader names."""
+    return Markup('<span class="blank" role="img" aria-label="{}"></span>').format(say(TO_BE_FILLED_IN))
 
 
 def lab_page(document: Document, templates: pathlib.Path | None) -> str:

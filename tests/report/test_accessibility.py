@@ -4,9 +4,8 @@ import http.server
 import pathlib
 import threading
 
-import documents
 import pytest
-from test_in_browser import browser, missing, pages  # noqa: F401  (fixtures)
+from test_in_browser import ALL, browser, missing, pages  # noqa: F401  (fixtures)
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOCKED = "sandbox; default-src 'none'; img-src 'self'; style-src 'self';"
@@ -23,7 +22,7 @@ def axe() -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", [*documents.DOCUMENTS, "index"])
+@pytest.mark.parametrize("name", ALL)
 def test_axe_finds_nothing(browser, pages, axe, name, scheme):  # noqa: F811
     context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
     page = context.new_page()

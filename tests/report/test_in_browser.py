@@ -7,10 +7,24 @@ import subprocess
 
 import documents
 import pytest
+from msgspec.structs import replace
 
 from pcapreport.batch.index import entry_of, render_index
+from pcapreport.pipeline import analyze
+from pcapreport.report.build import DocumentOptions
 from pcapreport.report.html import render_html
+from pcapreport.settings import Reading
 
+SAMPLE = pathlib.Path(__file__).parents[2] / "sample_pcaps" / "loss-with-fast-retransmit.pcap"
+LESSON, READING = DocumentOptions(lab=True), Reading(frames=True)
+OTHER_PAGES = {
+    "chinese": {"profile": "full", "lang": "zh"},
+    "chinese-ticket": {"profile": "ticket", "lang": "zh"},
+    "lab": {"profile": "lab"},
+    "chinese-lab": {"profile": "lab", "sheet": "answers", "lang": "zh"},
+    "chinese-sheet": {"profile": "lab", "sheet": "student", "lang": "zh"},
+}
+"""Options of pages of one real capture."""
 CHROMIUM = next(filter(None, (shutil.which(n) for n in ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
@@ -44,10 +58,19 @@ def pages(tmp_path_factory):
         (folder / f"{name}.html").write_text(render_html(make()), encoding="utf-8")
     entries = [entry_of(make(), name, f"{name}.html", "") for name, make in documents.DOCUMENTS.items()]
     (folder / "index.html").write_text(render_index(entries), encoding="utf-8")
+    told = analyze(SAMPLE, name=SAMPLE.name, options=LESSON, reading=READING)
+    for name, options in OTHER_PAGES.items():
+        (folder / f"{name}.html").write_text(render_html(replace(told, options=options)), encoding="utf-8")
+    entries.append(entry_of(told, SAMPLE.name, "lab.html", ""))
+    (folder / "chinese-index.html").write_text(render_index(entries, language="zh"), encoding="utf-8")
+    (folder / "chinese-class.html").write_text(render_index(entries, language="zh", lab=True), encoding="utf-8")
     return folder
 
 
-@pytest.fixture(params=[*documents.DOCUMENTS, "index"])
+ALL = [*documents.DOCUMENTS, "index", *OTHER_PAGES, "chinese-index", "chinese-class"]
+
+
+@pytest.fixture(params=ALL)
 def path(request, pages) -> pathlib.Path:
     return pages / f"{request.param}.html"
 

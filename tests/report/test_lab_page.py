@@ -15,6 +15,7 @@ import pytest
 
 from pcapreport.capture import Flag
 from pcapreport.pipeline import analyze
+from pcapreport.pseudonyms import Pseudonyms
 from pcapreport.report import model
 from pcapreport.report.build import DocumentOptions
 from pcapreport.report.html import render_html
@@ -243,3 +244,22 @@ def test_a_capture_without_connections_says_so(tmp_path: Path) -> None:
 def test_a_saved_document_gives_the_same_page(path: Path) -> None:
     made = document(path, sheet="student")
     assert render_html(model.decode(model.encode(made))) == render_html(made)
+
+
+def test_an_anonymised_lesson_shows_no_original() -> None:
+    """Neither addresses nor MAC addresses, nor the bytes and the checksum that would tell them."""
+    path = ROOT / "sample_pcaps" / "tcpdump-ethernet.pcap"
+    options = DocumentOptions(lab=True, effective={"profile": "lab"})
+    plain, replaced = (
+        analyze(path, name="x", options=options, reading=Reading(frames=True, pseudonyms=pseudonyms))
+        for pseudonyms in (None, Pseudonyms(bytes(32), with_ports=True))
+    )
+    assert plain.lab is not None and replaced.lab is not None
+    originals = next(q for q in plain.lab.questions if q.id == "mac_addresses").values
+    connection = plain.connections[0]
+    shown = render_html(replaced)
+    for original in (*originals.values(), connection.client.address, connection.server.address):
+        assert original and str(original) not in shown
+    fields = [field for packet in replaced.lab.opening.packets for field in packet.fields]
+    assert fields and not any(field.hex or field.name == "Checksum" for field in fields)
+    assert next(q for q in replaced.lab.questions if q.id == "mac_addresses").decided
