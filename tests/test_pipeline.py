@@ -264,7 +264,6 @@ def test_the_command_and_the_function_give_the_same_document(written: dict[str, 
         "max_size": 5 << 20,
         "profile": "full",
         "lang": "en",
-        "format": "html,json,md",
         "max_connections": 30,
         "time_wait": "auto",
     }
