@@ -36,15 +36,6 @@ ALIKE = {
     "half_open_connection": phrase("{number:,} of {total:,} connections met an older connection when they opened."),
 }
 """What connections have in common, by the rule that concerns them."""
-SIDES = (
-    phrase("client"),
-    phrase("server"),
-    phrase("network"),
-    phrase("capture"),
-    phrase("none"),
-    phrase("undecidable"),
-)
-"""Of a verdict, so that translators find them; it holds the plain word."""
 
 
 def all_orderly(closings: Counter[str], total: int) -> Text:

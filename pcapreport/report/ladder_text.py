@@ -18,7 +18,7 @@ from pcapreport.report.wording import (
     duration,
     frame_list,
     moment,
-    number,
+    packets_read,
     short,
     spoken,
     visible,
@@ -139,16 +139,9 @@ def summary_text(document: Document, limit: int = 20) -> str:
 
 def _counts(document: Document) -> str:
     capture = document.capture
-    others = "".join(f"{say(', ')}{number(n)} {visible(say(kind))}" for kind, n in capture.other_packets.items())
-    packets = counted(
-        capture.packets,
-        "{n:,} packet read: {tcp} TCP{others}",
-        "{n:,} packets read: {tcp} TCP{others}",
-        tcp=number(capture.tcp_packets),
-        others=others,
-    )
+    packets = packets_read(capture, visible)
     connections = counted(document.totals.connections, "{n:,} connection", "{n:,} connections")
-    return say("; ").join((say(packets), say(connections), duration(capture.duration_s)))
+    return say("; ").join((packets, say(connections), duration(capture.duration_s)))
 
 
 def _listed(head: str, lines: list[str], limit: int) -> list[str]:

@@ -25,6 +25,7 @@ from pcapreport.report.wording import (
     frame_list,
     moment,
     number,
+    packets_read,
     runs,
     short,
     spoken,
@@ -159,14 +160,7 @@ def _confidence(confidence: str) -> str:
 
 def _counts(document: Document) -> str:
     capture = document.capture
-    others = "".join(f"{say(', ')}{number(n)} {escaped(say(kind))}" for kind, n in capture.other_packets.items())
-    packets = counted(
-        capture.packets,
-        "{n:,} packet read: {tcp} TCP{others}",
-        "{n:,} packets read: {tcp} TCP{others}",
-        tcp=number(capture.tcp_packets),
-        others=others,
-    )
+    packets = packets_read(capture, escaped)
     connections = counted(document.totals.connections, "{n:,} connection", "{n:,} connections")
     span = duration(capture.duration_s)
     return say(phrase("{packets}; {connections} in {time}.", packets=packets, connections=connections, time=span))

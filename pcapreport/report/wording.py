@@ -7,11 +7,11 @@ every renderer passes each string of the document through it.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pcapreport.language import Text, forms, phrase, say
+from pcapreport.language import Text, counted, forms, phrase, say
 from pcapreport.report.columns import beginning, columns
-from pcapreport.report.model import Interval, Severity
+from pcapreport.report.model import Capture, Interval, Severity
 
 SEVERITY_COUNTS: dict[Severity, tuple[str, str]] = {
     "error": forms("{n:,} error", "{n:,} errors"),
@@ -182,3 +182,17 @@ def frame_filter(frames: Sequence[int]) -> str:
 def spoken(name: str) -> str:
     """A snake_case rule or kebab-case kind as words: "fin_unanswered" -> "fin unanswered"."""
     return say(visible(name).replace("_", " "))
+
+
+def packets_read(capture: Capture, safe: Callable[[str], str]) -> str:
+    """How many packets were read and what they are; `safe` makes the kinds' names fit to be shown."""
+    others = "".join(f"{say(', ')}{number(n)} {safe(say(kind))}" for kind, n in capture.other_packets.items())
+    return say(
+        counted(
+            capture.packets,
+            "{n:,} packet read: {tcp} TCP{others}",
+            "{n:,} packets read: {tcp} TCP{others}",
+            tcp=number(capture.tcp_packets),
+            others=others,
+        )
+    )
