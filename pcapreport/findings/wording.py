@@ -64,7 +64,7 @@ def listed(items: Sequence[str], limit: int) -> Text:
     """ "a", "a and b", "a, b, c and 4 more"."""
     shown, rest = list(items[:limit]), len(items) - limit
     if rest > 0:
-        shown.append(phrase("{rest:,} more", rest=rest))
+        return phrase("{items} and {rest:,} more", items=joined(shown), rest=rest)
     if len(shown) < 2:
         return joined(shown)
     return joined((joined(shown[:-1]), shown[-1]), " and ")

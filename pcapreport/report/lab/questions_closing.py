@@ -134,7 +134,7 @@ def _time_wait(lesson: Lesson) -> LabQuestion:
     how = phrase(
         "The side that closed first enters it with the last ACK. Nothing is sent when it ends, so its end is "
         "computed: RFC "
-        "9293 asks for 2 x 2 min, Linux takes 60 s."
+        "9293 asks for 2 x 2 min, Linux takes 60 s and up to 2.05 s more, by the steps of its timer."
     )
     waits = [(side, wait) for side in (CLIENT, SERVER) if (wait := lesson.end(side).time_wait) is not None]
     if not waits:

@@ -12,12 +12,14 @@ from pcapreport.findings.wording import duration, frames, side_name
 from pcapreport.language import Text, counted, joined, phrase
 from pcapreport.report.lab.lesson import Lesson
 from pcapreport.report.lab.question import Values, question, undecided
+from pcapreport.report.lab.release import NEAR_NS
 from pcapreport.report.lab.slow_start import rounds
 from pcapreport.report.lab.transfer import acknowledgments, sending_side
 from pcapreport.report.measures import resent_rows
 from pcapreport.report.model import RETRANSMISSION_RULES, LabQuestion, LabTransfer
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
+from pcapreport.tcp.vantage import UNKNOWN_NS
 
 NO_DATA = phrase("no data was captured")
 CAUSES = {
@@ -33,10 +35,28 @@ _REQUESTS = re.compile(rb"(GET|POST|HEAD|PUT|DELETE|OPTIONS|PATCH) \S+ HTTP/1\.[
 """Only these words are ever told of a payload, never its bytes."""
 
 
+def _beside(lesson: Lesson, sender: int) -> list[Text]:
+    """What the tap's place means for round trips of a sender's data; nothing at its own host."""
+    vantage = lesson.evidence.vantages.each()[lesson.connection]
+    nearer = vantage.round_trip[sender]
+    if nearer == UNKNOWN_NS or nearer < NEAR_NS:
+        return []
+    return [
+        phrase(
+            "These are times at the tap, from it to the {other} and back; the round trips of the {side} itself "
+            "take about "
+            "{more} longer, the way between it and the tap.",
+            other=side_name(1 - sender),
+            side=side_name(sender),
+            more=duration(nearer),
+        )
+    ]
+
+
 def on_data(lesson: Lesson, moved: LabTransfer | None, taken: Mapping[int, Frame]) -> Iterator[LabQuestion]:
     """In the order of the usual sheet."""
     yield _first(lesson, taken)
-    yield _round_trips(moved)
+    yield _round_trips(lesson, moved)
     yield _lengths(moved)
     yield _window(lesson)
     yield _retransmissions(lesson)
@@ -76,9 +96,10 @@ def _kind(frame: Frame | None) -> Text:
     return phrase("It begins an HTTP answer.")
 
 
-def _round_trips(moved: LabTransfer | None) -> LabQuestion:
+def _round_trips(lesson: Lesson, moved: LabTransfer | None) -> LabQuestion:
     text = phrase(
-        "Of the first six data segments: when was each sent and acknowledged, what is its SampleRTT, and what is the "
+        "Of the first six data segments of the side that sent more: when was each sent and acknowledged, what is "
+        "its SampleRTT, and what is the "
         "EstimatedRTT after it (alpha = 1/8)?"
     )
     how = phrase(
@@ -105,6 +126,7 @@ def _round_trips(moved: LabTransfer | None) -> LabQuestion:
         )
         for one in told
     ]
+    answers += _beside(lesson, sending_side(lesson) or CLIENT)
     values: Values = {f"sample_rtt_s_{one.frame}": one.sample_rtt_s for one in told}
     values |= {f"estimated_rtt_s_{one.frame}": one.estimated_rtt_s for one in told}
     numbers = [number for one in moved.samples for number in (one.frame, one.ack_frame)]
@@ -112,11 +134,14 @@ def _round_trips(moved: LabTransfer | None) -> LabQuestion:
 
 
 def _lengths(moved: LabTransfer | None) -> LabQuestion:
-    text = phrase("How long are the first six data segments? How does the usual length compare with the MSS?")
+    text = phrase(
+        "How long are the first six data segments of the side that sent more? How does the usual length compare "
+        "with the MSS?"
+    )
     how = phrase("Lengths are those of the payload. Segments above the MSS are put together by a host's network card.")
     if moved is None:
         return question("lengths", "data", text, [undecided(NO_DATA)], how, decided=False)
-    lengths = ", ".join(f"{one.length:,}" for one in moved.samples)
+    lengths = joined([f"{one.length:,}" for one in moved.samples])
     mss = phrase("not captured") if moved.mss is None else phrase("{mss:,} bytes", mss=moved.mss)
     answers = [
         phrase("{lengths} bytes.", lengths=lengths),
@@ -127,7 +152,7 @@ def _lengths(moved: LabTransfer | None) -> LabQuestion:
             mss=mss,
         ),
     ]
-    values: Values = {"lengths": lengths, "typical_length": moved.typical_length, "mss": moved.mss}
+    values: Values = {"lengths": str(lengths), "typical_length": moved.typical_length, "mss": moved.mss}
     return question("lengths", "data", text, answers, how, [one.frame for one in moved.samples], values)
 
 
@@ -135,8 +160,8 @@ def _window(lesson: Lesson) -> LabQuestion:
     from pcapreport.report.lab.transfer import least_window
 
     text = phrase(
-        "What is the smallest receive window that each side advertised, in bytes after scaling? Did it ever stop "
-        "the sender?"
+        "What is the smallest receive window that each side advertised after its SYN, in bytes after scaling? Did "
+        "it ever stop the sender?"
     )
     how = phrase(
         "The window field of each segment but SYN and RST, times 2 to the power of the window scale of the same "
@@ -183,7 +208,7 @@ def _retransmissions(lesson: Lesson) -> LabQuestion:
     )
     by_rule = {rule: found for rule in sorted(RETRANSMISSION_RULES) if (found := lesson.frames_of(rule))}
     if not by_rule:
-        answer = phrase("None: no sequence number was sent twice in this capture.")
+        answer = phrase("None: no sequence number was sent twice in this connection.")
         return question("retransmissions", "data", text, [answer], how, values={"count": 0})
     answers = [
         counted(
@@ -200,7 +225,9 @@ def _retransmissions(lesson: Lesson) -> LabQuestion:
 
 
 def _acknowledgments(lesson: Lesson, moved: LabTransfer | None) -> LabQuestion:
-    text = phrase("How much data does an acknowledgment usually cover? Is it every second segment?")
+    text = phrase(
+        "How much data does an acknowledgment of the side that sent less usually cover? Is it every second segment?"
+    )
     how = phrase(
         "Each acknowledgment is compared with the one before; the segments whose last byte it newly covers are counted."
     )
@@ -209,8 +236,8 @@ def _acknowledgments(lesson: Lesson, moved: LabTransfer | None) -> LabQuestion:
         why = NO_DATA if moved is None else phrase("no acknowledgment of data was captured")
         return question("acknowledgments", "data", text, [undecided(why)], how, decided=False)
     data = lesson.carrying(side)
-    fresh = data[~resent_rows(lesson.rows.frame, lesson.findings)[data]]
-    acks = acknowledgments(lesson, side, fresh)
+    resent = resent_rows(lesson.rows.frame, lesson.findings)[data]
+    acks = acknowledgments(lesson, side, data[~resent], data[resent])
     answers = [
         phrase(
             "Of {n:,} acknowledgments {one:,} cover one segment, {two:,} cover two, {more:,} cover more; most often "
@@ -221,20 +248,23 @@ def _acknowledgments(lesson: Lesson, moved: LabTransfer | None) -> LabQuestion:
             more=moved.covered["more"],
             bytes=moved.typical_acknowledged,
         ),
-        phrase(
-            "They follow the last segment that they cover after {median} in the median, {longest} at most, as "
-            "seen at the tap.",
-            median=duration(float(np.median(acks.delays_ns))),
-            longest=duration(int(acks.delays_ns.max())),
-        ),
         counted(moved.duplicate_acks, "{n} duplicate acknowledgment.", "{n:,} duplicate acknowledgments."),
     ]
+    if len(acks.delays_ns):
+        answers.append(
+            phrase(
+                "They follow the last segment that they cover, where that was sent once, after {median} in the median, "
+                "{longest} at most, as seen at the tap.",
+                median=duration(float(np.median(acks.delays_ns))),
+                longest=duration(int(acks.delays_ns.max())),
+            )
+        )
     values: Values = {"one": moved.covered["1"], "two": moved.covered["2"], "more": moved.covered["more"]}
     return question("acknowledgments", "data", text, answers, how, lesson.rows.frame[acks.rows[:12]].tolist(), values)
 
 
 def _throughput(lesson: Lesson, moved: LabTransfer | None) -> LabQuestion:
-    text = phrase("What is the throughput of the connection? Say which interval you chose.")
+    text = phrase("What is the throughput of the side that sent more? Say which interval you chose.")
     how = phrase("Payload bytes, each counted once, divided by the time; headers and repetitions are left out.")
     if moved is None or moved.throughput is None or moved.last_ack_s is None:
         why = NO_DATA if moved is None else phrase("no acknowledgment of the data was captured, or it took no time")

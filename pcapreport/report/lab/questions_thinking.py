@@ -137,8 +137,8 @@ def _windows(lesson: Lesson) -> LabQuestion:
         phrase(
             "The window is the room that the receiver has for data not yet read by its application: it shrinks "
             "while the "
-            "application reads more slowly than data arrives, and grows when it reads. At 0 the sender has to "
-            "wait and probes."
+            "application reads more slowly than data arrives, and grows when it reads or when its host enlarges the "
+            "buffer. At 0 the sender has to wait and probes."
         )
     ]
     side = sending_side(lesson)

@@ -13,7 +13,7 @@ from pcapreport.report.lab.questions_closing import on_closing, on_trouble
 from pcapreport.report.lab.questions_data import on_data
 from pcapreport.report.lab.questions_opening import on_opening
 from pcapreport.report.lab.questions_thinking import on_thinking
-from pcapreport.report.lab.release import release, release_rows
+from pcapreport.report.lab.release import moment, release, release_rows
 from pcapreport.report.lab.transfer import sending_side, transfer
 from pcapreport.report.model import Lab, LabProcess, LabTransfer
 from pcapreport.settings import SECOND
@@ -73,11 +73,17 @@ def _summary(lesson: Lesson, began: LabProcess, ended: LabProcess, moved: LabTra
             yield phrase("The {side} went through {states}.", side=side_name(side), states=" > ".join(states))
     waits = [(side, wait) for side in (CLIENT, SERVER) if (wait := lesson.end(side).time_wait) is not None]
     for side, wait in waits:
-        yield phrase(
-            "The {side} waits 2MSL ({two_msl:g} s, profile {profile}) in TIME-WAIT.",
-            side=side_name(side),
-            two_msl=wait.two_msl / SECOND,
-            profile=wait.profile,
-        )
+        parts = {"side": side_name(side), "two_msl": wait.two_msl / SECOND, "profile": wait.profile}
+        if wait.ended_by in ("reset", "reuse"):
+            at = moment(lesson, wait.ended_at)
+            yield phrase(
+                "The {side} was in TIME-WAIT, which was ended early at {at} (2MSL is taken to be {two_msl:g} s, "
+                "profile "
+                "{profile}).",
+                at=at,
+                **parts,
+            )
+        else:
+            yield phrase("The {side} waits 2MSL ({two_msl:g} s, profile {profile}) in TIME-WAIT.", **parts)
     if not waits:
         yield phrase("No side is seen in TIME-WAIT.")

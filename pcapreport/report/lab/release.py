@@ -11,7 +11,7 @@ import numpy as np
 
 from pcapreport.capture.frames import Frame
 from pcapreport.findings.wording import duration, frames, side_name
-from pcapreport.language import Text, counted, phrase
+from pcapreport.language import Text, counted, phrase, sentences
 from pcapreport.report.lab.header import taken_apart
 from pcapreport.report.lab.lesson import Lesson
 from pcapreport.report.lab.opening import named, step
@@ -19,6 +19,7 @@ from pcapreport.report.model import LabProcess, LabStep
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.history import TimeWait
+from pcapreport.tcp.vantage import UNKNOWN_NS
 
 VARIANTS = {
     "four-segments": phrase("Four segments: FIN; ACK; FIN and ACK; ACK."),
@@ -33,6 +34,8 @@ VARIANTS = {
     "open": phrase("No FIN and no RST was captured: how the connection ended cannot be decided from this capture."),
 }
 COMPLETE = ("four-segments", "half-close", "three-segments", "simultaneous")
+NEAR_NS = 500_000
+"""A side that answers so soon is the host of the tap, or beside it."""
 DELAYED_ACK_NS = 40_000_000
 """Linux acknowledges after 40 ms at the latest where it has nothing to send (TCP_DELACK_MIN, include/net/tcp.h)."""
 
@@ -301,7 +304,22 @@ def _remarks(lesson: Lesson, kind: str) -> Iterator[Text]:
 
 
 def why_so_many(lesson: Lesson, kind: str) -> Text:
-    """Why the release took three or four segments."""
+    """Why the release took three or four segments; with how much of the times is the way to that side and back."""
+    marks = lesson.landmarks
+    assert marks.fin is not None
+    closed_second = 1 - int(lesson.rows.side[marks.fin])
+    way = lesson.evidence.vantages.each()[lesson.connection].round_trip[closed_second]
+    if way == UNKNOWN_NS or way < NEAR_NS:
+        return _why_so_many(lesson, kind)
+    note = phrase(
+        "Of these times, seen at the tap, about {way} is the way to the {other} and back.",
+        way=duration(way),
+        other=side_name(closed_second),
+    )
+    return sentences(_why_so_many(lesson, kind), note)
+
+
+def _why_so_many(lesson: Lesson, kind: str) -> Text:
     marks = lesson.landmarks
     assert marks.fin is not None and marks.fin_ack is not None and marks.other_fin is not None
     times = lesson.rows.time_ns

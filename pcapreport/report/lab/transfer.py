@@ -64,8 +64,9 @@ def transfer(lesson: Lesson) -> LabTransfer | None:
         return None
     rows, data = lesson.rows, lesson.carrying(side)
     resent = resent_rows(rows.frame, lesson.findings)
-    lengths = Counter(rows.length[data].tolist())
-    acks = acknowledgments(lesson, side, data[~resent[data]])
+    fresh, again = data[~resent[data]], data[resent[data]]
+    lengths = Counter(rows.length[fresh].tolist() or rows.length[data].tolist())
+    acks = acknowledgments(lesson, side, fresh, again)
     samples = list(_with_estimates(list(_samples(lesson, side, data, resent))))
     first, last = int(rows.time_ns[data[0]]), int(rows.time_ns[acks.rows[-1]]) if len(acks.rows) else None
     total = _fresh(lesson, data)
@@ -73,7 +74,7 @@ def transfer(lesson: Lesson) -> LabTransfer | None:
     least, frame = least_window(lesson, 1 - side)
     return LabTransfer(
         sender=SENDERS[side],
-        segments=len(data),
+        segments=len(fresh),
         bytes=total,
         samples=samples,
         typical_length=lengths.most_common(1)[0][0],
@@ -85,7 +86,7 @@ def transfer(lesson: Lesson) -> LabTransfer | None:
         covered=acks.covered,
         typical_acknowledged=acks.typical,
         duplicate_acks=len(lesson.frames_of("duplicate_ack")),
-        sent_again=[int(rows.frame[at]) for at in data[resent[data]]],
+        sent_again=rows.frame[again].tolist(),
         least_window=least,
         least_window_frame=frame,
     )
@@ -118,11 +119,11 @@ class Acknowledgments(NamedTuple):
     typical: int | None
     """The most frequent number of new bytes."""
     delays_ns: Ints
-    """From the last data segment that each acknowledges until it."""
+    """From the last data segment that each acknowledges until it, where that was sent only once."""
 
 
-def acknowledgments(lesson: Lesson, side: int, data: Ints) -> Acknowledgments:
-    """Of the data rows of a side, which were all sent for the first time."""
+def acknowledgments(lesson: Lesson, side: int, data: Ints, again: Ints) -> Acknowledgments:
+    """Of the data rows of a side sent for the first time; `again`: the rows that repeat some of them."""
     rows = lesson.rows
     answers = np.flatnonzero(
         (rows.side != side) & lesson.genuine & ((rows.flags & (Flag.ACK | Flag.RST | Flag.SYN)) == Flag.ACK)
@@ -137,7 +138,8 @@ def acknowledgments(lesson: Lesson, side: int, data: Ints) -> Acknowledgments:
     latest = data[np.argsort(rows.end[data], kind="stable")]
     last = latest[np.searchsorted(ends, reached[chosen], "right") - 1] if len(at) else at
     typical = Counter(step).most_common(1)[0][0] if step else None
-    return Acknowledgments(at, covered, typical, np.maximum(rows.time_ns[at] - rows.time_ns[last], 0))
+    once = ~np.isin(rows.end[last], rows.end[again])
+    return Acknowledgments(at, covered, typical, np.maximum(rows.time_ns[at] - rows.time_ns[last], 0)[once])
 
 
 def _samples(lesson: Lesson, side: int, data: Ints, resent: np.ndarray) -> Iterator[LabSample]:

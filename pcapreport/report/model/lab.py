@@ -89,7 +89,7 @@ class LabTransfer(Record, frozen=True, kw_only=True):
 
     sender: Sender
     segments: int
-    """With data, copies left out."""
+    """With data sent for the first time, copies left out."""
     bytes: int
     """Each counted once."""
     samples: list[LabSample]
