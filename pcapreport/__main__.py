@@ -13,7 +13,8 @@ def run() -> None:
     """Run the command and leave at once.
 
     The operating system takes back the memory of a large document faster than Python takes it apart, which costs a
-    second for a million packets. Not so while worker processes are still to be seen off.
+    second for a million packets. Not so while worker processes are still to be seen off, nor after an interrupt, which
+    may have ended them before the pool could put its semaphores away.
     """
     try:
         main()
@@ -24,7 +25,7 @@ def run() -> None:
     if code == EXIT_INTERRUPTED:
         for worker in workers:  # what one has begun is not waited for; it writes a file whole or not at all
             worker.terminate()
-    if not workers:
+    if not workers and code != EXIT_INTERRUPTED:
         try:
             sys.stdout.flush()
             sys.stderr.flush()
