@@ -41,7 +41,7 @@ FIXED_FIELDS = 18
 BLANK = "_" * 8
 WIDE, TALL, LEFT, RIGHT = 720.0, 560.0, 90.0, 630.0
 """Of the diagram that a student is to draw in."""
-FILLED, STUDENT, ANSWERS = "filled", "student", "answers"
+FILLED, STUDENT = "filled", "student"
 TO_BE_FILLED_IN = phrase("to be filled in")
 
 

@@ -92,28 +92,25 @@ def _steps(lesson: Lesson) -> Iterator[LabStep]:
 
 def _syn(lesson: Lesson, index: int, letter: str) -> Text:
     row = lesson.row(index)
-    form = (
-        phrase(
+    parts = {
+        "side": side_name(row.side),
+        "letter": letter,
+        "raw": row.raw_seq,
+        "state": named(lesson.state(index, row.side)),
+    }
+    if row.length:
+        return phrase(
             "The {side} sends SYN = 1, ACK = 0 with its initial sequence number seq = {letter} = {raw} "
             "(relative 0) and "
             "{length:,} bytes of data, and enters {state}.",
-            side=side_name(row.side),
-            letter=letter,
-            raw=row.raw_seq,
             length=row.length,
-            state=named(lesson.state(index, row.side)),
+            **parts,
         )
-        if row.length
-        else phrase(
-            "The {side} sends SYN = 1, ACK = 0 with its initial sequence number seq = {letter} = {raw} (relative 0), "
-            "without data, and enters {state}.",
-            side=side_name(row.side),
-            letter=letter,
-            raw=row.raw_seq,
-            state=named(lesson.state(index, row.side)),
-        )
+    return phrase(
+        "The {side} sends SYN = 1, ACK = 0 with its initial sequence number seq = {letter} = {raw} (relative 0), "
+        "without data, and enters {state}.",
+        **parts,
     )
-    return form
 
 
 def _syn_ack(lesson: Lesson, index: int) -> Text:

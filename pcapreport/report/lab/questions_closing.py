@@ -12,6 +12,7 @@ from pcapreport.report.lab.opening import named
 from pcapreport.report.lab.question import Values, question, undecided
 from pcapreport.report.lab.release import COMPLETE, VARIANTS, fin_number, kind_of, moment, release_rows, why_so_many
 from pcapreport.report.model import LabQuestion
+from pcapreport.report.segments import SENDERS
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.history import TimeWait
@@ -52,7 +53,7 @@ def _first_fin(lesson: Lesson) -> LabQuestion:
     answer = phrase(
         "The {side}, in frame {frame} ({flags}).", side=side_name(side), frame=lesson.frame(row), flags=flags
     )
-    values: Values = {"side": ("client", "server")[side], "frame": lesson.frame(row)}
+    values: Values = {"side": SENDERS[side], "frame": lesson.frame(row)}
     return question("first_to_close", "closing", text, [answer], how, [lesson.frame(row)], values)
 
 
@@ -122,7 +123,7 @@ def _release_states(lesson: Lesson) -> LabQuestion:
         states = [str(item.state) for item in lesson.end(side).transitions]
         since = states.index(State.ESTABLISHED) if State.ESTABLISHED in states else 0
         way = " > ".join(states[since:])
-        values[("client", "server")[side]] = way
+        values[SENDERS[side]] = way
         answers.append(phrase("The {side}: {states}.", side=side_name(side), states=named(way)))
     return question("release_states", "closing", text, answers, how, [lesson.frame(row) for row in rows], values)
 
@@ -144,13 +145,13 @@ def _time_wait(lesson: Lesson) -> LabQuestion:
         return question("time_wait", "closing", text, [answer], how, rows, values, decided=decided)
     answers: list[Text] = []
     numbers = [lesson.frame(row) for row in sorted(release_rows(lesson))]
-    values = {"owner": " and ".join(("client", "server")[side] for side, _ in waits)}
+    values = {"owner": " and ".join(SENDERS[side] for side, _ in waits)}
     for side, wait in waits:
         answers += _waits(lesson, side, wait)
         numbers += [restart.frame for restart in wait.restarts]
         values |= {
-            f"{('client', 'server')[side]}_two_msl_s": wait.two_msl / SECOND,
-            f"{('client', 'server')[side]}_ended_by": wait.ended_by,
+            f"{SENDERS[side]}_two_msl_s": wait.two_msl / SECOND,
+            f"{SENDERS[side]}_ended_by": wait.ended_by,
         }
     decided = all(wait.ended_by != "capture-end" for _, wait in waits)
     return question("time_wait", "closing", text, answers, how, numbers, values, 0.05, decided)
@@ -271,7 +272,7 @@ def _reset(lesson: Lesson) -> LabQuestion:
         )
     ]
     answers += [text for text in told if isinstance(text, Text)]
-    values: Values = {"side": ("client", "server")[one.side], "frame": one.frame}
+    values: Values = {"side": SENDERS[one.side], "frame": one.frame}
     return question("reset", "trouble", text, answers, how, [one.frame], values)
 
 

@@ -14,9 +14,9 @@ from pcapreport.report.lab.lesson import Lesson
 from pcapreport.report.lab.question import Values, question, undecided
 from pcapreport.report.lab.release import NEAR_NS
 from pcapreport.report.lab.slow_start import rounds
-from pcapreport.report.lab.transfer import acknowledgments, sending_side
-from pcapreport.report.measures import resent_rows
+from pcapreport.report.lab.transfer import acknowledgments, first_and_repeated, least_window, sending_side
 from pcapreport.report.model import RETRANSMISSION_RULES, LabQuestion, LabTransfer
+from pcapreport.report.segments import SENDERS
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER
 from pcapreport.tcp.vantage import UNKNOWN_NS
@@ -157,8 +157,6 @@ def _lengths(moved: LabTransfer | None) -> LabQuestion:
 
 
 def _window(lesson: Lesson) -> LabQuestion:
-    from pcapreport.report.lab.transfer import least_window
-
     text = phrase(
         "What is the smallest receive window that each side advertised after its SYN, in bytes after scaling? Did "
         "it ever stop the sender?"
@@ -190,7 +188,7 @@ def _window(lesson: Lesson) -> LabQuestion:
                 scale=scale,
             )
         )
-        values[f"{('client', 'server')[side]}_least_window"] = least
+        values[f"{SENDERS[side]}_least_window"] = least
         named.append(frame)
     closed = lesson.frames_of("zero_window", "window_full")
     answers.append(
@@ -235,9 +233,7 @@ def _acknowledgments(lesson: Lesson, moved: LabTransfer | None) -> LabQuestion:
     if moved is None or side is None or not moved.acknowledgments:
         why = NO_DATA if moved is None else phrase("no acknowledgment of data was captured")
         return question("acknowledgments", "data", text, [undecided(why)], how, decided=False)
-    data = lesson.carrying(side)
-    resent = resent_rows(lesson.rows.frame, lesson.findings)[data]
-    acks = acknowledgments(lesson, side, data[~resent], data[resent])
+    acks = acknowledgments(lesson, side, *first_and_repeated(lesson, side))
     answers = [
         phrase(
             "Of {n:,} acknowledgments {one:,} cover one segment, {two:,} cover two, {more:,} cover more; most often "

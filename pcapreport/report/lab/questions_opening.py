@@ -14,6 +14,7 @@ from pcapreport.report.lab.opening import named, offers, opening_rows
 from pcapreport.report.lab.ports import port_class
 from pcapreport.report.lab.question import Values, question, undecided
 from pcapreport.report.model import LabQuestion
+from pcapreport.report.segments import SENDERS
 from pcapreport.tcp.connections import CLIENT, SERVER
 
 LATE = phrase("the capture begins after the handshake")
@@ -139,7 +140,7 @@ def _offers(lesson: Lesson) -> LabQuestion:
             continue
         told, numbers = _offered(lesson, row)
         answers.append(phrase("The {side}: {options}.", side=side_name(side), options=joined(told, "; ")))
-        values |= {f"{('client', 'server')[side]}_{name}": number for name, number in numbers.items()}
+        values |= {f"{SENDERS[side]}_{name}": number for name, number in numbers.items()}
     frames = [lesson.frame(row) for row in rows if row is not None]
     return question("options", "opening", text, answers, how, frames, values, decided=len(frames) == 2)
 

@@ -63,11 +63,10 @@ def transfer(lesson: Lesson) -> LabTransfer | None:
     if side is None:
         return None
     rows, data = lesson.rows, lesson.carrying(side)
-    resent = resent_rows(rows.frame, lesson.findings)
-    fresh, again = data[~resent[data]], data[resent[data]]
+    fresh, again = first_and_repeated(lesson, side)
     lengths = Counter(rows.length[fresh].tolist() or rows.length[data].tolist())
     acks = acknowledgments(lesson, side, fresh, again)
-    samples = list(_with_estimates(list(_samples(lesson, side, data, resent))))
+    samples = list(_with_estimates(list(_samples(lesson, side, data, again))))
     first, last = int(rows.time_ns[data[0]]), int(rows.time_ns[acks.rows[-1]]) if len(acks.rows) else None
     total = _fresh(lesson, data)
     took = None if last is None or last <= first else (last - first) / SECOND
@@ -90,6 +89,13 @@ def transfer(lesson: Lesson) -> LabTransfer | None:
         least_window=least,
         least_window_frame=frame,
     )
+
+
+def first_and_repeated(lesson: Lesson, side: int) -> tuple[Ints, Ints]:
+    """The rows with data of a side: those sent for the first time, those that send some again."""
+    data = lesson.carrying(side)
+    resent = resent_rows(lesson.rows.frame, lesson.findings)[data]
+    return data[~resent], data[resent]
 
 
 def offered_mss(lesson: Lesson, side: int) -> int | None:
@@ -142,13 +148,13 @@ def acknowledgments(lesson: Lesson, side: int, data: Ints, again: Ints) -> Ackno
     return Acknowledgments(at, covered, typical, np.maximum(rows.time_ns[at] - rows.time_ns[last], 0)[once])
 
 
-def _samples(lesson: Lesson, side: int, data: Ints, resent: np.ndarray) -> Iterator[LabSample]:
+def _samples(lesson: Lesson, side: int, data: Ints, again: Ints) -> Iterator[LabSample]:
     rows = lesson.rows
-    again = [(int(rows.seq[at]), int(rows.end[at])) for at in data[resent[data]]]
+    ranges = list(zip(rows.seq[again].tolist(), rows.end[again].tolist(), strict=True))
     for index in data[:SAMPLES].tolist():
         row = lesson.row(index)
         ack = lesson.first(1 - side, Flag.ACK, Flag.RST, index + 1, row.end)
-        repeated = any(start < row.end and row.seq < stop for start, stop in again)
+        repeated = any(start < row.end and row.seq < stop for start, stop in ranges)
         took = None if ack is None or repeated else (int(rows.time_ns[ack]) - row.time_ns) / SECOND
         yield LabSample(
             frame=row.frame,
