@@ -11,12 +11,13 @@ that a program sees as data (names, addresses, file names) is a part, and is nev
 from __future__ import annotations
 
 import gettext
+import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -242,22 +243,31 @@ def _spoken_of(part: str | int | float | Message, catalogue: Any) -> Any:
 def messages_of(value: Any) -> dict[str, Message]:
     """Each text within a record, by its English, that is more than a form of the catalogue; in order of first use."""
     found: dict[str, Message] = {}
-    _collect(value, found)
+    _collect((value,), found)
     return found
 
 
-def _collect(value: Any, found: dict[str, Message]) -> None:
-    if isinstance(value, Text):
-        message = value.message
-        if message.parts or message.items:
-            found.setdefault(str(value), message)
-    elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            _collect(getattr(value, name), found)
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            _collect(key, found)
-            _collect(one, found)
-    elif isinstance(value, Sequence) and not isinstance(value, str) and value and not isinstance(value[0], int | float):
-        for one in value:
-            _collect(one, found)
+def _collect(values: Iterable[Any], found: dict[str, Message]) -> None:
+    """Of values and all that is within them. A large document has millions: kinds are told apart once each."""
+    for value in values:
+        kind = type(value)
+        if kind is Text:
+            if (value.message.parts or value.message.items) and value not in found:
+                found[str(value)] = value.message
+        elif kind not in _PLAIN:
+            _collect(_within(kind)(value), found)
+
+
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+@cache
+def _within(kind: Any) -> Callable[[Any], Iterable[Any]]:
+    """Gives what is within a value of that kind and may be or hold a text."""
+    if issubclass(kind, msgspec.Struct):
+        return msgspec.structs.astuple
+    if issubclass(kind, Mapping):
+        return lambda value: itertools.chain.from_iterable(value.items())
+    if issubclass(kind, Sequence) and not issubclass(kind, str | bytes):
+        return lambda value: () if value and isinstance(value[0], int | float) else value
+    return lambda value: ()
