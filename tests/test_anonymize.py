@@ -310,14 +310,22 @@ TEXTS = ("comments", "application", "os", "hardware", "interfaces")
 
 def without_texts(document: dict[str, Any]) -> dict[str, Any]:
     capture = {name: value for name, value in document["capture"].items() if name not in TEXTS}
-    return {**document, "capture": capture}
+    across = {**document["across"], "known_by": len(document["across"]["known_by"])}
+    return {**document, "capture": capture, "across": across}
+
+
+def by_address(document: Any) -> Any:
+    """With the busiest hosts in another order: those that sent and received equally much stand by their addresses."""
+    talkers = sorted(document["across"]["talkers"], key=lambda one: one["address"])
+    return {**document, "across": {**document["across"], "talkers": talkers}}
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_a_sample_is_told_the_same_but_for_the_names(path: Path) -> None:
     plain, replaced = told(path, None), told(path, PSEUDONYMS)
     names = Names(set(addresses_of(read_capture(path))), PSEUDONYMS)
-    assert NOBODY.whole(without_texts(replaced)) == names.whole(without_texts(plain))
+    expected, found = names.whole(without_texts(plain)), NOBODY.whole(without_texts(replaced))
+    assert by_address(found) == by_address(expected)
     assert len(plain["capture"]["comments"]) == len(replaced["capture"]["comments"])
     assert replaced["capture"]["sha256"] == plain["capture"]["sha256"]
 
@@ -361,7 +369,7 @@ def test_captures_of_others_are_told_the_same_but_for_the_names() -> None:
         for document in (expected, found):
             document["hosts"].sort(key=lambda host: host["address"])
             document.pop("messages")
-        assert found == expected, path.name
+        assert by_address(found) == by_address(expected), path.name
         looked_at += 1
     assert looked_at == SOME
 

@@ -23,6 +23,7 @@ NETWORK = frozenset(
     }
 )
 """Sent by a side, but caused by the network."""
+_LEVELS = tuple(Severity)
 LIMITS = frozenset({"application_limited", "network_limited"})
 
 
@@ -52,6 +53,8 @@ class Tally:
     """Connections of which only the port numbers or the first segment tell the client."""
     severities: Counter[Severity] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
+    worst: dict[str, Severity] = field(default_factory=dict)
+    """Of each rule."""
     serious: defaultdict[str, Serious] = field(default_factory=lambda: defaultdict(Serious))
     waited_for: Counter[Side] = field(default_factory=Counter)
     """Connections that spent most of their time waiting for a side's application, or for the network."""
@@ -77,6 +80,9 @@ class Tally:
         for finding in findings:
             self.severities[finding.severity] += 1
             self.rules[finding.rule] += 1
+            if self.worst.get(finding.rule) is not finding.severity:
+                known = self.worst.setdefault(finding.rule, finding.severity)
+                self.worst[finding.rule] = max(known, finding.severity, key=_LEVELS.index)
             self.waited_for[finding.side] += finding.rule in LIMITS
             if finding.severity is not Severity.NOTE:
                 concerned[finding.rule].add(finding.connection)

@@ -18,6 +18,7 @@ from pcapreport.findings.verdict import Case
 from pcapreport.findings.wireshark_comparison import Compared, WiresharkComparison
 from pcapreport.language import Text, joined, messages_of, phrase
 from pcapreport.report import model
+from pcapreport.report.across import AcrossCaptures
 from pcapreport.report.activity import CaptureActivity
 from pcapreport.report.baseline import Baseline, Comparison
 from pcapreport.report.connection_records import Records, finding_record
@@ -134,6 +135,7 @@ class DocumentBuilder:
         self._case = Case(capture)
         self._rules: set[str] = set()
         self._activity = CaptureActivity(capture)
+        self._across = AcrossCaptures()
         self._retransmitted = 0
         self._spent = np.zeros(len(Part), np.int64)
         self._vantages = VantageSummary()
@@ -157,6 +159,7 @@ class DocumentBuilder:
         part = Records.of(compared, self._clock, findings, self._comparison)
         self._vantages.add(part.vantages, part.endpoints)
         places = [self._add(connection) for connection in part.connections()]
+        self._across.add(part, places)
         most = self._options.details if self._options.only is None else 1
         for index in part.notable(most, self._options.only):
             rank = part.rank(index)
@@ -221,6 +224,10 @@ class DocumentBuilder:
                 time_waits=tally.time_waits,
                 retransmitted=self._retransmitted,
                 time_ledger=times_spent(self._spent[np.newaxis])[0],
+                rules={
+                    rule: model.RuleCount(findings=count, severity=model.spelled(tally.worst[rule]))
+                    for rule, count in sorted(tally.rules.items())
+                },
             ),
             hosts=list(hosts),
             connections_shown_in_detail=len(self._detailed),
@@ -230,6 +237,7 @@ class DocumentBuilder:
             wireshark=wireshark_records(self._wireshark),
             activity=self._activity.traffic(),
             round_trips=self._activity.round_trips(),
+            across=self._across.record(self._store.numbers()),
             baseline=self._comparison.record(),
             suppressed=[
                 model.Suppressed(

@@ -7,6 +7,7 @@ records, as Wireshark counts. Fields are added, never renamed, within a major ve
 
 from __future__ import annotations
 
+from pcapreport.report.model.across import Across, SlowConnection, Talker
 from pcapreport.report.model.base import (
     Certainty,
     Confidence,
@@ -28,6 +29,7 @@ from pcapreport.report.model.document import (
     Document,
     Host,
     RoundTrips,
+    RuleCount,
     Totals,
     decode,
     encode,
@@ -62,8 +64,11 @@ from pcapreport.report.model.wireshark import OtherWord, WiresharkDifference, Wi
 
 __all__ = [
     "Page",
+    "Across",
     "Activity",
     "RoundTrips",
+    "RuleCount",
+    "SlowConnection",
     "Alternative",
     "Capture",
     "CaptureVantage",
@@ -109,6 +114,7 @@ __all__ = [
     "Status",
     "Step",
     "Suppressed",
+    "Talker",
     "TimeSpent",
     "TimeWait",
     "TimeWaitRestart",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from pcapreport.language import LANGUAGES, Message, as_string, phrase
+from pcapreport.report.model.across import Across
 from pcapreport.report.model.base import Record, Severity
 from pcapreport.report.model.connection import Connection, TimeSpent
 from pcapreport.report.model.evidence import Capture, Tool
@@ -81,6 +82,14 @@ class Host(Record, frozen=True, kw_only=True):
     held: list[int] = []
 
 
+class RuleCount(Record, frozen=True, kw_only=True):
+    """Findings of one rule."""
+
+    findings: int
+    severity: Severity
+    """Of the worst of them."""
+
+
 class Totals(Record, frozen=True, kw_only=True):
     """Counts over all connections, whether or not the document at hand holds them all."""
 
@@ -95,6 +104,8 @@ class Totals(Record, frozen=True, kw_only=True):
     """Frames that sent bytes, SYN or FIN again."""
     time_ledger: TimeSpent | None = None
     """Of all connections together."""
+    rules: dict[str, RuleCount] = {}
+    """Findings by rule, those about the capture as a whole included."""
 
 
 class Document(Record, frozen=True, kw_only=True):
@@ -125,6 +136,8 @@ class Document(Record, frozen=True, kw_only=True):
     """Wireshark 4.0's analysis with its usual preferences, compared."""
     activity: Activity | None = None
     round_trips: RoundTrips | None = None
+    across: Across | None = None
+    """For an index over many captures."""
     rules: dict[str, str] = {}
     """Every rule named in the document (transition rules included) and what it says."""
     manual: dict[str, Page] = {}
