@@ -250,7 +250,7 @@ def messages_of(value: Any) -> dict[str, Message]:
 def _collect(values: Iterable[Any], found: dict[str, Message]) -> None:
     """Of values and all that is within them. A large document has millions: kinds are told apart once each."""
     for value in values:
-        kind = type(value)
+        kind: Any = type(value)
         if kind is Text:
             if (value.message.parts or value.message.items) and value not in found:
                 found[str(value)] = value.message
