@@ -63,5 +63,11 @@ class UnreadableCapture(PcapReportError):
         return str(self.message)
 
 
+class WorkersFailed(PcapReportError):
+    """No process could be had that captures are analysed in."""
+
+    exit_code = EXIT_NOTHING_ANALYSED
+
+
 class BadDocument(PcapReportError):
     """A saved result document cannot be read: wrong schema, cut, or not ours."""

@@ -26,8 +26,8 @@ from pcapreport.report.html import render_template
 from pcapreport.report.model import Document, Severity
 from pcapreport.report.wording import SEVERITY_RANK
 
-Status = Literal["ok", "damaged", "unreadable", "timeout"]
-_STATUS_RANK: dict[Status, int] = {"unreadable": 0, "timeout": 0, "damaged": 1, "ok": 2}
+Status = Literal["ok", "damaged", "unreadable", "timeout", "crashed"]
+_STATUS_RANK: dict[Status, int] = {"unreadable": 0, "timeout": 0, "crashed": 0, "damaged": 1, "ok": 2}
 
 
 class ClassEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +164,7 @@ _STATUS_WORDS: dict[Status, str] = {
     "damaged": phrase("{n:,} damaged"),
     "unreadable": phrase("{n:,} unreadable"),
     "timeout": phrase("{n:,} given up at the time limit"),
+    "crashed": phrase("{n:,} that ended their process"),
 }
 _WORST_WORDS: dict[Severity | None, str] = {
     "error": phrase("{n:,} with errors at worst"),

@@ -1,95 +1,127 @@
-"""Runs a batch over worker processes: one capture a task, failures kept apart."""
+"""Runs a batch over an executor's processes: one capture a task, failures kept apart."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import dataclass
 from functools import partial
 
 from pcapreport.batch.discover import Job, is_stream
 from pcapreport.batch.index import IndexEntry
-from pcapreport.batch.work import Order, carry_out, failed, unread
+from pcapreport.batch.processes import Overdue, Processes, WorkerLost
+from pcapreport.batch.work import Order, carry_out, crashed, failed, overdue, prepare
+from pcapreport.errors import WorkersFailed
 from pcapreport.language import phrase
 
 Task = Callable[[Job, Order], IndexEntry]
+Lost = tuple[Job, BaseException]
 AHEAD = 4
 """Tasks handed out per worker before its first is done: enough to keep it busy, few enough to lose little."""
+GRACE = 2.0
+"""Seconds beyond the time limit that a capture has to notice it by itself, before its process is killed."""
 
 
-def run(jobs: Sequence[Job], order: Order, workers: int, task: Task = carry_out) -> Iterator[IndexEntry]:
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Who carries tasks out: an executor as in `concurrent.futures`, here or on other machines."""
+
+    executor: Callable[[], Executor]
+    """Opens one; it is left by `shutdown(cancel_futures=True)`."""
+    tasks: int
+    """Handed out at a time."""
+    lost: tuple[type[Exception], ...] = ()
+    """What a future raises if the process that ran its task died."""
+    local: bool = False
+    """A single capture may as well be done in this process."""
+
+
+def local(count: int, order: Order) -> Workers | None:
+    """So many processes of this machine; None: everything is to be done in this one."""
+    if count < 1:
+        return None
+    limit = None if order.timeout is None else order.timeout + GRACE
+    return Workers(partial(Processes, count, limit, prepare), count * AHEAD, (WorkerLost,), local=True)
+
+
+def run(
+    jobs: Sequence[Job], order: Order, workers: Workers | None = None, task: Task = carry_out
+) -> Iterator[IndexEntry]:
     """Yield an entry for every job, in the order of completion.
 
-    With one worker or one job all runs in this process, and so do streams. A worker that dies (killed for its memory,
-    say) loses nothing but the capture that killed it: what was unfinished is run again, each alone.
+    Streams are read in this process, and so is a single capture that has no time limit. A worker that dies (killed for
+    its memory, say) loses nothing but the capture it was at, which is tried once more when it has the machine for
+    itself.
     """
     here = [job for job in jobs if is_stream(job.source)]
     there = [job for job in jobs if not is_stream(job.source)]
-    if workers <= 1 or len(there) <= 1:
+    if workers is None or (workers.local and len(there) <= 1 and order.timeout is None):
         here, there = list(jobs), []
     for job in here:
         yield _entry(job, order, partial(task, job, order))
-    suspects: list[Job] = []
-    while there:
-        there = yield from _in_pool(there, order, workers, task, suspects)
-    for job in suspects:
-        yield _alone(job, order, task)
+    if there and workers is not None:
+        yield from _Run(order, workers, task).over(there)
 
 
 def _entry(job: Job, order: Order, result: Callable[[], IndexEntry]) -> IndexEntry:
     """The result, or what went wrong instead: a task that fails must not stop the others."""
     try:
         return result()
-    except BrokenProcessPool:
-        raise
+    except Overdue:
+        return overdue(job, order)
     except Exception as error:
         if order.debug:
             raise
         return failed(job, error, order)
 
 
-def _pool(workers: int) -> Executor:
-    """Workers that an interrupt from the keyboard ends at once and silently: this process says what is to be said."""
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_DFL))
+class _Run:
+    """Tasks handed out to one executor after the other, should it break."""
 
+    def __init__(self, order: Order, workers: Workers, task: Task) -> None:
+        self.order, self.workers, self.task = order, workers, task
+        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor, *workers.lost)
 
-def _in_pool(
-    jobs: Sequence[Job], order: Order, workers: int, task: Task, suspects: list[Job]
-) -> Generator[IndexEntry, None, list[Job]]:
-    """Entries of the jobs that a pool finishes; when it breaks, the running ones are put into `suspects`.
+    def over(self, jobs: Sequence[Job]) -> Iterator[IndexEntry]:
+        suspects: list[Lost] = []
+        deadly: list[Lost] = []
+        yield from self._all(jobs, self.workers.tasks, suspects)
+        yield from self._all([job for job, _ in suspects], 1, deadly)
+        for job, error in deadly:
+            yield crashed(job, getattr(error, "exit_code", None))
 
-    Returns the jobs that were not begun.
-    """
-    queue = list(reversed(jobs))
-    running: dict[Future[IndexEntry], Job] = {}
-    pool = _pool(min(workers, len(jobs)))
-    try:
-        while queue or running:
-            while queue and len(running) < workers * AHEAD:
-                future = pool.submit(task, queue[-1], order)  # may raise: then the job is still in the queue
-                running[future] = queue.pop()
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                entry = _entry(running[future], order, future.result)
-                del running[future]
-                yield entry
-    except BrokenProcessPool:
-        suspects.extend(running.values())
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    return queue[::-1]
+    def _all(self, jobs: Sequence[Job], most: int, lost: list[Lost]) -> Iterator[IndexEntry]:
+        """Entries of jobs, at most so many at a time; those whose process died are put into `lost`."""
+        waiting = deque(jobs)
+        while waiting:
+            before = len(waiting)
+            yield from self._with_executor(waiting, most, lost)
+            if len(waiting) == before:
+                raise WorkersFailed(phrase("no worker process can be started; try --jobs 1, or another --executor"))
 
-
-def _alone(job: Job, order: Order, task: Task) -> IndexEntry:
-    with _pool(1) as pool:
+    def _with_executor(self, waiting: deque[Job], most: int, lost: list[Lost]) -> Iterator[IndexEntry]:
+        """The same until the executor takes no more."""
+        running: dict[Future[IndexEntry], Job] = {}
+        executor = self.workers.executor()
         try:
-            return _entry(job, order, pool.submit(task, job, order).result)
-        except BrokenProcessPool:
-            message = phrase(
-                "{file}: the worker process died on it (out of memory?); cut the capture or use fewer --jobs",
-                file=job.name,
-            )
-            return unread(job, message)
+            while waiting or running:
+                while waiting and len(running) < most:
+                    future = executor.submit(self.task, waiting[0], self.order)
+                    running[future] = waiting.popleft()
+                wait(running, return_when=FIRST_COMPLETED)
+                yield from self._finished(running, lost)
+        except BrokenExecutor:
+            wait(running)
+            yield from self._finished(running, lost)
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def _finished(self, running: dict[Future[IndexEntry], Job], lost: list[Lost]) -> Iterator[IndexEntry]:
+        for future in [future for future in running if future.done()]:
+            job = running.pop(future)
+            error = future.exception()
+            if error is not None and isinstance(error, self.lost):
+                lost.append((job, error))
+            else:
+                yield _entry(job, self.order, future.result)

@@ -14,6 +14,7 @@ from pcapreport import errors
 from pcapreport.batch.discover import Job, discover
 from pcapreport.batch.index import IndexEntry, index_document, render_index
 from pcapreport.batch.manifest import FILE, Manifest
+from pcapreport.batch.runner import Workers, local
 from pcapreport.batch.runner import run as run_jobs
 from pcapreport.batch.work import Order
 from pcapreport.language import phrase
@@ -30,10 +31,12 @@ class Request:
 
     paths: tuple[str, ...]
     order: Order
-    jobs: int = 1
-    """Worker processes."""
+    jobs: int = 0
+    """Worker processes; 0: all is done in this one."""
     force: bool = False
     """Do again what an earlier run has done."""
+    workers: Callable[[int, Order], Workers | None] = local
+    """Of so many processes; other machines may have another number."""
 
 
 def run(
@@ -77,7 +80,7 @@ def run(
     fresh: list[IndexEntry] = []
     try:
         with _interrupts() as stop_if_asked:
-            for entry in run_jobs(todo, order, request.jobs):
+            for entry in run_jobs(todo, order, request.workers(request.jobs, order)):
                 entries.append(entry)
                 fresh.append(entry)
                 tell(entry)

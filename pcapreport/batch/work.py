@@ -78,12 +78,7 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
     except (UnreadableCapture, UsageError) as error:  # the latter of its baseline
         return unread(job, _told(error, job, order))
     except _TooSlow:
-        message = phrase(
-            "{file}: not finished within {limit:g} s; raise --timeout or cut the capture",
-            file=job.name,
-            limit=order.timeout,
-        )
-        return unread(job, message, "timeout")
+        return overdue(job, order)
     except MemoryError:
         return unread(job, phrase("{file}: out of memory; cut the capture", file=job.name))
     except OSError as error:
@@ -92,6 +87,10 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
         if order.debug:
             raise
         return failed(job, error, order)
+
+
+def prepare() -> None:
+    """In a new worker process, whose first capture is not to be charged for it: this module and all it needs."""
 
 
 def _is_large(job: Job) -> bool:
@@ -126,6 +125,32 @@ def failed(job: Job, error: Exception, order: Order) -> IndexEntry:
         "{file}: internal error ({error}); please report it, --debug shows where", file=job.name, error=known
     )
     return unread(job, message)
+
+
+def overdue(job: Job, order: Order) -> IndexEntry:
+    """The entry of a capture whose time limit ran out."""
+    message = phrase(
+        "{file}: not finished within {limit:g} s; raise --timeout or cut the capture",
+        file=job.name,
+        limit=order.timeout,
+    )
+    return unread(job, message, "timeout")
+
+
+def crashed(job: Job, exit_code: int | None) -> IndexEntry:
+    """The entry of a capture that ended its process, which exited with that code (negative: a signal)."""
+    message = phrase("{file}: ended its process; cut the capture", file=job.name)
+    if exit_code is not None and exit_code < 0:
+        message = phrase(
+            "{file}: ended its process (signal {signal}; 9 is what a system out of memory sends); cut the capture",
+            file=job.name,
+            signal=-exit_code,
+        )
+    elif exit_code is not None:
+        message = phrase(
+            "{file}: ended its process (exit status {code}); cut the capture", file=job.name, code=exit_code
+        )
+    return unread(job, message, "crashed")
 
 
 def unread(job: Job, message: str, status: Status = "unreadable") -> IndexEntry:

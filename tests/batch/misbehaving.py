@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import time
+from pathlib import Path
 
 from pcapreport.batch.discover import Job
 from pcapreport.batch.index import IndexEntry
 from pcapreport.batch.work import Order
 
+LONG = 600
+
 
 def task(job: Job, order: Order) -> IndexEntry:
-    """Die, raise, or give an entry that names the process."""
+    """Die, raise, hang, or give an entry that names the process."""
+    if "once" in job.name:
+        _once(job, order)
     if "killed" in job.name:
         os.kill(os.getpid(), signal.SIGKILL)
     if "exits" in job.name:
         os._exit(3)
     if "raises" in job.name:
         raise RuntimeError(f"cannot do {job.name}")
+    if "unsendable" in job.name:
+        raise RuntimeError(lambda: None)
+    if "hangs" in job.name:
+        hang()
     return IndexEntry(file=job.name, status="ok", message=str(os.getpid()))
+
+
+def _once(job: Job, order: Order) -> None:
+    """Die at the first time of asking only."""
+    mark = Path(order.out, f"{job.name}.tried")
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang() -> None:
+    """Never return to Python: no signal is handled, no other thread runs."""
+    ctypes.PyDLL(None).sleep(LONG)
+
+
+def dawdle() -> None:
+    """Take for ever, in Python."""
+    for _ in range(LONG * 100):
+        time.sleep(0.01)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 from pcapreport.batch import runner, work
 from pcapreport.batch.discover import Job
 from pcapreport.batch.index import IndexEntry
+from pcapreport.errors import WorkersFailed
 
 ORDER = work.Order(out=Path("nowhere"), formats=frozenset())
 
@@ -31,45 +34,82 @@ def statuses(entries: Iterator[IndexEntry]) -> dict[str, str]:
     return {entry.file: entry.status for entry in listed}
 
 
+def run(given: list[Job], count: int, order: work.Order = ORDER) -> Iterator[IndexEntry]:
+    return runner.run(given, order, runner.local(count, order), misbehaving.task)
+
+
 def test_several_workers_do_every_job_once_in_other_processes() -> None:
     wanted = [f"{number}.pcap" for number in range(40)]
-    entries = list(runner.run(jobs(*wanted), ORDER, 2, misbehaving.task))
+    entries = list(run(jobs(*wanted), 2))
     assert sorted(entry.file for entry in entries) == sorted(wanted)
     assert str(os.getpid()) not in {entry.message for entry in entries}
 
 
-@pytest.mark.parametrize(("count", "workers"), [(3, 1), (1, 4)])
-def test_one_worker_or_one_job_needs_no_other_process(count: int, workers: int) -> None:
-    entries = list(runner.run(jobs(*map(str, range(count))), ORDER, workers, misbehaving.task))
+@pytest.mark.parametrize(("count", "workers"), [(3, 0), (1, 4)])
+def test_no_worker_or_one_job_needs_no_other_process(count: int, workers: int) -> None:
+    entries = list(run(jobs(*map(str, range(count))), workers))
     assert [entry.message for entry in entries] == [str(os.getpid())] * count
+
+
+def test_one_capture_with_a_time_limit_needs_a_process_that_can_be_killed() -> None:
+    (entry,) = run(jobs("a"), 1, replace(ORDER, timeout=60))
+    assert entry.message != str(os.getpid())
 
 
 def test_streams_are_read_in_this_process_and_first(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     given = [*jobs("a", "b"), Job("-", "stdin"), Job(str(tmp_path / "pipe"), "pipe")]
-    entries = list(runner.run(given, ORDER, 2, misbehaving.task))
+    entries = list(run(given, 2))
     assert [entry.file for entry in entries[:2]] == ["stdin", "pipe"]
     assert [entry.message == str(os.getpid()) for entry in entries] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("end", ["killed", "exits"])
-def test_a_worker_that_dies_loses_only_the_capture_that_killed_it(end: str) -> None:
-    found = statuses(runner.run(jobs("a", "b", end, "c", "d", "e"), ORDER, 2, misbehaving.task))
-    assert found == {"a": "ok", "b": "ok", end: "unreadable", "c": "ok", "d": "ok", "e": "ok"}
-
-
-def test_two_deadly_captures_lose_only_themselves_and_say_why() -> None:
-    names = ["killed-1", *map(str, range(8)), "exits-2"]
-    entries = list(runner.run(jobs(*names), ORDER, 2, misbehaving.task))
-    assert sorted(entry.file for entry in entries) == sorted(names)
-    lost = {entry.file: entry.message for entry in entries if entry.status != "ok"}
-    assert set(lost) == {"killed-1", "exits-2"}
-    assert all(message.startswith(f"{name}: the worker process died on it") for name, message in lost.items())
-
-
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("end", ["killed", "exits"])
+def test_a_worker_that_dies_loses_only_the_capture_that_killed_it(end: str, workers: int) -> None:
+    found = statuses(run(jobs("a", "b", end, "c", "d", "e"), workers))
+    assert found == {"a": "ok", "b": "ok", end: "crashed", "c": "ok", "d": "ok", "e": "ok"}
+
+
+def test_deadly_captures_lose_only_themselves_and_say_why() -> None:
+    names = ["killed-1", *map(str, range(8)), "exits-2"]
+    entries = list(run(jobs(*names), 2))
+    assert sorted(entry.file for entry in entries) == sorted(names)
+    assert {entry.file: entry.message for entry in entries if entry.status != "ok"} == {
+        "killed-1": "killed-1: ended its process (signal 9; 9 is what a system out of memory sends); cut the capture",
+        "exits-2": "exits-2: ended its process (exit status 3); cut the capture",
+    }
+
+
+def test_a_capture_whose_process_was_killed_by_chance_is_done_by_another(tmp_path: Path) -> None:
+    found = statuses(run(jobs("a", "once", "b"), 2, replace(ORDER, out=tmp_path)))
+    assert found == {"a": "ok", "once": "ok", "b": "ok"} and (tmp_path / "once.tried").exists()
+
+
+def test_a_process_that_hangs_where_python_does_not_run_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "GRACE", 0.2)
+    order = replace(ORDER, timeout=0.3)
+    entries = {entry.file: entry for entry in run(jobs("hangs-1", "a", "b", "hangs-2", "c"), 2, order)}
+    assert {name: entry.status for name, entry in entries.items()} == {
+        "hangs-1": "timeout", "a": "ok", "b": "ok", "hangs-2": "timeout", "c": "ok",
+    }  # fmt: skip
+    assert entries["hangs-1"].message == "hangs-1: not finished within 0.3 s; raise --timeout or cut the capture"
+
+
+def test_what_cannot_be_sent_between_processes_loses_only_its_capture() -> None:
+    assert statuses(run(jobs("a", "unsendable", "b"), 2)) == {"a": "ok", "unsendable": "unreadable", "b": "ok"}
+
+
+def test_leaving_early_kills_what_runs_and_leaves_no_process() -> None:
+    entries = run(jobs("a", *["hangs"] * 3), 2)
+    assert next(entries).file == "a"
+    entries.close()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_task_that_raises_loses_only_its_capture(workers: int) -> None:
-    entries = {e.file: e for e in runner.run(jobs("a", "raises", "b"), ORDER, workers, misbehaving.task)}
+    entries = {e.file: e for e in run(jobs("a", "raises", "b"), workers)}
     assert {name: entry.status for name, entry in entries.items()} == {"a": "ok", "raises": "unreadable", "b": "ok"}
     assert "RuntimeError: cannot do raises" in entries["raises"].message
     assert "\n" not in entries["raises"].message
@@ -78,7 +118,7 @@ def test_a_task_that_raises_loses_only_its_capture(workers: int) -> None:
 def test_with_debug_a_task_that_raises_ends_the_run_with_its_traceback() -> None:
     order = work.Order(out=Path("nowhere"), formats=frozenset(), debug=True)
     with pytest.raises(RuntimeError, match="cannot do raises"):
-        list(runner.run(jobs("a", "raises"), order, 1, misbehaving.task))
+        list(run(jobs("a", "raises"), 0, order))
 
 
 class _Fragile(Executor):
@@ -96,10 +136,20 @@ class _Fragile(Executor):
         return future
 
 
-def test_a_pool_that_breaks_while_it_is_given_a_task_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_pool", lambda workers: _Fragile())
+def test_an_executor_that_breaks_while_it_is_given_a_task_loses_none() -> None:
     names = [str(number) for number in range(3_000)]
-    assert statuses(runner.run(jobs(*names), ORDER, 2, misbehaving.task)) == dict.fromkeys(names, "ok")
+    found = runner.run(jobs(*names), ORDER, runner.Workers(_Fragile, 8), misbehaving.task)
+    assert statuses(found) == dict.fromkeys(names, "ok")
+
+
+class _Broken(_Fragile):
+    def submit(self, function: Any, /, *arguments: Any, **_: Any) -> Future[Any]:
+        raise BrokenProcessPool("no process starts here")
+
+
+def test_where_no_process_can_be_started_the_run_ends_and_says_so() -> None:
+    with pytest.raises(WorkersFailed, match="no worker process can be started"):
+        list(runner.run(jobs("a", "b"), ORDER, runner.Workers(_Broken, 8), misbehaving.task))
 
 
 @pytest.mark.skipif(not hasattr(work.signal, "setitimer"), reason="the system has no timer for the limit")
