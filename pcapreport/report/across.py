@@ -52,19 +52,18 @@ class AcrossCaptures:
         """Hash -> (first frame, place) of the connections with the lowest hashes."""
         self._trips: list[Ints] = []
 
-    def add(self, part: Records, places: Sequence[int]) -> None:
-        """Take note of whole connections, which have these places in the store."""
-        if not places:
+    def add(self, part: Records, place: int) -> None:
+        """Take note of whole connections, which have the places in the store from this one on."""
+        if not len(part.evidence.table):
             return
         evidence = part.evidence
         trips = evidence.passes.round_trip_ns
         self._trips.append(trips[trips >= 0])
         ends = _ends(evidence)
         self._count_hosts(evidence, ends)
-        self._know(evidence, ends, part, places)
-        self._slowest("handshake", np.array(part.sums.handshake_ns), part, places)
-        longest = [-1 if one is None else round(one.longest_s * SECOND) for one in part.times.responses]
-        self._slowest("response", np.array(longest), part, places)
+        self._know(evidence, ends, part, place)
+        self._slowest("handshake", part.sums.handshake_ns, part, place)
+        self._slowest("response", part.times.longest_ns, part, place)
 
     def _count_hosts(self, evidence: Evidence, ends: Numbers) -> None:
         """Each packet once, however often it was captured."""
@@ -83,7 +82,7 @@ class AcrossCaptures:
         np.add.at(self._counts, which, every)
         self._hosts = hosts[first]
 
-    def _know(self, evidence: Evidence, ends: Numbers, part: Records, places: Sequence[int]) -> None:
+    def _know(self, evidence: Evidence, ends: Numbers, part: Records, place: int) -> None:
         """Initial numbers of both sides with both endpoints: the same wherever the connection is captured."""
         table = evidence.table
         both = np.flatnonzero(table.isn_seen.all(axis=1))
@@ -94,19 +93,20 @@ class AcrossCaptures:
             key, index = int(keys[at]), int(both[at])
             if len(self._known) >= KNOWN_BY and key > max(self._known):
                 break
-            found = part.bounds.frames[index][0], places[index]
+            found = int(part.bounds.first_frame[index]), place + index
             self._known[key] = min(found, self._known.get(key, found))
             if len(self._known) > KNOWN_BY:
                 del self._known[max(self._known)]
 
-    def _slowest(self, kind: str, took_ns: Ints, part: Records, places: Sequence[int]) -> None:
+    def _slowest(self, kind: str, took_ns: Ints, part: Records, place: int) -> None:
+        endpoints = part.evidence.table.all_endpoints
         for index in np.argsort(-took_ns, kind="stable")[:SLOWEST].tolist():
             took = int(took_ns[index])
             if took < 0:
                 break
-            client, server = (model.Endpoint(address=end.address, port=end.port) for end in part.endpoints[index])
+            client, server = (model.Endpoint(address=end.address, port=end.port) for end in endpoints[index])
             slow = model.SlowConnection(connection=0, client=client, server=server, took_s=took / SECOND)
-            self._slow[kind].append(_Slow(-took, part.bounds.frames[index][0], places[index], slow))
+            self._slow[kind].append(_Slow(-took, int(part.bounds.first_frame[index]), place + index, slow))
         self._slow[kind] = heapq.nsmallest(SLOWEST, self._slow[kind], key=lambda one: one[:2])
 
     def record(self, numbers: Ints) -> model.Across:

@@ -24,8 +24,8 @@ from pcapreport.report.baseline import Baseline, Comparison
 from pcapreport.report.connection_records import Records, finding_record
 from pcapreport.report.lab.lesson import Lesson, suitability
 from pcapreport.report.lab.record import lab_record
-from pcapreport.report.ladder import RANK
 from pcapreport.report.likeness import Likeness
+from pcapreport.report.selection import Foremost, Kept, Rank
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.time_records import times_spent
 from pcapreport.report.times import Clock, iso_utc
@@ -65,7 +65,6 @@ METHOD = (
         " relative to each side's initial sequence number."
     ),
 )
-TRIMMED_FROM = 1_000
 LESSONS = 5_000
 """Connections of a part that a laboratory report may be about: the first ones."""
 
@@ -104,22 +103,10 @@ class Report(NamedTuple):
         yield after
 
 
-class _Kept(NamedTuple):
-    """A connection that the document may show; the lower the rank the sooner."""
-
-    rank: tuple[int, ...]
-    place: int
-    """In the store."""
-    connection: model.Connection
-
-
 class _KeptLab(NamedTuple):
-    """The laboratory report of a connection; the lower the rank the sooner."""
+    """The laboratory report of a connection."""
 
-    rank: tuple[int, ...]
-    place: int
-    """In the store."""
-    connection: model.Connection
+    kept: Kept
     lab: model.Lab
 
 
@@ -141,8 +128,8 @@ class DocumentBuilder:
         self._vantages = VantageSummary()
         self._wireshark = WiresharkComparison()
         self._store = ConnectionStore(on_disk=capture.spilled is not None)
-        self._listed: list[_Kept] = []
-        self._detailed: list[_Kept] = []
+        self._listed = Foremost(options.listed)
+        self._detailed = Foremost(options.details if options.only is None else 1)
         self._lab: _KeptLab | None = None
         self._likeness = Likeness()
 
@@ -153,43 +140,51 @@ class DocumentBuilder:
         self._wireshark.add(compared)
         self._rules.update(finding.rule for finding in findings)
         self._rules.update(evidence.histories.rules())
-        self._store.begin_part()
         self._activity.add(evidence)
         self._spent += evidence.ledger.spent.sum(axis=0)
         part = Records.of(compared, self._clock, findings, self._comparison)
-        self._vantages.add(part.vantages, part.endpoints)
-        places = [self._add(connection) for connection in part.connections()]
-        self._across.add(part, places)
+        self._vantages.add(evidence.vantages, evidence.table.all_endpoints)
+        self._retransmitted += int(part.sums.resent.sum())
+        for told in part.told:
+            self._comparison.add(told)
         most = self._options.details if self._options.only is None else 1
-        for index in part.notable(most, self._options.only):
-            rank = part.rank(index)
-            if len(self._detailed) < most or rank < self._detailed[-1].rank:
-                self._detailed.append(_Kept(rank, places[index], part.detailed(index)))
-                self._detailed = _foremost(self._detailed, most)
-        if self._options.lab and len(evidence.table):
-            self._consider(evidence, part, places)
+        listed = part.ordered_for_list(self._options.listed)
+        notable = part.notable(most, self._options.only)
+        lesson = self._lesson(evidence) if self._options.lab else None
+        first, texts = self._keep(part, {*listed, *notable, *([lesson[1]] if lesson else [])})
+        self._across.add(part, first)
+        self._listed.add(
+            Kept(part.list_rank(i), first + i, part.record(i, texts[i]))
+            for i in listed
+            if self._listed.admits(part.list_rank(i))
+        )
+        for index in notable:
+            if self._detailed.admits(part.rank(index)):
+                self._detailed.add([Kept(part.rank(index), first + index, part.detailed(index, texts[index]))])
+        if lesson:
+            rank, index = lesson
+            about = Lesson(evidence, index, evidence.histories[index], tuple(part.found[index]), self._clock)
+            self._lab = _KeptLab(Kept(rank, first + index, part.detailed(index, texts[index])), lab_record(about))
 
-    def _consider(self, evidence: Evidence, part: Records, places: Sequence[int]) -> None:
-        """Keep the laboratory report of the part's best connection, if none before it was better."""
+    def _keep(self, part: Records, wanted: Set[int]) -> tuple[int, dict[int, bytes]]:
+        """All connections go to the store; returns the place of the first, and those wanted as they are encoded."""
+        texts: dict[int, bytes] = {}
+
+        def passing() -> Iterator[bytes]:
+            for index, text in enumerate(part.texts()):
+                if index in wanted:
+                    texts[index] = text
+                yield text
+
+        return self._store.add(passing(), part.bounds.first_frame.tolist()), texts
+
+    def _lesson(self, evidence: Evidence) -> tuple[Rank, int] | None:
+        """The part's connection to learn from (its rank, its index), if none before it was better."""
         self._likeness.add(evidence)
-        only = self._options.lesson
-        candidates = range(min(len(places), LESSONS)) if only is None else range(only, min(only + 1, len(places)))
-        rank, index = min(((suitability(evidence, one), one) for one in candidates), default=((), -1))
-        if index < 0 or (self._lab and self._lab.rank <= rank):
-            return
-        lesson = Lesson(evidence, index, evidence.histories[index], tuple(part.found[index]), self._clock)
-        self._lab = _KeptLab(rank, places[index], part.detailed(index), lab_record(lesson))
-
-    def _add(self, connection: model.Connection) -> int:
-        """Keep the connection in the store, and here too if it may be listed; returns its place in the store."""
-        self._retransmitted += connection.metrics.client_retransmitted + connection.metrics.server_retransmitted
-        place = self._store.add(connection)
-        severity = -1 if connection.severity is None else RANK[Severity(connection.severity)]
-        self._listed.append(_Kept((-severity, connection.first_frame, place), place, connection))
-        most = self._options.listed
-        if most is not None and len(self._listed) >= 2 * most + TRIMMED_FROM:
-            self._listed = _foremost(self._listed, most)
-        return place
+        count, only = len(evidence.table), self._options.lesson
+        candidates = range(min(count, LESSONS)) if only is None else range(only, min(only + 1, count))
+        best = min(((suitability(evidence, one), one) for one in candidates), default=None)
+        return None if best is None or (self._lab and self._lab.kept.rank <= best[0]) else best
 
     def finish(
         self, overall: Sequence[Finding], hosts: Sequence[model.Host], suppressed: Sequence[Suppressed] = ()
@@ -223,7 +218,7 @@ class DocumentBuilder:
                 findings={model.spelled(level): tally.severities[level] for level in Severity},
                 time_waits=tally.time_waits,
                 retransmitted=self._retransmitted,
-                time_ledger=times_spent(self._spent[np.newaxis])[0],
+                time_ledger=times_spent(self._spent),
                 rules={
                     rule: model.RuleCount(findings=count, severity=model.spelled(tally.worst[rule]))
                     for rule, count in sorted(tally.rules.items())
@@ -260,24 +255,19 @@ class DocumentBuilder:
             return None
         return replace(
             self._lab.lab,
-            connection=int(self._store.numbers()[self._lab.place]),
+            connection=int(self._store.numbers()[self._lab.kept.place]),
             segments=self._likeness.segments(),
             connections=self._likeness.connections(),
         )
 
     def _connections(self) -> list[model.Connection]:
         """Those to be listed or told in detail, with their numbers."""
-        kept = {one.place: one.connection for one in _foremost(self._listed, self._options.listed)}
-        kept |= {one.place: one.connection for one in self._detailed}
+        kept = {one.place: one.connection for one in (*self._listed, *self._detailed)}
         if self._lab:
-            kept[self._lab.place] = self._lab.connection
+            kept[self._lab.kept.place] = self._lab.kept.connection
         numbers = self._store.numbers()
         numbered = [replace(connection, id=int(numbers[place])) for place, connection in kept.items()]
         return sorted(numbered, key=lambda connection: connection.id)
-
-
-def _foremost(kept: list[_Kept], most: int | None) -> list[_Kept]:
-    return sorted(kept, key=lambda one: one.rank)[:most]
 
 
 def _changes(thresholds: Mapping[str, str] | None) -> Iterator[Text]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple, cast
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
+from msgspec.structs import replace
 
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding
@@ -19,20 +22,22 @@ from pcapreport.report import measures, model
 from pcapreport.report.baseline import CAPTURE, Comparison, finding_id, scope_of
 from pcapreport.report.curves import series
 from pcapreport.report.filters import frames_filter
+from pcapreport.report.history_records import endpoints_record, endpoints_texts
 from pcapreport.report.ladder import RANK, Repeats, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
+from pcapreport.report.stencil import NULL, Stencil, strings
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.time_records import Times
-from pcapreport.report.time_wait_records import time_wait_record
 from pcapreport.report.times import Clock
-from pcapreport.report.vantage_words import vantage_record
+from pcapreport.report.vantage_words import reason, vantage_texts
 from pcapreport.report.wireshark_records import other_words
-from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, OPENER_TEXT, SERVER, ConnectionTable, Endpoint, OpenerEvidence
-from pcapreport.tcp.estimate import estimates
-from pcapreport.tcp.history import ConnectionHistory, EndpointHistory
-from pcapreport.tcp.states import State
-from pcapreport.tcp.vantage import Vantage
+from pcapreport.tcp.history import ConnectionHistory
+
+Ints = npt.NDArray[np.int64]
+
+_encode = model.encoder().encode
+_decode = msgspec.json.Decoder(model.Connection).decode
 
 
 def _by_connection(findings: Sequence[Finding], count: int) -> list[list[Finding]]:
@@ -69,131 +74,143 @@ def finding_record(finding: Finding, clock: Clock, comparison: Comparison, scope
 class _Bounds(NamedTuple):
     """Of each connection: first and last frame and time, and what stands once in it."""
 
-    frames: list[tuple[int, int]]
-    times: list[tuple[int, int]]
-    encapsulation: list[str]
-    opener: list[int]
+    first_frame: Ints
+    last_frame: Ints
+    start_ns: Ints
+    end_ns: Ints
+
+    @classmethod
+    def of(cls, table: ConnectionTable) -> _Bounds:
+        """Where rows were moved, the first by number and by time need not be the first row."""
+        first, last = table.bounds[:-1], table.bounds[1:] - 1
+        if len(table.moved) and len(table):
+            both = (np.minimum, np.maximum)
+            return cls(*(by.reduceat(column, first) for column in (table.frame, table.time_ns) for by in both))
+        return cls(*(column[at] for column in (table.frame, table.time_ns) for at in (first, last)))
 
 
-def _bounds(table: ConnectionTable) -> _Bounds:
-    first, last = table.bounds[:-1], table.bounds[1:] - 1
-    if len(table.moved):
-        both = (np.minimum, np.maximum)
-        ends = [by.reduceat(column, first) for column in (table.frame, table.time_ns) for by in both]
-    else:
-        ends = [column[at] for column in (table.frame, table.time_ns) for at in (first, last)]
-    begins, stops, since, until = (column.tolist() for column in ends)
-    return _Bounds(
-        list(zip(begins, stops, strict=True)),
-        list(zip(since, until, strict=True)),
-        table.paths,
-        table.opener.tolist(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Records:
     """The connections of one part of a capture."""
 
     evidence: Evidence
     clock: Clock
     found: Sequence[Sequence[Finding]]
+    told: Sequence[list[model.Finding]]
+    """`found`, as the document tells it."""
     sums: measures.Totals
     bounds: _Bounds
-    endpoints: Sequence[tuple[Endpoint, Endpoint]]
-    vantages: Sequence[Vantage]
     comparison: Comparison
     compared: Compared
-    times: Times
 
     @classmethod
     def of(cls, compared: Compared, clock: Clock, findings: Sequence[Finding], comparison: Comparison) -> Records:
         """Ready to make each connection's record."""
-        evidence = compared.evidence
-        table = evidence.table
+        table = compared.evidence.table
         found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
-        vantages = evidence.vantages.each()
-        bounds, ends, times = _bounds(table), table.all_endpoints, Times.of(evidence)
-        return cls(evidence, clock, found, sums, bounds, ends, vantages, comparison, compared, times)
+        told = [_told(each, ends, clock, comparison) for each, ends in zip(found, table.all_endpoints, strict=True)]
+        return cls(compared.evidence, clock, found, told, sums, _Bounds.of(table), comparison, compared)
+
+    @cached_property
+    def times(self) -> Times:
+        """Where each connection's time went."""
+        return Times.of(self.evidence)
+
+    @cached_property
+    def ranks(self) -> list[Ints]:
+        """Keys by which connections are ordered, the least weighty first: the lower the more worth a look."""
+        worst_of = np.fromiter((max((RANK[f.severity] + 1 for f in each), default=0) for each in self.found), np.int64)
+        frames = np.fromiter((sum(len(f.frames) for f in each) for each in self.found), np.int64)
+        return [self.bounds.first_frame, -frames, -worst_of]
+
+    def rank(self, index: int) -> tuple[int, ...]:
+        """The lower the more worth a look."""
+        return (*(int(key[index]) for key in reversed(self.ranks)), index)
 
     def notable(self, most: int, only: int | None) -> list[int]:
         """The connections worth a look: the worst first, then the first ones; or that one."""
         if only is not None:
             return [only] if only < len(self.found) else []
-        return sorted(range(len(self.found)), key=self.rank)[:most]
+        return [int(index) for index in np.lexsort(self.ranks)[:most]]
 
-    def rank(self, index: int) -> tuple[int, int, int, int]:
-        """The lower the more worth a look."""
-        found = self.found[index]
-        worst_severity = max((RANK[f.severity] + 1 for f in found), default=0)
-        return -worst_severity, -sum(len(f.frames) for f in found), self.bounds.frames[index][0], index
+    def ordered_for_list(self, most: int | None) -> list[int]:
+        """The connections that a list begins with: by the worst finding, then as they began."""
+        first, _, worst_of = self.ranks
+        return [int(index) for index in np.lexsort([first, worst_of])[:most]]
 
-    def connections(self) -> Iterator[model.Connection]:
-        """All connections in order, without details and numbers."""
-        for index, history in enumerate(self.evidence.histories):
-            connection = self._connection(index, history, False)
-            self.comparison.add(connection.findings)
-            yield connection
+    def list_rank(self, index: int) -> tuple[int, ...]:
+        """The order of that list."""
+        first, _, worst_of = self.ranks
+        return int(worst_of[index]), int(first[index])
 
-    def detailed(self, index: int) -> model.Connection:
-        """One connection with its detail, without a number."""
-        return self._connection(index, self.evidence.histories[index], True)
-
-    def _connection(self, index: int, history: ConnectionHistory, detailed: bool) -> model.Connection:
-        table, found = self.evidence.table, self.found[index]
-        client, server = self.endpoints[index]
-        first, last = self.bounds.frames[index]
-        start, end = self.bounds.times[index]
-        vantage, scope = self.vantages[index], scope_of(client.address, server.address, server.port)
-        return model.Connection(
+    def texts(self) -> Iterator[bytes]:
+        """Each connection encoded, in order, without detail and number."""
+        table, clock = self.evidence.table, self.clock
+        vantages, ends = self.evidence.vantages, table.all_endpoints
+        stencil = Stencil(len(table))
+        severities = [worst(each) for each in self.found]
+        opener = [OPENER_TEXT[OpenerEvidence(one)] for one in table.opener.tolist()]
+        likes = [self.evidence.histories.like(one) for one in range(len(table))]
+        endpoints = endpoints_texts(self.evidence.histories, vantages.round_trip, clock)
+        record = model.Connection(
             id=0,
-            client=model.Endpoint(address=client.address, port=client.port),
-            server=model.Endpoint(address=server.address, port=server.port),
-            start_s=self.clock.seconds(start),
-            end_s=self.clock.seconds(end),
-            packets=self.sums.packets[2 * index] + self.sums.packets[2 * index + 1],
-            opening=history.opening,
-            closing=history.closing,
-            endpoints=model.Endpoints(
-                client=self._endpoint(history.client, vantage.round_trip[CLIENT]),
-                server=self._endpoint(history.server, vantage.round_trip[SERVER]),
-            ),
-            findings=[finding_record(finding, self.clock, self.comparison, scope) for finding in found],
-            metrics=measures.metrics(table, index, self.sums, detailed, self.times),
-            first_frame=first,
-            last_frame=last,
-            opener_known_by=OPENER_TEXT[OpenerEvidence(self.bounds.opener[index])],
-            filter=_connection_filter(client, server, first, last),
-            severity=worst(found),
-            anchor=_anchor(client, server, self.sums.isn[index][0], first),
-            encapsulation=self.bounds.encapsulation[index],
-            vantage=vantage_record(vantage, detailed),
-            detail=self._detail(index, history) if detailed else None,
+            client=_endpoint(stencil, [client for client, _ in ends]),
+            server=_endpoint(stencil, [server for _, server in ends]),
+            start_s=stencil.seconds(self.bounds.start_ns, clock.zero_ns),
+            end_s=stencil.seconds(self.bounds.end_ns, clock.zero_ns),
+            packets=stencil.numbers(self.sums.packets.sum(axis=1)),
+            opening=stencil.texts(strings([like.opening for like in likes])),
+            closing=stencil.texts(strings([like.closing for like in likes])),
+            endpoints=stencil.texts(endpoints),
+            findings=stencil.texts([_encode(each) if each else b"[]" for each in self.told]),
+            metrics=stencil.texts(measures.metrics_texts(self.sums, self.times)),
+            first_frame=stencil.numbers(self.bounds.first_frame),
+            last_frame=stencil.numbers(self.bounds.last_frame),
+            opener_known_by=stencil.texts(strings(opener)),
+            filter=stencil.texts(self._filters()),
+            severity=stencil.texts([b'"%b"' % one.encode() if one else NULL for one in severities]),
+            anchor=stencil.texts(self._anchors()),
+            encapsulation=stencil.texts(strings(table.paths)),
+            vantage=stencil.texts(vantage_texts(vantages)),
+            detail=None,
         )
+        return stencil.fill(record)
 
-    def _endpoint(self, end: EndpointHistory, round_trip: int) -> model.EndpointHistory:
-        clock = self.clock
-        zero = clock.zero_ns
-        ledger = end.time_wait
-        return model.EndpointHistory(
-            history=[
-                model.Transition(
-                    state=item.state,
-                    entered_s=(  # clock.interval, spelled out: this is done a million times
-                        None if item.earliest is None else (item.earliest - zero) / SECOND,
-                        None if item.latest is None else (item.latest - zero) / SECOND,
-                    ),
-                    estimate_s=None if moment is None else (moment - zero) / SECOND,
-                    frame=item.frame,
-                    rule=item.rule,
-                    certainty=cast(model.Certainty, item.certainty),
-                    note=item.note,
-                )
-                for item, moment in zip(end.transitions, estimates(end.transitions, round_trip), strict=True)
-            ],
-            possible_final_states=_sorted_names(end.possible_final),
-            time_wait=None if ledger is None else time_wait_record(ledger, clock),
-            withdrawn=[note.told() for note in end.withdrawn],
+    def _filters(self) -> Iterator[bytes]:
+        ends, first, last = self.evidence.table.all_endpoints, self.bounds.first_frame, self.bounds.last_frame
+        for (client, server), since, until in zip(ends, first.tolist(), last.tolist(), strict=True):
+            yield b'"%b"' % _connection_filter(client, server, since, until).encode()
+
+    def _anchors(self) -> Iterator[bytes]:
+        ends, isn, first = self.evidence.table.all_endpoints, self.sums.isn[:, CLIENT], self.bounds.first_frame
+        for (client, server), number, frame in zip(ends, isn.tolist(), first.tolist(), strict=True):
+            yield b'"%b"' % _anchor(client, server, number, frame).encode()
+
+    def record(self, index: int, text: bytes) -> model.Connection:
+        """One connection without a number, given what `texts` has of it: with texts that know how they were made."""
+        plain = _decode(text)
+        table = self.evidence.table
+        opener, path = OPENER_TEXT[OpenerEvidence(int(table.opener[index]))], table.paths[index]
+        named: dict[str, Any] = {
+            "findings": self.told[index],
+            "opener_known_by": opener,
+            "encapsulation": path,
+        }
+        ends = plain.endpoints.client, plain.endpoints.server
+        if any(end.withdrawn or end.time_wait and end.time_wait.later_syns for end in ends):
+            trips = self.evidence.vantages.round_trip[index].tolist()
+            named["endpoints"] = endpoints_record(self.evidence.histories[index], trips, self.clock)
+        return replace(plain, **named)
+
+    def detailed(self, index: int, text: bytes) -> model.Connection:
+        """One connection with its detail, without a number."""
+        plain, vantage = self.record(index, text), self.evidence.vantages.of(index)
+        assert plain.vantage
+        return replace(
+            plain,
+            metrics=measures.with_detail(plain.metrics, self.evidence.table, index, self.sums),
+            vantage=replace(plain.vantage, reason=reason(vantage)),
+            detail=self._detail(index, self.evidence.histories[index]),
         )
 
     def _repeats(self, index: int) -> Repeats:
@@ -228,14 +245,20 @@ class Records:
         )
 
 
-@lru_cache(maxsize=256)
-def _names(states: frozenset[State]) -> tuple[str, ...]:
-    return tuple(sorted(states))
+def _told(
+    found: Sequence[Finding], ends: tuple[Endpoint, Endpoint], clock: Clock, comparison: Comparison
+) -> list[model.Finding]:
+    """The findings about one connection as the document tells them."""
+    if not found:
+        return []
+    client, server = ends
+    scope = scope_of(client.address, server.address, server.port)
+    return [finding_record(finding, clock, comparison, scope) for finding in found]
 
 
-def _sorted_names(states: frozenset[State]) -> list[str]:
-    """States by name; there are few different sets of them."""
-    return list(_names(states))
+def _endpoint(stencil: Stencil, ends: Sequence[Endpoint]) -> model.Endpoint:
+    ports = np.array([end.port for end in ends], np.int64)
+    return model.Endpoint(address=stencil.texts(strings([end.address for end in ends])), port=stencil.numbers(ports))
 
 
 def _connection_filter(client: Endpoint, server: Endpoint, first: int, last: int) -> str:

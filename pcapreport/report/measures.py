@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.model import Finding
 from pcapreport.report.model import RETRANSMISSION_RULES, Metrics
 from pcapreport.report.segments import rows_with, window_scales
+from pcapreport.report.stencil import Stencil, numbers, seconds, where
 from pcapreport.report.time_records import Times
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
@@ -24,17 +26,18 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Totals(NamedTuple):
-    """Per connection and side (index connection * 2 + side), and per connection."""
+    """Of c connections, arrays (c, 2) by side, or (c,)."""
 
-    packets: list[int]
-    unique_bytes: list[int]
-    least_window: list[int]
-    mss: list[int]
-    isn: list[list[int]]
-    isn_seen: list[list[bool]]
-    handshake_ns: list[int]
+    packets: Ints
+    unique_bytes: Ints
+    least_window: Ints
+    mss: Ints
+    """0: not told."""
+    isn: npt.NDArray[np.uint32]
+    isn_seen: Bools
+    handshake_ns: Ints
     """-1: not seen."""
-    resent: list[int]
+    resent: Ints
     """Frames that send bytes, SYN or FIN again."""
 
 
@@ -52,14 +55,14 @@ def totals(table: ConnectionTable, findings: Sequence[Finding]) -> Totals:
     syn = (table.flags & Flag.SYN) != 0
     mss[flow[syn]] = table.packets["mss"][table.row[syn]]
     return Totals(
-        np.bincount(flow, minlength=flows).tolist(),
-        np.bincount(flow, weights=fresh, minlength=flows).astype(np.int64).tolist(),
-        least.tolist(),
-        mss.tolist(),
-        table.isn.tolist(),
-        table.isn_seen.tolist(),
-        _handshakes(table, connection).tolist(),
-        _resent(table, connection, findings).tolist(),
+        np.bincount(flow, minlength=flows).reshape(-1, 2),
+        np.bincount(flow, weights=fresh, minlength=flows).astype(np.int64).reshape(-1, 2),
+        least.reshape(-1, 2),
+        mss.reshape(-1, 2),
+        table.isn,
+        table.isn_seen,
+        _handshakes(table, connection),
+        _resent(table, connection, findings).reshape(-1, 2),
     )
 
 
@@ -115,34 +118,41 @@ def _fresh_bytes(table: ConnectionTable, flow: Ints, order: Ints) -> Ints:
     return fresh
 
 
-def metrics(table: ConnectionTable, connection: int, sums: Totals, detailed: bool, times: Times) -> Metrics:
-    """The document's numbers of one connection; round trips only where asked for (they walk the rows)."""
-    client, server = 2 * connection + CLIENT, 2 * connection + SERVER
-    scales = window_scales(table, connection) if detailed else (None, None)
-    isn = [
-        number if seen else None for number, seen in zip(sums.isn[connection], sums.isn_seen[connection], strict=True)
-    ]
-    handshake = sums.handshake_ns[connection]
-    return Metrics(
-        client_packets=sums.packets[client],
-        server_packets=sums.packets[server],
-        client_bytes=sums.unique_bytes[client],
-        server_bytes=sums.unique_bytes[server],
-        client_retransmitted=sums.resent[client],
-        server_retransmitted=sums.resent[server],
-        handshake_s=None if handshake < 0 else handshake / SECOND,
-        client_rtt_s=_round_trip(table, connection, CLIENT) if detailed else None,
-        server_rtt_s=_round_trip(table, connection, SERVER) if detailed else None,
+def metrics_texts(sums: Totals, times: Times) -> Iterator[bytes]:
+    """The document's numbers of each connection, encoded: those that need no walk over its rows."""
+    stencil = Stencil(len(sums.packets))
+    whole = stencil.numbers
+    return stencil.fill(
+        Metrics(
+            client_packets=whole(sums.packets[:, CLIENT]),
+            server_packets=whole(sums.packets[:, SERVER]),
+            client_bytes=whole(sums.unique_bytes[:, CLIENT]),
+            server_bytes=whole(sums.unique_bytes[:, SERVER]),
+            client_retransmitted=whole(sums.resent[:, CLIENT]),
+            server_retransmitted=whole(sums.resent[:, SERVER]),
+            handshake_s=stencil.texts(where(sums.handshake_ns >= 0, seconds(sums.handshake_ns))),
+            client_mss=stencil.optional(sums.mss[:, CLIENT] > 0, numbers(sums.mss[:, CLIENT])),
+            server_mss=stencil.optional(sums.mss[:, SERVER] > 0, numbers(sums.mss[:, SERVER])),
+            client_isn=stencil.optional(sums.isn_seen[:, CLIENT], numbers(sums.isn[:, CLIENT])),
+            server_isn=stencil.optional(sums.isn_seen[:, SERVER], numbers(sums.isn[:, SERVER])),
+            time_ledger=stencil.texts(times.spent),
+            responses=stencil.optional(times.longest_ns >= 0, times.responses),
+        )
+    )
+
+
+def with_detail(plain: Metrics, table: ConnectionTable, connection: int, sums: Totals) -> Metrics:
+    """With what takes a walk over the connection's rows."""
+    scales = window_scales(table, connection)
+    least = sums.least_window[connection].tolist()
+    return replace(
+        plain,
+        client_rtt_s=_round_trip(table, connection, CLIENT),
+        server_rtt_s=_round_trip(table, connection, SERVER),
         client_window_scale=scales[CLIENT],
         server_window_scale=scales[SERVER],
-        client_mss=sums.mss[client] or None,
-        server_mss=sums.mss[server] or None,
-        client_isn=isn[CLIENT],
-        server_isn=isn[SERVER],
-        client_min_window=_scaled(sums.least_window[client], scales[CLIENT]),
-        server_min_window=_scaled(sums.least_window[server], scales[SERVER]),
-        time_ledger=times.spent[connection],
-        responses=times.responses[connection],
+        client_min_window=_scaled(least[CLIENT], scales[CLIENT]),
+        server_min_window=_scaled(least[SERVER], scales[SERVER]),
     )
 
 

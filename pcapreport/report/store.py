@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import tempfile
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import IO
 
 import numpy as np
@@ -30,18 +31,18 @@ class ConnectionStore:
         self._parts: list[IO[bytes]] = []
         self._sizes, self._frames, self._part = array("q"), array("q"), array("q")
 
-    def begin_part(self) -> None:
-        """What is added from here on is in order by itself."""
-        self._parts.append(tempfile.TemporaryFile() if self._on_disk else io.BytesIO())  # noqa: SIM115
-
-    def add(self, connection: Connection) -> int:
-        """Keep the next connection of the part, whose id is 0; returns its place among all that were added."""
-        data = self._encoder.encode(connection)
-        self._parts[-1].write(data)
-        self._sizes.append(len(data))
-        self._frames.append(connection.first_frame)
-        self._part.append(len(self._parts) - 1)
-        return len(self._sizes) - 1
+    def add(self, texts: Iterable[bytes], frames: Iterable[int]) -> int:
+        """Keep more connections, encoded with 0 for their id, in the order of their first frames; returns the place of
+        the first among all that were added."""
+        part: IO[bytes] = tempfile.TemporaryFile() if self._on_disk else io.BytesIO()  # noqa: SIM115
+        first = len(self._sizes)
+        for text in texts:
+            part.write(text)
+            self._sizes.append(len(text))
+        self._frames.extend(frames)
+        self._part.extend(repeat(len(self._parts), len(self._sizes) - first))
+        self._parts.append(part)
+        return first
 
     def numbers(self) -> npt.NDArray[np.int64]:
         """Of each connection, as they were added, the number that it has in the document: 1 for the first."""

@@ -2,62 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapreport.findings.model import Evidence
-from pcapreport.findings.time_ledger import Part, Turns
+from pcapreport.findings.time_ledger import Part
 from pcapreport.report.model import Responses, TimeSpent
+from pcapreport.report.stencil import Stencil, seconds
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import SERVER
+
+Ints = npt.NDArray[np.int64]
 
 FIELDS = tuple(f"{part.name.lower()}_s" for part in Part)
 """Of TimeSpent, in the order of the ledger's columns."""
 
 
 class Times(NamedTuple):
-    """Of each connection."""
+    """Of each connection, encoded."""
 
-    spent: list[TimeSpent]
-    responses: list[Responses | None]
+    spent: list[bytes]
+    longest_ns: Ints
+    """The longest that its server took to answer; -1: it answered nothing."""
+    responses: list[bytes]
+    """All its answers; nothing where there was none."""
 
     @classmethod
     def of(cls, evidence: Evidence) -> Times:
         """Of those of a part."""
-        return cls(times_spent(evidence.ledger.spent), _response_times(evidence))
+        return cls(_spent_texts(evidence.ledger.spent), *_response_texts(evidence))
 
 
-def times_spent(spent: npt.NDArray[np.int64]) -> list[TimeSpent]:
-    """One record for each row of (connections, parts), ns."""
-    return [
-        TimeSpent(**{name: ns / SECOND for name, ns in zip(FIELDS, row, strict=True) if ns}) for row in spent.tolist()
-    ]
+def times_spent(spent: Ints) -> TimeSpent:
+    """The record of one row, (parts,) ns."""
+    return TimeSpent(**{name: ns / SECOND for name, ns in zip(FIELDS, spent.tolist(), strict=True) if ns})
 
 
-def _response_times(evidence: Evidence) -> list[Responses | None]:
-    """Of each connection."""
+def _spent_texts(spent: Ints) -> list[bytes]:
+    """The same of each row of (connections, parts)."""
+    columns = []
+    for name, ns in zip(FIELDS, spent.T, strict=True):
+        if ns.any():
+            member = b',"%b":' % name.encode()
+            columns.append([member + text if text != b"0.0" else b"" for text in seconds(ns)])
+    if not columns:
+        return [b"{}"] * len(spent)
+    return [b"{%b}" % members[1:] for members in map(b"".join, zip(*columns, strict=True))]
+
+
+def _response_texts(evidence: Evidence) -> tuple[Ints, list[bytes]]:
+    """How long each connection's server took to answer: at most, and in full."""
     turns, table = evidence.ledger.turns, evidence.table
-    found: list[Responses | None] = [None] * len(table)
     answers = np.flatnonzero(turns.side == SERVER)
-    starts = np.flatnonzero(np.diff(turns.connection[answers], prepend=-1))
-    for start, stop in pairwise([*starts.tolist(), len(answers)]):
-        of_one = answers[start:stop]
-        found[int(turns.connection[of_one[0]])] = _responses(turns, of_one.tolist(), table.frame)
-    return found
-
-
-def _responses(turns: Turns, chosen: Sequence[int], frame: npt.NDArray[np.int64]) -> Responses:
-    took = sorted((int(turns.took_ns[one]), -one) for one in chosen)
-    longest, last = took[-1]
-    return Responses(
-        count=len(took),
-        median_s=took[len(took) // 2][0] / SECOND,
-        p95_s=took[(len(took) * 95 - 1) // 100][0] / SECOND,
-        longest_s=longest / SECOND,
-        longest_request_frame=int(frame[turns.asked[-last]]),
-        longest_response_frame=int(frame[turns.answered[-last]]),
+    connection, took = turns.connection[answers], turns.took_ns[answers]
+    order = np.lexsort((-answers, took, connection))  # of a connection's longest ones the first stands last
+    start = np.flatnonzero(np.diff(connection, prepend=-1))
+    count = np.diff(start, append=len(answers))
+    texts, longest_ns = [b""] * len(table), np.full(len(table), -1)
+    if not len(start):
+        return longest_ns, texts
+    last = order[start + count - 1]
+    longest = answers[last]
+    stencil = Stencil(len(start))
+    record = Responses(
+        count=stencil.numbers(count),
+        median_s=stencil.seconds(took[order[start + count // 2]]),
+        p95_s=stencil.seconds(took[order[start + (count * 95 - 1) // 100]]),
+        longest_s=stencil.seconds(took[last]),
+        longest_request_frame=stencil.numbers(table.frame[turns.asked[longest]]),
+        longest_response_frame=stencil.numbers(table.frame[turns.answered[longest]]),
     )
+    answering = connection[start]
+    longest_ns[answering] = took[last]
+    for one, text in zip(answering.tolist(), stencil.fill(record), strict=True):
+        texts[one] = text
+    return longest_ns, texts

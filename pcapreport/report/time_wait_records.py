@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from pcapreport.findings import time_wait_words
 from pcapreport.report import model
 from pcapreport.report.times import Clock
@@ -14,14 +16,15 @@ def time_wait_record(ledger: TimeWait, clock: Clock) -> model.TimeWait:
     return model.TimeWait(
         entered_s=clock.interval(ledger.entered),
         restarts=[
-            model.TimeWaitRestart(at_s=clock.seconds(r.at), frame=r.frame, segment=r.what) for r in ledger.restarts
+            model.TimeWaitRestart(at_s=clock.seconds(r.at), frame=cast(int, clock.frame(r.frame)), segment=r.what)
+            for r in ledger.restarts
         ],
         expires_s=clock.interval(ledger.expires),
         profile=ledger.profile,
         two_msl_s=ledger.two_msl / SECOND,
         ended_by=model.spelled(ledger.ended_by),
         ended_s=clock.maybe(ledger.ended_at),
-        ended_frame=ledger.ended_frame,
+        ended_frame=clock.frame(ledger.ended_frame),
         later_syns=[_later_syn(syn, clock) for syn in ledger.later_syns],
     )
 

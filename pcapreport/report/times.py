@@ -27,6 +27,10 @@ class Clock:
         """Both ends."""
         return self.maybe(ends[0]), self.maybe(ends[1])
 
+    def frame(self, frame: int | None) -> int | None:
+        """A frame is told by its number."""
+        return frame
+
 
 def iso_utc(time_ns: int) -> str | None:
     """ISO 8601 in UTC with nine decimals; None outside the calendar (a damaged capture can hold any number)."""

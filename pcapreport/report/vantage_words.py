@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from pcapreport.findings.wording import duration, side_name
 from pcapreport.language import Text, counted, phrase
 from pcapreport.report import model
-from pcapreport.settings import SECOND
+from pcapreport.report.stencil import Stencil, numbers, seconds, strings
 from pcapreport.tcp.connections import CLIENT, SERVER, Endpoint
-from pcapreport.tcp.vantage import UNKNOWN_NS, Place, Vantage
+from pcapreport.tcp.vantage import UNKNOWN_NS, Place, Vantage, Vantages
+
+Ints = npt.NDArray[np.int64]
 
 _CONCLUSION = {
     Place.CLIENT: phrase("on the client"),
@@ -21,18 +27,28 @@ _UNSAID = phrase("cannot be said")
 _ALIKE = phrase("cannot be said, the two are too much alike")
 
 
-def vantage_record(vantage: Vantage, told: bool) -> model.Vantage:
-    """The vantage of one connection; its reason in words where it is to be `told`."""
-    client, server = (None if ns == UNKNOWN_NS else ns / SECOND for ns in vantage.round_trip)
-    return model.Vantage(
-        place=model.spelled(vantage.place.name.lower()),
-        client_round_trip_s=client,
-        server_round_trip_s=server,
-        client_samples=vantage.samples[0],
-        server_samples=vantage.samples[1],
-        client_ttl=vantage.ttl[0] or None,
-        server_ttl=vantage.ttl[1] or None,
-        reason=reason(vantage) if told else "",
+def vantage_texts(vantages: Vantages) -> Iterator[bytes]:
+    """The vantage of each connection, encoded."""
+    stencil = Stencil(len(vantages.place))
+    known = vantages.round_trip != UNKNOWN_NS
+    places = [place.name.lower() for place in Place]
+
+    def distance(side: int) -> Any:
+        return stencil.optional(known[:, side], seconds(vantages.round_trip[:, side]))
+
+    def number(column: Ints) -> Any:
+        return stencil.optional(column != 0, numbers(column))
+
+    return stencil.fill(
+        model.Vantage(
+            place=stencil.texts(strings([places[place] for place in vantages.place.tolist()])),
+            client_round_trip_s=distance(CLIENT),
+            server_round_trip_s=distance(SERVER),
+            client_samples=number(vantages.samples[:, CLIENT]),
+            server_samples=number(vantages.samples[:, SERVER]),
+            client_ttl=number(vantages.ttl[:, CLIENT]),
+            server_ttl=number(vantages.ttl[:, SERVER]),
+        )
     )
 
 
@@ -78,14 +94,13 @@ class VantageSummary:
         self._places: Counter[Place] = Counter()
         self._hosts: Counter[str] = Counter()
 
-    def add(self, vantages: Iterable[Vantage], endpoints: Iterable[tuple[Endpoint, Endpoint]]) -> None:
+    def add(self, vantages: Vantages, endpoints: Sequence[tuple[Endpoint, Endpoint]]) -> None:
         """Those of more connections, with their (client, server)."""
-        for vantage, (client, server) in zip(vantages, endpoints, strict=True):
-            self._places[vantage.place] += 1
-            if vantage.place is Place.CLIENT:
-                self._hosts[client.address] += 1
-            elif vantage.place is Place.SERVER:
-                self._hosts[server.address] += 1
+        counts = np.bincount(vantages.place, minlength=len(Place)).tolist()
+        self._places.update({place: counts[place] for place in Place if counts[place]})
+        for place, side in ((Place.CLIENT, CLIENT), (Place.SERVER, SERVER)):
+            there = np.flatnonzero(vantages.place == place).tolist()
+            self._hosts.update(endpoints[one][side].address for one in there)
 
     def record(self) -> model.CaptureVantage:
         """What is to be said of the capture as a whole."""

@@ -7,11 +7,11 @@ that round trip after it passed. Half, as a tap cannot tell the way there from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from pcapreport.tcp.history import Transition
 from pcapreport.tcp.states import TABLE
-from pcapreport.tcp.vantage import UNKNOWN_NS
 
 _SENDING = frozenset(rule.id for (_, given), rule in TABLE.items() if given.name.startswith("SEND"))
 _RECEIVING = frozenset(rule.id for (_, given), rule in TABLE.items() if given.name.startswith("RECEIVE"))
@@ -19,32 +19,39 @@ _RECEIVING = frozenset(rule.id for (_, given), rule in TABLE.items() if given.na
 _NEVER = -(1 << 63)
 
 
-def estimates(history: Iterable[Transition], round_trip: int) -> list[int | None]:
+def estimates(
+    history: Iterable[Transition],
+    round_trip: int,
+    measured: bool,
+    greater: Callable[[Any, Any], Any] = max,
+    lesser: Callable[[Any, Any], Any] = min,
+) -> list[int | None]:
     """When each state of one endpoint was entered, ns; none before the one in front of it.
 
-    `round_trip`: between the tap and that endpoint, ns (UNKNOWN_NS: not measured). None where the state was there
-    before the capture, or nothing bounds its beginning.
+    `round_trip`: between the tap and that endpoint, ns, if it was `measured`. None where the state was there before the
+    capture, or nothing bounds its beginning. For many endpoints at once whose histories differ in nothing but times,
+    give columns of times and of round trips, and what compares columns.
     """
     found: list[int | None] = []
-    measured, one_way = round_trip != UNKNOWN_NS, round_trip // 2
-    before = _NEVER
+    one_way = round_trip // 2
+    before: int = _NEVER
     for _, earliest, latest, _, rule, _, _ in history:
         if measured and latest is not None and rule in _SENDING:
             moment = latest - one_way
-            if earliest is not None and moment < earliest:
-                moment = earliest
+            if earliest is not None:
+                moment = greater(moment, earliest)
         elif earliest is None:
             found.append(None)
             continue
         elif measured and rule in _RECEIVING:
             moment = earliest + one_way
-            if latest is not None and moment > latest:
-                moment = latest
+            if latest is not None:
+                moment = lesser(moment, latest)
         elif latest is not None:
-            moment = (earliest + latest) // 2
+            moment = earliest + (latest - earliest) // 2
         else:
             found.append(None)
             continue
-        before = moment if moment > before else before
+        before = greater(moment, before)
         found.append(before)
     return found

@@ -7,14 +7,22 @@ families: how they opened and closed and which states they went through is one a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapreport.tcp.connections import ConnectionTable
-from pcapreport.tcp.history import ConnectionHistory, EndpointHistory, Restart, TimeWait, Transition, Withdrawn
+from pcapreport.tcp.history import (
+    ConnectionHistory,
+    EndpointHistory,
+    Restart,
+    TimeWait,
+    Transition,
+    Withdrawn,
+    with_values,
+)
 from pcapreport.tcp.later_syns import with_later_syns
 from pcapreport.tcp.moment import Moment, Sum, Times, Trace
 
@@ -108,16 +116,30 @@ class Family:
 
     def histories(self) -> Iterator[ConnectionHistory]:
         """Each member's history."""
-        if self._traced is None:
-            return iter((self.like,))
+        if self._traced is None or not len(self.members):
+            return iter((self.like,) * len(self.members))
         opening, closing = self.like.opening, self.like.closing
         client, server = self._endpoint(self.like.client), self._endpoint(self.like.server)
         return (ConnectionHistory(c, s, opening, closing) for c, s in zip(client, server, strict=True))
 
+    def columns(self) -> ConnectionHistory:
+        """All members' histories as one: `like` with an array over the members in place of each time and frame."""
+        frames = cache(self.frames)  # so that one frame is one column, as one time is
+        return ConnectionHistory(
+            with_values(self.like.client, self.times, frames),
+            with_values(self.like.server, self.times, frames),
+            self.like.opening,
+            self.like.closing,
+        )
+
     def some(self, start: int, stop: int) -> Family:
         """The members among the connections from `start` up to `stop`."""
         first, last = np.searchsorted(self.members, (start, stop))
-        return Family(self.like, self.members[first:last], self._traced)
+        return self.only(self.members[first:last])
+
+    def only(self, members: Ints) -> Family:
+        """These of the members."""
+        return self if len(members) == len(self.members) else Family(self.like, members, self._traced)
 
     def history(self, connection: int) -> ConnectionHistory:
         """One member's."""
@@ -195,6 +217,12 @@ class Histories(Sequence[ConnectionHistory]):
         """(connection, history) of each member."""
         for connection, history in zip(family.members.tolist(), family.histories(), strict=True):
             yield connection, self._whole(connection, history)
+
+    def with_later_syns(self, family: Family) -> npt.NDArray[np.bool_]:
+        """Which members' TIME-WAIT may have met SYNs."""
+        if family.like.client.time_wait is None and family.like.server.time_wait is None:
+            return np.zeros(len(family.members), np.bool_)
+        return self._followed[family.members]
 
     def _whole(self, connection: int, history: ConnectionHistory) -> ConnectionHistory:
         """With the SYNs that met its TIME-WAIT, which are its own and not its family's."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pcapreport.language import Text, phrase
 from pcapreport.tcp import sequence
@@ -157,6 +158,40 @@ class EndpointHistory(NamedTuple):
     def final(self) -> State | None:
         """The last state named; None if the capture says nothing of this endpoint."""
         return self.transitions[-1].state if self.transitions else None
+
+
+def with_values(end: EndpointHistory, time: Callable[[int], Any], frame: Callable[[int], Any]) -> EndpointHistory:
+    """The history of an endpoint with what `time` and `frame` make of each of its times and frames.
+
+    That may be a column, for many endpoints at once; later SYNs stay as they are.
+    """
+
+    def ends(interval: tuple[int | None, int | None]) -> tuple[Any, Any]:
+        return maybe(time, interval[0]), maybe(time, interval[1])
+
+    def maybe(make: Callable[[int], Any], value: int | None) -> Any:
+        return None if value is None else make(value)
+
+    wait = end.time_wait
+    return EndpointHistory(
+        tuple(
+            one._replace(
+                earliest=maybe(time, one.earliest), latest=maybe(time, one.latest), frame=maybe(frame, one.frame)
+            )
+            for one in end.transitions
+        ),
+        end.possible_final,
+        None
+        if wait is None
+        else wait._replace(
+            entered=ends(wait.entered),
+            restarts=tuple(one._replace(at=time(one.at), frame=frame(one.frame)) for one in wait.restarts),
+            expires=ends(wait.expires),
+            ended_at=maybe(time, wait.ended_at),
+            ended_frame=maybe(frame, wait.ended_frame),
+        ),
+        tuple(note._replace(frames=tuple(map(frame, note.frames))) for note in end.withdrawn),
+    )
 
 
 class ConnectionHistory(NamedTuple):

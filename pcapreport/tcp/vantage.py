@@ -78,16 +78,14 @@ class Vantages(NamedTuple):
     hops: Ints
     oversize: Bools
 
-    def each(self) -> list[Vantage]:
-        """One record a connection."""
-        columns = zip(
-            self.place.tolist(),
-            *(zip(*column.T.tolist(), strict=True) for column in (self.round_trip, self.samples, self.ttl, self.hops)),
-            self.oversize.tolist(),
-            strict=True,
-        )
-        places = list(Place)
-        return [Vantage(places[place], *rest) for place, *rest in columns]
+    def of(self, connection: int) -> Vantage:
+        """Of one connection."""
+
+        def pair(column: Ints) -> tuple[int, int]:
+            return int(column[connection, 0]), int(column[connection, 1])
+
+        pairs = pair(self.round_trip), pair(self.samples), pair(self.ttl), pair(self.hops)
+        return Vantage(Place(self.place[connection]), *pairs, bool(self.oversize[connection]))
 
 
 def find_vantages(table: ConnectionTable, settings: Settings) -> Vantages:

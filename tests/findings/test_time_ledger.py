@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from pcapreport.capture import read_capture
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
 from pcapreport.findings.time_ledger import Part, TimeLedger
+from pcapreport.report.model import Responses
 from pcapreport.report.time_records import Times
 from pcapreport.settings import MILLISECOND, SECOND, Settings
 from pcapreport.tcp.connections import find_connections
@@ -96,8 +98,8 @@ def test_who_thinks_is_told(question_ms: int, answer_ms: int, server_asks: bool)
 
 def test_response_times_name_the_slowest() -> None:
     evidence = SCENARIOS["slow_response"].evidence()
-    (responses,) = Times.of(evidence).responses
-    assert responses is not None
+    (text,) = Times.of(evidence).responses
+    responses = msgspec.json.decode(text, type=Responses)
     turns = evidence.ledger.turns
     worst = int(np.argmax(np.where(turns.side == 1, turns.took_ns, -1)))
     assert responses.longest_s == int(turns.took_ns[worst]) / SECOND

@@ -17,7 +17,8 @@ US, MS = 1_000, 1_000_000
 
 def vantages(text: str) -> list[Vantage]:
     table = find_connections(parse(text, "made").capture().table)
-    return find_vantages(table, Settings()).each()
+    found = find_vantages(table, Settings())
+    return [found.of(connection) for connection in range(len(table))]
 
 
 def talk(client_us: int, server_us: int, *, client_ttl: int = 64, server_ttl: int = 64, length: int = 100) -> str:
@@ -119,7 +120,7 @@ def test_connections_do_not_tell_of_each_other() -> None:
 def test_segments_beyond_the_mss_let_a_busy_host_be_the_host_of_the_tap() -> None:
     table = find_connections(parse(talk(400, 20_000, length=5_000), "made").capture().table)
     table.packets["mss"][:2] = 1_460
-    (found,) = find_vantages(table, Settings()).each()
+    found = find_vantages(table, Settings()).of(0)
     assert found.oversize
     assert found.place is Place.CLIENT
     assert np.count_nonzero(table.length > 1_460) == 1

@@ -37,7 +37,7 @@ _REQUESTS = re.compile(rb"(GET|POST|HEAD|PUT|DELETE|OPTIONS|PATCH) \S+ HTTP/1\.[
 
 def _beside(lesson: Lesson, sender: int) -> list[Text]:
     """What the tap's place means for round trips of a sender's data; nothing at its own host."""
-    vantage = lesson.evidence.vantages.each()[lesson.connection]
+    vantage = lesson.evidence.vantages.of(lesson.connection)
     nearer = vantage.round_trip[sender]
     if nearer == UNKNOWN_NS or nearer < NEAR_NS:
         return []

@@ -308,7 +308,7 @@ def why_so_many(lesson: Lesson, kind: str) -> Text:
     marks = lesson.landmarks
     assert marks.fin is not None
     closed_second = 1 - int(lesson.rows.side[marks.fin])
-    way = lesson.evidence.vantages.each()[lesson.connection].round_trip[closed_second]
+    way = lesson.evidence.vantages.of(lesson.connection).round_trip[closed_second]
     if way == UNKNOWN_NS or way < NEAR_NS:
         return _why_so_many(lesson, kind)
     note = phrase(

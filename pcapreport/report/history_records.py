@@ -1,0 +1,119 @@
+"""State histories as the document tells them: of one connection, or of all that share a history at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapreport.report import model
+from pcapreport.report.stencil import Stencil
+from pcapreport.report.time_wait_records import time_wait_record
+from pcapreport.report.times import Clock
+from pcapreport.tcp.connections import CLIENT, SERVER
+from pcapreport.tcp.estimate import estimates
+from pcapreport.tcp.families import Family, Histories
+from pcapreport.tcp.history import ConnectionHistory, EndpointHistory
+from pcapreport.tcp.states import State
+from pcapreport.tcp.vantage import UNKNOWN_NS
+
+Ints = npt.NDArray[np.int64]
+
+LEAST_ALIKE = 3
+"""Fewer connections are told one by one: that is quicker."""
+
+
+def endpoints_record(history: ConnectionHistory, round_trip: Sequence[int], clock: Clock) -> model.Endpoints:
+    """Both ends of one connection; `round_trip` between the tap and each, ns or UNKNOWN_NS."""
+    ends = zip((history.client, history.server), round_trip, strict=True)
+    client, server = (_endpoint(end, estimates(end.transitions, trip, trip != UNKNOWN_NS), clock) for end, trip in ends)
+    return model.Endpoints(client=client, server=server)
+
+
+def endpoints_texts(histories: Histories, round_trip: Ints, clock: Clock) -> list[bytes]:
+    """The same of every connection, encoded; `round_trip`: (connections, 2)."""
+    texts: list[bytes] = [b""] * len(histories)
+    encode = model.encoder().encode
+    for family in histories.families:
+        alone = _told_alone(family, histories)
+        for alike in _told_together(family.only(family.members[~alone]), round_trip):
+            for connection, text in zip(alike.members.tolist(), _of_all(alike, round_trip, clock), strict=True):
+                texts[connection] = text
+        for connection, history in histories.of(family.only(family.members[alone])):
+            texts[connection] = encode(endpoints_record(history, round_trip[connection].tolist(), clock))
+    return texts
+
+
+def _told_alone(family: Family, histories: Histories) -> npt.NDArray[np.bool_]:
+    """Which members need a record of their own: what met their TIME-WAIT, or was withdrawn, is told in words."""
+    few = len(family.members) < LEAST_ALIKE
+    if few or family.like.client.withdrawn or family.like.server.withdrawn:
+        return np.ones(len(family.members), np.bool_)
+    return histories.with_later_syns(family)
+
+
+def _told_together(family: Family, round_trip: Ints) -> Iterator[Family]:
+    """The family in groups that differ in values alone: of some the round trips were measured, of some not."""
+    measured = round_trip[family.members] != UNKNOWN_NS
+    kind = measured[:, CLIENT] * 2 + measured[:, SERVER]
+    for one in np.unique(kind).tolist():
+        yield family.only(family.members[kind == one])
+
+
+def _of_all(family: Family, round_trip: Ints, clock: Clock) -> Iterator[bytes]:
+    """Of all members; whether the round trips were measured is the same for all."""
+    stencil = Stencil(len(family.members))
+    pen = _ColumnClock(clock.zero_ns, stencil)
+    history, trips = family.columns(), round_trip[family.members]
+    ends = zip((history.client, history.server), trips.T, strict=True)
+    client, server = (_endpoint(end, _estimate_columns(end, trip, pen), pen) for end, trip in ends)
+    return stencil.fill(model.Endpoints(client=client, server=server))
+
+
+def _estimate_columns(end: EndpointHistory, trip: Ints, pen: _ColumnClock) -> Sequence[Any]:
+    measured = bool(trip[0] != UNKNOWN_NS)
+    return estimates(end.transitions, cast(int, trip), measured, np.maximum, np.minimum)
+
+
+@dataclass(frozen=True, slots=True)
+class _ColumnClock(Clock):
+    """Tells columns of times and frames: for each there is a slot in the record."""
+
+    stencil: Stencil
+
+    def seconds(self, time_ns: Any) -> Any:
+        return self.stencil.seconds(time_ns, self.zero_ns)
+
+    def frame(self, frame: Any) -> Any:
+        return None if frame is None else self.stencil.numbers(frame)
+
+
+def _endpoint(end: EndpointHistory, moments: Sequence[int | None], clock: Clock) -> model.EndpointHistory:
+    ledger = end.time_wait
+    return model.EndpointHistory(
+        history=[
+            model.Transition(
+                state=item.state,
+                entered_s=(clock.maybe(item.earliest), clock.maybe(item.latest)),
+                estimate_s=clock.maybe(moment),
+                frame=clock.frame(item.frame),
+                rule=item.rule,
+                certainty=cast(model.Certainty, item.certainty),
+                note=item.note,
+            )
+            for item, moment in zip(end.transitions, moments, strict=True)
+        ],
+        possible_final_states=list(_names(end.possible_final)),
+        time_wait=None if ledger is None else time_wait_record(ledger, clock),
+        withdrawn=[note.told() for note in end.withdrawn],
+    )
+
+
+@lru_cache(maxsize=256)
+def _names(states: frozenset[State]) -> tuple[str, ...]:
+    """States by name; there are few different sets of them."""
+    return tuple(sorted(states))
