@@ -125,8 +125,8 @@ def test_report_writes_pages_documents_and_index_and_names_the_index_last(tmp_pa
     assert shown.err == "2 of 2 captures done\n"
     written = {path.name for path in (tmp_path / "pcapreport-out").iterdir() if not path.name.startswith(".")}
     assert written == {
-        "index.html", "index.json", "refused.pcap.html", "refused.pcap.json", "server-closes-first.pcap.html",
-        "server-closes-first.pcap.json",
+        "index.csv", "index.html", "index.json", "refused.pcap.html", "refused.pcap.json",
+        "server-closes-first.pcap.html", "server-closes-first.pcap.json",
     }  # fmt: skip
 
 

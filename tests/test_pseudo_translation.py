@@ -23,7 +23,8 @@ from click.testing import CliRunner
 import pcapreport
 from pcapreport import language
 from pcapreport.batch.discover import Job
-from pcapreport.batch.index import IndexEntry, entry_of, render_index
+from pcapreport.batch.index import IndexEntry, entry_of
+from pcapreport.batch.index_pages import render_index
 from pcapreport.batch.work import Order, carry_out
 from pcapreport.cli import _told, cli
 from pcapreport.findings.rules import RULES

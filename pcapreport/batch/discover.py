@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from pcapreport.batch.index_names import is_index_stem
 from pcapreport.capture.recognition import is_capture
 from pcapreport.capture.source import beginning
 from pcapreport.errors import UsageError
@@ -139,10 +140,11 @@ def _below_their_directories(jobs: list[Job]) -> list[Job]:
 
 def _numbered(jobs: list[Job]) -> list[Job]:
     """Names that meet even so are told apart by numbers."""
-    used = {"index"}  # the batch page
+    used: set[str] = set()
     out = []
     for job in jobs:
-        base, name, number = job.name, job.name, 2
+        base = f"{job.name}-capture" if is_index_stem(job.name) else job.name
+        name, number = base, 2
         while name in used:
             name, number = f"{base}-{number}", number + 1
         used.add(name)

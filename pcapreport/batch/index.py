@@ -1,17 +1,14 @@
-"""One line a capture: what the batch page and `index.json` say about each, worst first."""
+"""One line a capture: what the index says about each, the worst first."""
 
 from __future__ import annotations
 
-import pathlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from pcapreport.batch.class_index import render_class
 from pcapreport.language import (
-    LANGUAGES,
     Message,
     Text,
     as_string,
@@ -20,14 +17,18 @@ from pcapreport.language import (
     messages_of,
     phrase,
     sentences,
-    speaking,
 )
-from pcapreport.report.html import render_template
-from pcapreport.report.model import Document, Severity
+from pcapreport.report.model import Document, Endpoint, RuleCount, Severity, SlowConnection, Talker
+from pcapreport.report.shown import page_anchors
 from pcapreport.report.wording import SEVERITY_RANK
 
 Status = Literal["ok", "damaged", "unreadable", "timeout", "crashed"]
 _STATUS_RANK: dict[Status, int] = {"unreadable": 0, "timeout": 0, "crashed": 0, "damaged": 1, "ok": 2}
+READ: tuple[Status, ...] = ("ok", "damaged")
+"""Of these there is something to tell."""
+OPENED = ("three-way", "fast-open", "simultaneous")
+RESET = ("reset-by-client", "reset-by-server")
+ORDERLY = ("client-first", "server-first", "simultaneous")
 
 
 class ClassEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,19 @@ class ClassEntry(msgspec.Struct, frozen=True, kw_only=True):
     """See report/likeness.py."""
 
 
+class Slow(msgspec.Struct, frozen=True, kw_only=True):
+    """A slow connection of a capture."""
+
+    connection: int
+    """Its number there."""
+    anchor: str
+    """Where the report tells of it; "" where it does not list it."""
+    client: str
+    """Address and port."""
+    server: str
+    took_s: float
+
+
 class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One capture of a batch. Counts are zero where nothing could be read."""
 
@@ -56,11 +70,19 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Relative address of the page; "" if none was written."""
     json: str = ""
     sha256: str = ""
+    size_bytes: int = 0
     start: str | None = None
     duration_s: float = 0.0
     packets: int = 0
     tcp_packets: int = 0
     connections: int = 0
+    opened: int = 0
+    """Connections that were seen to open."""
+    refused: int = 0
+    reset: int = 0
+    """Connections that a reset ended once they were open, or half open."""
+    orderly: int = 0
+    """Connections that both sides closed with a FIN."""
     complete: bool = False
     severity: Severity | None = None
     """The worst finding, of the capture or of any connection."""
@@ -74,6 +96,21 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Connections that a reset ended."""
     retransmitted: int = 0
     """Frames that sent bytes, SYN or FIN again."""
+    retransmitted_share: float | None = None
+    """Of all TCP packets; null without any."""
+    round_trip_s: float | None = None
+    """The median of the round trips that clean handshakes tell; null where none does."""
+    time_wait_peak: int = 0
+    """The most that one host held in TIME-WAIT at once."""
+    rules: dict[str, RuleCount] = {}
+    """Findings by rule."""
+    hosts: int = 0
+    talkers: list[Talker] = []
+    """The hosts that sent and received most."""
+    slowest_handshakes: list[Slow] = []
+    slowest_responses: list[Slow] = []
+    known_by: list[str] = []
+    """Of some connections what each has in every capture of it, a colon, and its number here."""
     new: dict[str, int] | None = None
     """Findings by severity that an earlier run did not have; null where none was compared with."""
     gone: int = 0
@@ -87,9 +124,11 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
     """The index line of one analysed capture; `report` and `json` are addresses relative to the index."""
     capture = document.capture
     totals = document.totals
+    across = document.across
     worst = min(
         (level for level, count in totals.findings.items() if count), key=SEVERITY_RANK.__getitem__, default=None
     )
+    anchors = _anchors(document)
     entry = IndexEntry(
         file=file,
         status="ok" if capture.complete else "damaged",
@@ -97,24 +136,63 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
         report=report,
         json=json,
         sha256=capture.sha256,
+        size_bytes=capture.size_bytes,
         start=capture.start,
         duration_s=capture.duration_s,
         packets=capture.packets,
         tcp_packets=capture.tcp_packets,
         connections=totals.connections,
+        opened=_sum(totals.openings, OPENED),
+        refused=totals.closings.get("refused", 0),
+        reset=_sum(totals.closings, RESET),
+        orderly=_sum(totals.closings, ORDERLY),
         complete=capture.complete,
         severity=worst,
         findings={level: count for level, count in sorted(totals.findings.items()) if count},
         verdict=document.verdict.text,
         side=document.verdict.side,
         time_waits=totals.time_waits,
-        resets=sum(totals.closings.get(kind, 0) for kind in ("reset-by-client", "reset-by-server", "refused")),
+        resets=_sum(totals.closings, (*RESET, "refused")),
         retransmitted=totals.retransmitted,
+        retransmitted_share=totals.retransmitted / capture.tcp_packets if capture.tcp_packets else None,
+        round_trip_s=across.round_trip_s if across else None,
+        time_wait_peak=max((host.peak for host in document.hosts), default=0),
+        rules=totals.rules,
+        hosts=across.hosts if across else 0,
+        talkers=across.talkers if across else [],
+        slowest_handshakes=[_slow(one, anchors) for one in across.slowest_handshakes] if across else [],
+        slowest_responses=[_slow(one, anchors) for one in across.slowest_responses] if across else [],
+        known_by=[f"{key}:{number}" for key, number in across.known_by.items()] if across else [],
         new=None if document.baseline is None else {level: n for level, n in document.baseline.new_by_severity.items()},
         gone=0 if document.baseline is None else len(document.baseline.gone),
         lab=_class_entry(document),
     )
     return with_messages(entry)
+
+
+def _sum(counts: Mapping[str, int], kinds: Iterable[str]) -> int:
+    return sum(counts.get(kind, 0) for kind in kinds)
+
+
+def _anchors(document: Document) -> dict[int, str]:
+    """Where the report tells of each connection: by itself, or in its list."""
+    told = {one.id: one.detail is not None for one in document.connections}
+    full = document.options.get("profile", "full") == "full"
+    return {number: at if told[number] else f"row-{at}" for number, at in page_anchors(document.connections) if full}
+
+
+def _slow(one: SlowConnection, anchors: Mapping[int, str]) -> Slow:
+    return Slow(
+        connection=one.connection,
+        anchor=anchors.get(one.connection, ""),
+        client=_end(one.client),
+        server=_end(one.server),
+        took_s=one.took_s,
+    )
+
+
+def _end(end: Endpoint) -> str:
+    return f"[{end.address}]:{end.port}" if ":" in end.address else f"{end.address}:{end.port}"
 
 
 def _class_entry(document: Document) -> ClassEntry | None:
@@ -177,7 +255,7 @@ _WORST_WORDS: dict[Severity | None, str] = {
 def summary_sentence(entries: Sequence[IndexEntry]) -> Text:
     """Counts that add up: "28 captures: 26 read whole, 1 damaged, 1 unreadable; 12 with errors at worst, ..."."""
     by_status = Counter(e.status for e in entries)
-    read = [e for e in entries if e.status in ("ok", "damaged")]
+    read = [e for e in entries if e.status in READ]
     worst = Counter(e.severity for e in read)
     captures = counted(len(entries), "{n:,} capture", "{n:,} captures")
     statuses = joined(
@@ -199,30 +277,13 @@ def summary_sentence(entries: Sequence[IndexEntry]) -> Text:
     return sentences(first, rest)
 
 
-def render_index(
-    entries: Iterable[IndexEntry],
-    templates: pathlib.Path | None = None,
-    language: str = LANGUAGES[0],
-    lab: bool = False,
-    key_id: str = "",
-) -> str:
-    """The batch page, or that of a class; `templates` may hold templates that replace the packaged ones.
-
-    `key_id`: of the key by which names are replaced, if they are.
-    """
-    ordered = worst_first(entries)
-    messages = {english: message for entry in ordered for english, message in entry.messages.items()}
-    with speaking(language, messages):
-        if lab:
-            return render_class(ordered, templates, key_id)
-        return render_template(
-            "index.html.jinja", templates, entries=ordered, summary=summary_sentence(ordered), key_id=key_id
-        )
-
-
-def index_document(entries: Iterable[IndexEntry], key_id: str = "") -> bytes:
-    """`index.json`: the sentence and the lines, in the order of the page."""
-    ordered = worst_first(entries)
-    told = {"schema_version": "1.0", "summary": summary_sentence(ordered), "captures": ordered}
-    replaced = {"anonymize": True, "key_id": key_id} if key_id else {}
-    return msgspec.json.encode(told | replaced, enc_hook=as_string)
+def index_document(entries: Sequence[IndexEntry], key_id: str = "") -> Iterator[bytes]:
+    """`index.json` in pieces: the sentence and the lines, in the order given, which is that of the page."""
+    told: dict[str, object] = {"schema_version": "1.0", "summary": summary_sentence(entries)}
+    if key_id:
+        told |= {"anonymize": True, "key_id": key_id}
+    encoder = msgspec.json.Encoder(enc_hook=as_string)
+    yield encoder.encode(told)[:-1] + b',"captures":['
+    for number, entry in enumerate(entries):
+        yield (b",\n" if number else b"\n") + encoder.encode(entry)
+    yield b"\n]}\n"

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from pcapreport import errors
 from pcapreport.batch.discover import Job, discover
-from pcapreport.batch.index import IndexEntry, index_document, render_index
+from pcapreport.batch.index import IndexEntry
+from pcapreport.batch.index_files import write_index
+from pcapreport.batch.index_names import is_index_file
+from pcapreport.batch.index_pages import Look
 from pcapreport.batch.manifest import FILE, Manifest
 from pcapreport.batch.runner import Workers, local
 from pcapreport.batch.runner import run as run_jobs
@@ -48,7 +51,7 @@ def run(
     """Do it; `plan(captures, done before, files skipped)` is called first, `tell(entry)` after each capture; before
     both `meet(jobs)`, if their names are pseudonyms.
 
-    Raises UsageError for a path that is not there. Writes `index.html` and `index.json` even when interrupted.
+    Raises UsageError for a path that is not there. Writes the index even when interrupted.
     """
     order = request.order
     pseudonyms = order.reading.pseudonyms
@@ -91,9 +94,7 @@ def run(
     finally:
         manifest.record((by_name[e.file], e) for e in fresh)
         key_id = pseudonyms.key_id if pseudonyms else ""
-        page = render_index(entries, order.templates, order.language, order.lab, key_id)
-        (order.out / "index.html").write_text(page, "utf-8")
-        (order.out / "index.json").write_bytes(index_document(entries, key_id))
+        write_index(entries, order.out, Look(order.templates, order.language, order.lab, key_id))
     return entries
 
 
@@ -137,8 +138,9 @@ def _check_baseline(order: Order, captures: int) -> None:
 
 def holds_others(order: Order, entries: Iterable[IndexEntry]) -> bool:
     """The output directory has files that are not of this run, whose names may be originals."""
-    own = {"index.html", "index.json", FILE} | {f"{entry.file}.{name}" for entry in entries for name in order.formats}
-    return any(path.is_file() and path.relative_to(order.out).as_posix() not in own for path in order.out.rglob("*"))
+    own = {FILE} | {f"{entry.file}.{name}" for entry in entries for name in order.formats}
+    files = (path.relative_to(order.out).as_posix() for path in order.out.rglob("*") if path.is_file())
+    return any(name not in own and not is_index_file(name) for name in files)
 
 
 def _contents(folder: Path | None) -> list[tuple[str, str]]:

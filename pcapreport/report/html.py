@@ -13,7 +13,7 @@ import pathlib
 import re
 import shlex
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -141,8 +141,17 @@ def _page(document: Document, templates: pathlib.Path | None, details: int, shar
     )
 
 
+def template_of(name: str, templates: pathlib.Path | None) -> Callable[..., str]:
+    """What renders a part of a page that is needed many times."""
+    return _environment(templates).get_template(name).render
+
+
 def render_template(
-    name: str, templates: pathlib.Path | None, links: dict[int, str] | None = None, **values: Any
+    name: str,
+    templates: pathlib.Path | None,
+    links: dict[int, str] | None = None,
+    scripts: Sequence[str] = ("script.js",),
+    **values: Any,
 ) -> str:
     """One page from its template; `links` maps a frame to the id of the row that shows it."""
     environment = _environment(templates)
@@ -151,12 +160,13 @@ def render_template(
     def linked(text: str) -> Markup:
         return linked_text(text, known)
 
+    script = Markup("\n").join(_source(environment, one) for one in scripts)
     values.update(
         linked=linked,
         frame_links=known,
         style=_source(environment, "style.css"),
-        script=_source(environment, "script.js"),
-        script_hash=script_hash(_source(environment, "script.js")),
+        script=script,
+        script_hash=script_hash(script),
     )
     return environment.get_template(name).render(values)
 
@@ -185,6 +195,7 @@ def _environment(templates: pathlib.Path | None) -> Environment:
         number=wording.number,
         size=wording.size,
         share=wording.share,
+        percent=wording.percent,
         spoken=wording.spoken,
         said=say,
         columns=columns,

@@ -116,6 +116,13 @@ def share(part: float) -> str:
     return phrase("less than 1 %") if 0 < part < 0.01 else f"{100 * part:.0f} %"
 
 
+def percent(part: float) -> str:
+    """The same with two significant digits: 0.0123 -> "1.2 %"."""
+    if 0 < part < 0.0001:
+        return phrase("under 0.01 %")
+    return f"{_significant(100 * part, 2)} %" if part >= 0.01 else f"{100 * part:.2g} %"
+
+
 def moment(seconds: float | None) -> str:
     """A time since the first packet, in seconds: six decimals, nine where nanoseconds were recorded."""
     if seconds is None:

@@ -96,7 +96,10 @@ def test_names_that_meet_even_so_are_numbered(tmp_path: Path) -> None:
 
 
 def test_a_report_never_takes_the_place_of_the_index(tmp_path: Path) -> None:
-    assert names(put(tmp_path / "index")) == ["index-2"]
+    assert names(put(tmp_path / "index")) == ["index-capture"]
+    assert names(put(tmp_path / "index-2")) == ["index-2-capture"]
+    assert names(put(tmp_path / "index-findings")) == ["index-findings-capture"]
+    assert names(put(tmp_path / "index.pcap")) == ["index.pcap"]
 
 
 def test_no_name_leads_out_of_the_output_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def index(out: Path) -> list[dict[str, Any]]:
     return json.loads((out / "index.json").read_bytes())["captures"]
 
 
-INDEX = {"index.html", "index.json"}
+INDEX = {"index.html", "index.json", "index.csv"}
 
 
 def test_reports_mirror_the_directories_and_keep_the_full_file_names(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import documents
 import msgspec
 import pytest
 
-from pcapreport.batch.index import IndexEntry, entry_of, index_document, render_index, worst_first
+from pcapreport.batch.index import IndexEntry, entry_of, index_document, worst_first
+from pcapreport.batch.index_pages import render_index
 from pcapreport.report import model
 from pcapreport.report.html import render_html, script_hash
 from pcapreport.report.ladder_text import summary_text
@@ -197,7 +198,7 @@ def test_the_index_adds_up_and_puts_the_worst_first():
 
 
 def test_index_json_is_the_page_in_order():
-    data = msgspec.json.decode(index_document(index_entries()))
+    data = msgspec.json.decode(b"".join(index_document(worst_first(index_entries()))))
     assert data["captures"][0]["status"] == "unreadable"
     assert len(data["captures"]) == 9
     assert data["summary"].startswith("9 captures:")

@@ -9,7 +9,8 @@ import documents
 import pytest
 from msgspec.structs import replace
 
-from pcapreport.batch.index import entry_of, render_index
+from pcapreport.batch.index import entry_of
+from pcapreport.batch.index_pages import render_index
 from pcapreport.pipeline import analyze
 from pcapreport.report.build import DocumentOptions
 from pcapreport.report.html import render_html
