@@ -10,7 +10,7 @@ The line, left to right; each stage takes the one before's type and returns the 
 
     cli > batch > pipeline > renderers > report.build > report.model > findings > tcp > capture > settings, errors
 
-Each third party has one door: dpkt in capture/dissect, matplotlib in report/plots, jinja2 in report/html,
+Each third party has one door: dpkt in capture/dissect, matplotlib in report/picture, jinja2 in report/html,
 weasyprint in report/pdf, click in cli, yacryptopan in pseudonyms.
 """
 

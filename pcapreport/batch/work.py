@@ -53,7 +53,9 @@ class Order:
 
 
 LARGE = 16 << 20
-"""Captures from this size on are analysed long enough to import the plots' library meanwhile."""
+"""Captures from this size on are analysed long enough to import the pictures' library meanwhile."""
+PICTURED = ("png", "zip")
+"""Formats that it takes."""
 _latest: list[Report] = []
 """Kept so that a process that ends after its last capture need not take the report apart first."""
 
@@ -67,7 +69,7 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
 
     Only with `debug` a fault of ours is raised, for its traceback.
     """
-    if "html" in order.formats and _is_large(job):
+    if not order.formats.isdisjoint(PICTURED) and _is_large(job):
         threading.Thread(target=_preload, daemon=True).start()
     try:
         with _time_limit(order.timeout), for_analysis(), speaking(order.language):
@@ -101,10 +103,10 @@ def _is_large(job: Job) -> bool:
 
 
 def _preload() -> None:
-    """Import the page's libraries beside the analysis, whose array passes leave the interpreter to others."""
-    from pcapreport.report import plots
+    """Import the pictures' library beside the analysis, whose array passes leave the interpreter to others."""
+    from pcapreport.report import picture
 
-    plots.preload()
+    picture.preload()
 
 
 def _told(error: UnreadableCapture | UsageError, job: Job, order: Order) -> str:

@@ -13,7 +13,7 @@ from pcapreport.language import phrase, say, speaking
 from pcapreport.report.advice import actor
 from pcapreport.report.diagram_layout import FAMILY_COLOUR, NO_STATE
 from pcapreport.report.model import Connection, Document, Sender
-from pcapreport.report.plots import han_font, picture, text_width
+from pcapreport.report.picture import han_font, picture, text_width
 from pcapreport.report.svg import SIDE_COLOUR
 from pcapreport.report.wording import SEVERITY_RANK, visible
 

@@ -105,8 +105,8 @@ def _sequence(connection: Connection, sender: Sender, share: int) -> Iterator[Fi
     series = [s for s in all_curves if s.sender == sender and s.kind in SEQUENCE]
     side = phrase("client") if sender == "client" else phrase("server")
     name = phrase("Time-sequence plot of connection {id}, sent by the {side}", id=connection.id, side=side)
-    prefix, vertices = f"p{connection.id}{sender[0]}", max(120, PLOT_VERTICES // share)
-    svg = time_sequence(series, sender, prefix, name, _described(phrase("Seconds against bytes.")), vertices)
+    vertices = max(120, PLOT_VERTICES // share)
+    svg = time_sequence(series, sender, name, _described(phrase("Seconds against bytes.")), vertices)
     if not svg:
         return
     limit = max(4, PLOT_ROWS // share // len(series))
@@ -126,7 +126,7 @@ def _pace(connection: Connection) -> Iterator[Figure]:
     """What set the pace."""
     series = [s for s in (connection.detail.series if connection.detail else []) if s.kind not in SEQUENCE]
     name = phrase("What set the pace of connection {id}", id=connection.id)
-    svg = plots.pace(series, f"q{connection.id}", name, _described(phrase("Three curves over seconds.")))
+    svg = plots.pace(series, name, _described(phrase("Three curves over seconds.")))
     if not svg:
         return
     words = {
@@ -165,7 +165,7 @@ def _traffic(document: Document) -> Iterator[Figure]:
     if activity is None or sum(activity.packets) < LEAST_PACKETS:
         return
     name = phrase("TCP traffic over time")
-    svg = plots.traffic(activity, "traffic", name, _described(phrase("Packets and bytes a second.")))
+    svg = plots.traffic(activity, name, _described(phrase("Packets and bytes a second.")))
     spans = enumerate(zip(activity.packets, activity.bytes, strict=True))
     rows = [(f"{at * activity.span_s:.6f}", number(packets), number(size)) for at, (packets, size) in spans if packets]
     caption = phrase(
@@ -183,7 +183,7 @@ def _timeline(document: Document) -> Iterator[Figure]:
     if len(connections) < LEAST_TIMELINE:
         return
     name = phrase("Connections over time")
-    svg = plots.timeline(connections, "timeline", name, _described(phrase("A line for each connection.")))
+    svg = plots.timeline(connections, name, _described(phrase("A line for each connection.")))
     nothing = phrase("nothing found")
     rows = [(str(c.id), f"{c.start_s:.6f}", f"{c.end_s:.6f}", say(c.severity or nothing)) for c in connections]
     caption = phrase(
@@ -208,7 +208,7 @@ def _population(document: Document) -> Iterator[Figure]:
     if not hosts:
         return
     name = phrase("TIME-WAITs held over time")
-    svg = plots.population(hosts, "population", name, _described(phrase("A curve for each host.")))
+    svg = plots.population(hosts, name, _described(phrase("A curve for each host.")))
     points = [(at, host.address, held) for host in hosts for at, held in zip(host.held_from_s, host.held, strict=True)]
     rows = [(f"{at:.6f}", address, number(held)) for at, address, held in sorted(points)[:PLOT_ROWS]]
     styles = (phrase("solid"), phrase("dashed"), phrase("dotted"))
@@ -226,7 +226,7 @@ def _distribution(document: Document) -> Iterator[Figure]:
     if trips is None or sum(trips.connections) < LEAST_TRIPS:
         return
     name = phrase("Round trips of the handshakes")
-    svg = plots.distribution(trips, "trips", name, _described(phrase("Connections by round trip.")))
+    svg = plots.distribution(trips, name, _described(phrase("Connections by round trip.")))
     limits = [
         phrase("longer") if limit is None else phrase("up to {limit:g} ms", limit=limit) for limit in trips.up_to_ms
     ]

@@ -33,7 +33,6 @@ sys.path.insert(0, str(ROOT))
 from pcapreport.batch import session  # noqa: E402
 from pcapreport.batch.discover import Job  # noqa: E402
 from pcapreport.batch.work import Order, carry_out  # noqa: E402
-from pcapreport.report import plots  # noqa: E402
 
 MOST_SECONDS, MOST_KILOBYTES, MEMORY = 25, 500_000, 1 << 30
 CAPTURES = ROOT.parent / "shared" / "captures"
@@ -140,7 +139,6 @@ def main() -> int:
     parser.add_argument("--flips", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    plots.preload()
     statuses: Counter[int] = Counter()
     slowest, largest, counted, wrong = (0.0, ""), (0, ""), 0, 0
     with tempfile.TemporaryDirectory() as folder, (args.captures / "index.tsv").open(encoding="utf-8") as index:
