@@ -1,0 +1,287 @@
+"""Captures and reports at addresses that fsspec knows (`s3://`, `sftp://` ...): the only module that imports it.
+
+What is at a place is listed, fetched whole to a temporary file (analysis maps its file) and written whole. Names in a
+listing are another machine's word: they are used there as they are, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import importlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pcapreport.batch.urls import safe_name, shown
+from pcapreport.errors import UsageError
+from pcapreport.language import phrase
+
+AT_ONCE = 8 << 20
+"""Bytes up to which a file is written out of memory."""
+STORES = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory"))
+"""Object stores: they have no folders, a file in them is there whole or not at all, and to move one is to copy it."""
+_MARKS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "modified", "created")
+"""What kinds of places call that which changes with a file, the best first."""
+LONGEST = 300
+"""Characters of a foreign message that are told."""
+
+
+class Remote(NamedTuple):
+    """A file at an address."""
+
+    url: str
+    """As the user gave it, perhaps with a password: the place that the path is in."""
+    path: str
+    """As the place itself calls it."""
+    size: int = 0
+    mark: int | None = None
+    """Another number when its bytes are others; None: the place does not tell."""
+
+
+class Listed(NamedTuple):
+    """A file below an address."""
+
+    remote: Remote
+    name: str
+    """Relative to the address, with no step upwards."""
+
+
+def require() -> Any:
+    """The library; raises UsageError where it is not installed."""
+    try:
+        return importlib.import_module("fsspec.core")
+    except ImportError as error:
+        message = phrase("addresses such as s3:// need the library fsspec: pip install 'pcapreport[remote]'")
+        raise UsageError(message) from error
+
+
+@contextmanager
+def _asking(url: str) -> Iterator[None]:
+    """Whatever fsspec raises becomes a UsageError in one line; a full disk here stays what it is."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # each kind of place has error classes of its own
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        message = phrase("{place}: {reason}; {advice}", place=shown(url), reason=reason(error), advice=_advice(error))
+        raise UsageError(message) from error
+
+
+def reason(error: BaseException) -> str:
+    """What a foreign error says, in one line and without secrets."""
+    if isinstance(error, FileNotFoundError):
+        return phrase("no such file or directory")
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    line = " ".join(shown(said).split()).rstrip(".")
+    return (line if len(line) <= LONGEST else f"{line[:LONGEST]}...") or type(error).__name__
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, ImportError):
+        return phrase("install with pip what is named there")
+    if isinstance(error, ValueError) and "rotocol" in str(error):
+        return phrase("check what stands before ://")
+    if isinstance(error, FileNotFoundError):
+        return phrase("check the address")
+    if isinstance(error, PermissionError) or any(word in type(error).__name__ for word in ("Credential", "Auth")):
+        return phrase("check the credentials and what they allow")
+    return phrase("check the address, the network and the credentials")
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    """The file system of an address and what that calls the place."""
+    system, path = require().url_to_fs(url)
+    return system, path if path in ("", "/") else path.rstrip("/")
+
+
+def _is_store(system: Any) -> bool:
+    kinds = (system.protocol,) if isinstance(system.protocol, str) else system.protocol
+    return any(kind in STORES for kind in kinds)
+
+
+def listed(url: str) -> list[Listed]:
+    """The file at an address, or all files below it; raises UsageError if there is no such place.
+
+    A folder that cannot be listed is in it as if it were a file, so that it is reported.
+    """
+    with _asking(url):
+        system, top = _opened(url)
+        system.invalidate_cache()
+        info = system.info(top)
+        if info["type"] != "directory":
+            return [Listed(_remote(url, info), safe_name(_last(top)))]
+        found = _flat(system, top) if _is_store(system) else _below(system, top)
+        infos = sorted(found, key=lambda one: str(one["name"]))
+        return [Listed(_remote(url, one), safe_name(_relative(one["name"], top))) for one in infos]
+
+
+def _flat(system: Any, top: str) -> list[dict[str, Any]]:
+    """A store lists all that begins alike at once, whatever slashes mean in it; one of size 0 stands for a folder."""
+    found = system.find(top, detail=True).values()
+    return [info for info in found if info["type"] == "file" and not info["name"].endswith("/")]
+
+
+def _below(system: Any, top: str) -> Iterator[dict[str, Any]]:
+    """File by file, folder by folder, each once."""
+    folders, seen = [top], {top}
+    while folders:
+        folder = folders.pop()
+        try:
+            infos = system.ls(folder, detail=True)
+        except Exception:
+            if folder == top:
+                raise
+            yield {"name": folder, "type": "file", "size": 0}
+            continue
+        for info in infos:
+            name = str(info["name"]).rstrip("/")
+            if info["type"] == "directory" and name not in seen:
+                seen.add(name)
+                folders.append(name)
+            elif info["type"] in ("file", "link"):
+                yield info
+
+
+def _last(path: str) -> str:
+    """The name of a file; where a path is itself an address it may end in a signature."""
+    return (path.split("?")[0] if "://" in path else path).rsplit("/", 1)[-1]
+
+
+def _relative(path: str, top: str) -> str:
+    return path.removeprefix(top).removeprefix("/") if top else path.removeprefix("/")
+
+
+def _remote(url: str, info: dict[str, Any]) -> Remote:
+    size = int(info.get("size") or 0)
+    mark = next((f"{key} {info[key]}" for key in _MARKS if info.get(key)), None)
+    number = None if mark is None else int.from_bytes(hashlib.sha256(mark.encode()).digest()[:7])
+    return Remote(url, str(info["name"]), size, number)
+
+
+def beginnings(remotes: Iterable[Remote], length: int) -> Iterator[bytes]:
+    """The first bytes of each; none where they cannot be had."""
+    by_url: dict[str, list[Remote]] = {}
+    everything = list(remotes)
+    for remote in everything:
+        by_url.setdefault(remote.url, []).append(remote)
+    got: dict[Remote, bytes] = {}
+    for url, group in by_url.items():
+        with _asking(url):
+            system, _ = _opened(url)
+        for start in range(0, len(group), 200):  # asked for together, where the place can
+            some = group[start : start + 200]
+            ends = [min(length, remote.size) if remote.size else length for remote in some]
+            parts = system.cat_ranges([remote.path for remote in some], [0] * len(some), ends, on_error="return")
+            got.update((remote, part) for remote, part in zip(some, parts, strict=True) if isinstance(part, bytes))
+    return (got.get(remote, b"") for remote in everything)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A temporary file by its name, since other libraries are to open it."""
+    handle, name = tempfile.mkstemp(prefix="pcapreport-")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def fetched(remote: Remote) -> Iterator[str]:
+    """The path of a local copy, which is gone afterwards; raises UsageError if it cannot be had."""
+    with _scratch() as copy:
+        with _asking(remote.url):
+            system, _ = _opened(remote.url)
+            system.get_file(remote.path, str(copy))
+        yield str(copy)
+
+
+class Folder:
+    """A folder at an address, in which files are whole or not there."""
+
+    def __init__(self, url: str) -> None:
+        """Raises UsageError where there can be no such place."""
+        self.url = url
+        with _asking(url):
+            self._system, self._top = _opened(url)
+        self._store = _is_store(self._system)
+        self._made: set[str] = set()
+
+    def __str__(self) -> str:
+        return shown(self.url)
+
+    def address(self, name: str) -> str:
+        """What a file in it is called for people."""
+        return f"{shown(self.url).rstrip('/')}/{name}"
+
+    def names(self) -> set[str]:
+        """Relative names of all files in it; none where it does not exist yet."""
+        with _asking(self.url):
+            self._system.invalidate_cache()
+            try:
+                found = _flat(self._system, self._top) if self._store else list(_below(self._system, self._top))
+            except FileNotFoundError:
+                if self._store:
+                    raise  # the bucket itself
+                return set()
+            return {_relative(str(info["name"]), self._top) for info in found}
+
+    def read(self, name: str, target: Path) -> bool:
+        """Copy a file from there to `target`; False if there is none."""
+        with _asking(self.url):
+            try:
+                self._system.get_file(self._path(name), str(target))
+            except FileNotFoundError:
+                target.unlink(missing_ok=True)
+                return False
+            return True
+
+    def write(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Write a file; what was there before stands until then."""
+        with _scratch() as whole:
+            with whole.open("wb") as file:
+                file.writelines(pieces)
+            if whole.stat().st_size > AT_ONCE:
+                self.write_file(name, whole)
+            else:
+                data = whole.read_bytes()
+                self._put(name, lambda path: self._system.pipe_file(path, data))
+
+    def write_file(self, name: str, source: Path) -> None:
+        """The same with a file of this machine."""
+        self._put(name, lambda path: self._system.put_file(str(source), path))
+
+    def _put(self, name: str, put: Any) -> None:
+        target = self._path(name)
+        with _asking(self.url):
+            if self._store:
+                put(target)
+                return
+            folder, _, base = target.rpartition("/")
+            if folder not in self._made:
+                self._system.makedirs(folder, exist_ok=True)
+                self._made.add(folder)
+            beside = f"{folder}/.{base}.{secrets.token_hex(4)}"
+            try:
+                put(beside)
+                self._system.mv(beside, target)
+            except BaseException:
+                with suppress(Exception):
+                    self._system.rm_file(beside)
+                raise
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with _asking(self.url), suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._top}/{name}" if self._top else name
