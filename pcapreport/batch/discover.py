@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from pcapreport.batch import places
 from pcapreport.batch.index_names import is_index_stem
+from pcapreport.batch.urls import is_url, shown
 from pcapreport.capture.recognition import is_capture
-from pcapreport.capture.source import beginning
+from pcapreport.capture.source import SNIFFED, beginning, beginning_of, compression_of
 from pcapreport.errors import UsageError
 from pcapreport.language import phrase
 from pcapreport.pseudonyms import Pseudonyms
@@ -25,11 +27,13 @@ class Job(NamedTuple):
     """One capture to analyse."""
 
     source: str
-    """Path to open, or "-"."""
+    """Path to open, or "-"; of a file elsewhere its address as it may be shown."""
     name: str
     """Relative POSIX path below the output directory, without ".html" or ".json"; also what the report calls it.
     Always text: bytes of a file name that are no UTF-8 are written as escapes. Where names are replaced, a
     pseudonym."""
+    remote: places.Remote | None = None
+    """The file elsewhere."""
 
 
 class Found(NamedTuple):
@@ -41,7 +45,7 @@ class Found(NamedTuple):
 
 
 def discover(paths: Sequence[str], pseudonyms: Pseudonyms | None = None) -> Found:
-    """The captures that `paths` (files, directories, "-") name, each once, in a stable order.
+    """The captures that `paths` (files, directories, addresses of either, "-") name, each once, in a stable order.
 
     A file named by the user is always taken. In a directory a file is taken if its first bytes say it is a capture,
     or its name claims so (then its report says what is wrong with it); a pipe or a device never, for reading it might
@@ -53,6 +57,10 @@ def discover(paths: Sequence[str], pseudonyms: Pseudonyms | None = None) -> Foun
     for path in paths:
         if path == STANDARD_INPUT:
             jobs.append(Job(path, "stdin"))
+        elif is_url(path):
+            there, others = _elsewhere(path)
+            jobs.extend(there)
+            skipped += others
         elif os.path.isdir(path):
             found, others = _walk(Path(path))
             jobs.extend(Job(os.path.join(path, name), _text(name)) for name in found)
@@ -95,6 +103,37 @@ def _walk(top: Path) -> tuple[list[str], int]:
     return found, others
 
 
+ENOUGH = 1 << 20
+"""Bytes that any compression gives some of the decompressed ones for."""
+
+
+def _elsewhere(url: str) -> tuple[list[Job], int]:
+    """The same of an address."""
+    listing = places.listed(url)
+    sure = [listing.one or file.closed or claims_to_be_capture(file.name) for file in listing.files]
+    unsure = [file.remote for file, known in zip(listing.files, sure, strict=True) if not known]
+    taken = set(_capturing(unsure, SNIFFED))
+    base = shown(url).rstrip("/")
+    jobs = [
+        Job(base if listing.one else f"{base}/{file.name}", file.name, file.remote)
+        for file, known in zip(listing.files, sure, strict=True)
+        if known or file.remote in taken
+    ]
+    return jobs, len(listing.files) - len(jobs)
+
+
+def _capturing(remotes: list[places.Remote], length: int) -> Iterator[places.Remote]:
+    """Those that begin as captures do; of what is compressed more is read than the first few bytes."""
+    packed = []
+    for remote, start in zip(remotes, places.beginnings(remotes, length), strict=True):
+        if length == SNIFFED and compression_of(start):
+            packed.append(remote)
+        elif begins_as_capture(beginning_of(start)):
+            yield remote
+    if packed:
+        yield from _capturing(packed, ENOUGH)
+
+
 def _text(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
@@ -113,7 +152,10 @@ SMALLEST = 12
 
 def looks_like_capture(path: Path) -> bool:
     """The file's first bytes, decompressed where need be, are those of a capture."""
-    start = beginning(path)
+    return begins_as_capture(beginning(path))
+
+
+def begins_as_capture(start: bytes) -> bool:
     return len(start) >= SMALLEST and is_capture(start)
 
 
@@ -121,8 +163,15 @@ def _once(jobs: Iterable[Job]) -> list[Job]:
     """Each file as it was named first."""
     first: dict[str, Job] = {}
     for job in jobs:
-        first.setdefault(job.source if job.source == STANDARD_INPUT else os.path.realpath(job.source), job)
+        first.setdefault(_identity(job), job)
     return list(first.values())
+
+
+def _identity(job: Job) -> str:
+    """The same for the same file."""
+    if job.remote:
+        return "/".join((*job.remote.url.split("/", 3)[:3], job.remote.path))  # with the host or bucket, if it has one
+    return job.source if job.source == STANDARD_INPUT else os.path.realpath(job.source)
 
 
 def _below_their_directories(jobs: list[Job]) -> list[Job]:

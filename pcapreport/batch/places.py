@@ -12,7 +12,7 @@ import importlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,8 @@ STORES = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss
 """Object stores: they have no folders, a file in them is there whole or not at all, and to move one is to copy it."""
 _MARKS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "modified", "created")
 """What kinds of places call that which changes with a file, the best first."""
+_CLOSED = "closed"
+"""Instead of a type of fsspec's."""
 LONGEST = 300
 """Characters of a foreign message that are told."""
 
@@ -49,6 +51,16 @@ class Listed(NamedTuple):
     remote: Remote
     name: str
     """Relative to the address, with no step upwards."""
+    closed: bool = False
+    """A folder that cannot be listed: to fetch it fails and says why."""
+
+
+class Listing(NamedTuple):
+    """What is at an address."""
+
+    files: list[Listed]
+    one: bool = False
+    """It is the address of that file."""
 
 
 def require() -> Any:
@@ -106,20 +118,18 @@ def _is_store(system: Any) -> bool:
     return any(kind in STORES for kind in kinds)
 
 
-def listed(url: str) -> list[Listed]:
-    """The file at an address, or all files below it; raises UsageError if there is no such place.
-
-    A folder that cannot be listed is in it as if it were a file, so that it is reported.
-    """
+def listed(url: str) -> Listing:
+    """The file at an address, or all files below it; raises UsageError if there is no such place."""
     with _asking(url):
         system, top = _opened(url)
         system.invalidate_cache()
         info = system.info(top)
         if info["type"] != "directory":
-            return [Listed(_remote(url, info), safe_name(_last(top)))]
+            return Listing([Listed(_remote(url, info), safe_name(_last(top)))], one=True)
         found = _flat(system, top) if _is_store(system) else _below(system, top)
         infos = sorted(found, key=lambda one: str(one["name"]))
-        return [Listed(_remote(url, one), safe_name(_relative(one["name"], top))) for one in infos]
+        name = [safe_name(_relative(str(one["name"]), top)) for one in infos]
+        return Listing([Listed(_remote(url, one), name[n], one["type"] == _CLOSED) for n, one in enumerate(infos)])
 
 
 def _flat(system: Any, top: str) -> list[dict[str, Any]]:
@@ -138,7 +148,7 @@ def _below(system: Any, top: str) -> Iterator[dict[str, Any]]:
         except Exception:
             if folder == top:
                 raise
-            yield {"name": folder, "type": "file", "size": 0}
+            yield {"name": folder, "type": _CLOSED, "size": 0}
             continue
         for info in infos:
             name = str(info["name"]).rstrip("/")
@@ -165,22 +175,17 @@ def _remote(url: str, info: dict[str, Any]) -> Remote:
     return Remote(url, str(info["name"]), size, number)
 
 
-def beginnings(remotes: Iterable[Remote], length: int) -> Iterator[bytes]:
-    """The first bytes of each; none where they cannot be had."""
-    by_url: dict[str, list[Remote]] = {}
-    everything = list(remotes)
-    for remote in everything:
-        by_url.setdefault(remote.url, []).append(remote)
-    got: dict[Remote, bytes] = {}
-    for url, group in by_url.items():
-        with _asking(url):
-            system, _ = _opened(url)
-        for start in range(0, len(group), 200):  # asked for together, where the place can
-            some = group[start : start + 200]
+def beginnings(remotes: Sequence[Remote], length: int) -> Iterator[bytes]:
+    """The first bytes of each file of one address; none where they cannot be had."""
+    together = max(1, AT_ONCE // length)  # are asked for at once, where the place can
+    for first in range(0, len(remotes), together):
+        some = remotes[first : first + together]
+        with _asking(some[0].url):
+            system, _ = _opened(some[0].url)
             ends = [min(length, remote.size) if remote.size else length for remote in some]
             parts = system.cat_ranges([remote.path for remote in some], [0] * len(some), ends, on_error="return")
-            got.update((remote, part) for remote, part in zip(some, parts, strict=True) if isinstance(part, bytes))
-    return (got.get(remote, b"") for remote in everything)
+        for part in parts:
+            yield part if isinstance(part, bytes) else b""
 
 
 @contextmanager

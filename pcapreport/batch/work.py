@@ -9,12 +9,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pcapreport import pipeline
+from pcapreport.batch import places
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.formats import Renderings
 from pcapreport.batch.index import IndexEntry, Status, entry_of, with_messages
@@ -177,6 +178,25 @@ def _refusal(job: Job, order: Order, error: OSError) -> str:
     return phrase("{file}: {reason}; check the file and its permissions", file=job.name, reason=reason)
 
 
+@contextmanager
+def local_copy(job: Job) -> Iterator[str]:
+    """A name by which this machine reads the capture; raises UnreadableCapture if it cannot be had."""
+    if job.remote is None:
+        yield job.source
+        return
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(places.fetched(job.remote))
+        except UsageError as error:
+            why = error.__cause__ or error
+            raise UnreadableCapture(
+                job.name,
+                phrase("cannot be fetched ({reason})", reason=places.reason(why)),
+                phrase("check the address, the network and the credentials"),
+            ) from error
+        yield path
+
+
 def opened(source: str) -> str | BinaryIO:
     """What the pipeline reads: a path, or the stream that "-" stands for."""
     if source != STANDARD_INPUT:
@@ -192,7 +212,6 @@ def _analyze(job: Job, order: Order) -> Report:
     if baseline and order.reading.pseudonyms and baseline.file != f"{Path(job.name).name}.json":
         baseline = replace(baseline, file=order.reading.pseudonyms.name("document", baseline.file))
     memory = order.memory if order.lesson is None else None  # connections are numbered over the whole capture
-    capture = pipeline.read_within(memory, opened(job.source), job.name, order.reading)
     options = DocumentOptions(
         details=order.details,
         effective=order.effective,
@@ -201,7 +220,9 @@ def _analyze(job: Job, order: Order) -> Report:
         lab=order.lab,
         lesson=None if order.lesson is None else order.lesson - 1,
     )
-    return pipeline.report_on(capture, order.settings, options, baseline)
+    with local_copy(job) as source:
+        capture = pipeline.read_within(memory, opened(source), job.name, order.reading)
+        return pipeline.report_on(capture, order.settings, options, baseline)
 
 
 def _write(report: Report, job: Job, order: Order) -> dict[str, str]:

@@ -119,14 +119,26 @@ def beginning(path: str | os.PathLike[str]) -> bytes:
     """The first bytes of a file, decompressed where need be; none where they cannot be had."""
     try:
         with open(path, "rb") as file:
-            start = file.read(SNIFFED)
-            compression = compression_of(start)
-            if not compression:
-                return start
-            file.seek(0)
-            return _opened(file, compression, str(path)).read1(SNIFFED)
+            return _beginning(file)
     except Exception:  # each kind of compression has error classes of its own
         return b""
+
+
+def beginning_of(start: bytes) -> bytes:
+    """The same of a file that begins so."""
+    try:
+        return _beginning(io.BytesIO(start))
+    except Exception:
+        return b""
+
+
+def _beginning(file: BinaryIO) -> bytes:
+    start = file.read(SNIFFED)
+    compression = compression_of(start)
+    if not compression:
+        return start
+    file.seek(0)
+    return _opened(file, compression, "").read1(SNIFFED)
 
 
 def _read_path(path: str, name: str, limits: Limits, sniff: Sniff) -> tuple[Buffer, Problem | None]:

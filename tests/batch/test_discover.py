@@ -8,6 +8,7 @@ import lzma
 import os
 import shutil
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,38 @@ def test_an_output_directory_among_the_captures_gives_no_captures(tmp_path: Path
     assert names(tmp_path) == ["a.pcap"]
     shutil.rmtree(tmp_path / "pcapreport-out")
     assert names(tmp_path) == ["a.pcap"]
+
+
+def test_at_an_address_captures_are_known_by_content_and_name_as_in_a_directory(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed (the extra `remote`)")
+    capture = PCAP + bytes(5_000)
+    for name, data in {
+        "plain": capture,
+        "packed": bz2.compress(capture),
+        "empty.pcap": b"",
+        "notes.txt": b"nothing here",
+        "deep/er/a.pcap.gz": gzip.compress(capture),
+        "notes.gz": gzip.compress(b"nothing here"),
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    here, there = discover([str(tmp_path)]), discover([f"file://{tmp_path}"])
+    assert [job.name for job in there.jobs] == sorted(job.name for job in here.jobs)
+    assert there.skipped == here.skipped == 2
+    assert [job.source for job in there.jobs] == [f"file://{tmp_path}/{job.name}" for job in there.jobs]
+
+
+def test_a_file_at_an_address_is_taken_once_whatever_it_holds(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed (the extra `remote`)")
+    (tmp_path / "notes.txt").write_bytes(b"nothing here")
+    (tmp_path / "a.pcap").write_bytes(b"")
+    found = discover([f"file://{tmp_path}/notes.txt", f"file://{tmp_path}", f"file://{tmp_path}/a.pcap"])
+    assert [job.name for job in found.jobs] == ["notes.txt", "a.pcap"]
+
+
+def test_paths_of_this_machine_need_no_library_for_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    (tmp_path / "a.pcap").write_bytes(b"")
+    assert [job.name for job in discover([str(tmp_path)]).jobs] == ["a.pcap"]
+    with pytest.raises(UsageError, match="pcapreport.remote."):
+        discover(["s3://bucket"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +27,7 @@ def memory() -> Iterator[Any]:
 
 
 def names(url: str) -> list[str]:
-    return [one.name for one in places.listed(url)]
+    return [one.name for one in places.listed(url).files]
 
 
 @pytest.mark.parametrize(
@@ -72,37 +71,49 @@ def test_files_are_listed_to_any_depth_in_a_stable_order_and_hostile_names_lead_
 
 def test_one_file_is_listed_by_its_last_name(memory: Any) -> None:
     memory.pipe_file("/in/a.pcap", b"12345")
-    (one,) = places.listed("memory://in/a.pcap")
-    assert (one.name, one.remote.path, one.remote.size) == ("a.pcap", "/in/a.pcap", 5)
+    listing = places.listed("memory://in/a.pcap")
+    (one,) = listing.files
+    assert listing.one and (one.name, one.remote.path, one.remote.size) == ("a.pcap", "/in/a.pcap", 5)
 
 
-def test_folders_of_a_server_are_walked_and_one_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
+def test_folders_of_a_server_are_walked_and_one_that_cannot_be_listed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = type(fsspec.filesystem("file"))
+    listing = system.ls
+
+    def guarded(self: Any, path: str, **options: Any) -> Any:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return listing(self, path, **options)
+
+    monkeypatch.setattr(system, "ls", guarded)
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "x.pcap").write_bytes(b"x")
-    (tmp_path / "closed").mkdir(mode=0)
-    expected = ["a/b/x.pcap"] if os.geteuid() == 0 else ["a/b/x.pcap", "closed"]
-    assert names(f"file://{tmp_path}") == expected
+    (tmp_path / "closed").mkdir()
+    files = places.listed(f"file://{tmp_path}").files
+    assert [(one.name, one.closed) for one in files] == [("a/b/x.pcap", False), ("closed", True)]
 
 
 def test_a_changed_file_has_another_mark(memory: Any) -> None:
     memory.pipe_file("/in/a.pcap", b"one")
-    first = places.listed("memory://in")[0].remote
-    assert places.listed("memory://in")[0].remote == first
+    first = places.listed("memory://in").files[0].remote
+    assert places.listed("memory://in").files[0].remote == first
     memory.pipe_file("/in/a.pcap", b"two")
-    assert places.listed("memory://in")[0].remote != first
+    assert places.listed("memory://in").files[0].remote != first
 
 
 def test_beginnings_are_read_without_the_rest(memory: Any) -> None:
     memory.pipe_file("/in/a", b"0123456789")
     memory.pipe_file("/in/b", b"ab")
-    remotes = [one.remote for one in places.listed("memory://in")]
+    remotes = [one.remote for one in places.listed("memory://in").files]
     gone = remotes[0]._replace(path="/in/gone")
     assert list(places.beginnings([*remotes, gone], 4)) == [b"0123", b"ab", b""]
 
 
 def test_what_is_fetched_is_gone_afterwards(memory: Any) -> None:
     memory.pipe_file("/in/a", b"0123456789")
-    with places.fetched(places.listed("memory://in/a")[0].remote) as path:
+    with places.fetched(places.listed("memory://in/a").files[0].remote) as path:
         assert Path(path).read_bytes() == b"0123456789"
     assert not Path(path).exists()
 
@@ -158,7 +169,10 @@ def test_a_move_that_fails_leaves_nothing_beside(tmp_path: Path, monkeypatch: py
     [
         ("nonsense://x/y", "nonsense://x/y: Protocol not known: nonsense; check what stands before ://"),
         ("memory://nowhere", "memory://nowhere: no such file or directory; check the address"),
-        ("ftp://me:secret@127.0.0.1:9/x", "ftp://...@127.0.0.1:9/x: Connection refused; check the address, the network"),
+        (
+            "ftp://me:secret@127.0.0.1:9/x",
+            "ftp://...@127.0.0.1:9/x: Connection refused; check the address, the network",
+        ),
     ],
 )
 def test_errors_are_one_line_without_passwords(url: str, words: str) -> None:
