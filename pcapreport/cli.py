@@ -68,6 +68,13 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     help="Worker processes.",
 )
 @options.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="local|dask://HOST:PORT",
+    help="Who analyses captures: processes of this machine, or the workers of a Dask cluster.",
+)
+@options.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Give a capture up after so many seconds."
 )
 @options.option(
@@ -162,10 +169,11 @@ def report(
         language=given["lang"],
         meta=given["meta"],
     )
-    request = session.Request(tuple(paths), order, given["jobs"], given["force"])
     live = not given["quiet"] and not given["verbose"] and sys.stderr.isatty()
     progress = Progress(partial(click.echo, err=True), given["quiet"], given["verbose"], live)
-    entries = session.run(request, progress.tell, progress.plan, progress.meet)
+    with options.workers_of(given["executor"]) as workers:
+        request = session.Request(tuple(paths), order, given["jobs"], given["force"], workers)
+        entries = session.run(request, progress.tell, progress.plan, progress.meet)
     progress.finish()
     if pseudonyms and session.holds_others(order, entries):
         click.echo(phrase("{folder} also holds files of other runs; they may name originals", folder=output), err=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,6 +107,20 @@ lang_option = language_option(
     show_default=True,
     help="Language of pages, texts and messages; data, ids and file names stay as they are.",
 )
+
+
+@contextmanager
+def workers_of(executor: str) -> Iterator[Any]:
+    """What gives a session its workers."""
+    if executor == "local":
+        from pcapreport.batch.runner import local
+
+        yield local
+        return
+    from pcapreport.batch.dask_executor import cluster
+
+    with cluster(executor) as workers:
+        yield workers
 
 
 def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:

@@ -70,6 +70,8 @@ def _entry(job: Job, order: Order, result: Callable[[], IndexEntry]) -> IndexEnt
         return result()
     except Overdue:
         return overdue(job, order)
+    except WorkersFailed:  # not the capture's doing
+        raise
     except Exception as error:
         if order.debug:
             raise

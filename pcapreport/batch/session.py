@@ -83,7 +83,7 @@ def run(
     fresh: list[IndexEntry] = []
     try:
         with _interrupts() as stop_if_asked:
-            for entry in run_jobs(todo, order, request.workers(request.jobs, order)):
+            for entry in run_jobs(todo, order, request.workers(request.jobs, order) if todo else None):
                 entries.append(entry)
                 fresh.append(entry)
                 tell(entry)

@@ -29,6 +29,13 @@ def task(job: Job, order: Order) -> IndexEntry:
         raise RuntimeError(lambda: None)
     if "hangs" in job.name:
         hang()
+    if "dawdles" in job.name:
+        dawdle()
+    if "kills-worker" in job.name:
+        kill_worker()
+    if "marks" in job.name:
+        Path(order.out, job.name).touch()
+        time.sleep(0.2)
     return IndexEntry(file=job.name, status="ok", message=str(os.getpid()))
 
 
@@ -49,3 +56,9 @@ def dawdle() -> None:
     """Take for ever, in Python."""
     for _ in range(LONG * 100):
         time.sleep(0.01)
+
+
+def kill_worker() -> None:
+    """Kill the process whose child this is: a worker of a cluster."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(LONG)
