@@ -11,7 +11,7 @@ The line, left to right; each stage takes the one before's type and returns the 
     cli > batch > pipeline > renderers > report.build > report.model > findings > tcp > capture > settings, errors
 
 Each third party has one door: dpkt in capture/dissect, matplotlib in report/picture, jinja2 in report/html,
-weasyprint in report/pdf, click in cli, yacryptopan in pseudonyms.
+weasyprint in report/pdf, click in cli, yacryptopan in pseudonyms, duckdb in batch/parquet.
 """
 
 from __future__ import annotations

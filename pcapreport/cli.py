@@ -54,9 +54,9 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     "formats",
     default="html,json",
     show_default=True,
-    callback=options.formats,
+    callback=options.batch_formats,
     metavar="LIST",
-    help="html, json, md, png, pdf, zip.",
+    help="html, json, md, png, pdf, zip; parquet: the index as tables for programs.",
 )
 @options.analysis_options
 @options.option(
@@ -152,7 +152,7 @@ def report(
     pseudonyms = _pseudonyms(given)
     order = Order(
         out=Path(output),
-        formats=formats,
+        formats=formats - {options.PARQUET},
         settings=options.settings_of(given["time_wait"], given["thresholds"]),
         details=given["max_connections"],
         effective={**options.effective(given), **options.anonymized(pseudonyms)},
@@ -172,7 +172,9 @@ def report(
     live = not given["quiet"] and not given["verbose"] and sys.stderr.isatty()
     progress = Progress(partial(click.echo, err=True), given["quiet"], given["verbose"], live)
     with options.workers_of(given["executor"]) as workers:
-        request = session.Request(tuple(paths), order, given["jobs"], given["force"], workers)
+        request = session.Request(
+            tuple(paths), order, given["jobs"], given["force"], workers, parquet=options.PARQUET in formats
+        )
         entries = session.run(request, progress.tell, progress.plan, progress.meet)
     progress.finish()
     if pseudonyms and session.holds_others(order, entries):

@@ -17,6 +17,8 @@ from pcapreport.errors import UsageError
 from pcapreport.language import LANGUAGES, phrase, say, speaking, spoken_language
 
 FORMATS = ("html", "json", "md", "png", "pdf", "zip")
+PARQUET = "parquet"
+"""A format of the index alone."""
 PROFILES = ("full", "ticket", "lab")
 SHEETS = ("student", "answers")
 LEVELS = ("note", "warning", "error", "never")
@@ -194,9 +196,24 @@ def analysis_options(command: Command) -> Command:
 
 
 def formats(_context: click.Context, _parameter: click.Parameter, value: str) -> frozenset[str]:
+    """Of one capture's report."""
+    return _chosen(value, FORMATS)
+
+
+def batch_formats(_context: click.Context, _parameter: click.Parameter, value: str) -> frozenset[str]:
+    """Of reports and of the index over them."""
+    chosen = _chosen(value, (*FORMATS, PARQUET))
+    if PARQUET in chosen:
+        from pcapreport.batch import parquet
+
+        parquet.require()
+    return chosen
+
+
+def _chosen(value: str, known: Sequence[str]) -> frozenset[str]:
     chosen = frozenset(part.strip() for part in value.split(",") if part.strip())
-    if not chosen or chosen - set(FORMATS):
-        choice = ", ".join(FORMATS)
+    if not chosen or chosen - set(known):
+        choice = ", ".join(known)
         message = phrase("{value}: choose from {choice}, separated by commas", value=repr(value), choice=choice)
         raise click.BadParameter(message)
     if "pdf" in chosen:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pcapreport.batch.index import IndexEntry, index_document, worst_first
 from pcapreport.batch.index_names import is_index_file
 from pcapreport.batch.index_pages import Look, index_pages
-from pcapreport.batch.tables import csv_lines
+from pcapreport.batch.tables import CAPTURES, FINDINGS, capture_row, csv_lines, finding_rows
 
 
 def index_files(entries: Iterable[IndexEntry], look: Look) -> Iterator[tuple[str, Iterable[bytes]]]:
@@ -17,6 +17,11 @@ def index_files(entries: Iterable[IndexEntry], look: Look) -> Iterator[tuple[str
     ordered = worst_first(entries)
     yield "index.json", index_document(ordered, look.key_id)
     yield "index.csv", csv_lines(ordered)
+    if look.parquet:
+        from pcapreport.batch.parquet import parquet
+
+        yield "index.parquet", [parquet(map(capture_row, ordered), CAPTURES)]
+        yield "index-findings.parquet", [parquet((row for one in ordered for row in finding_rows(one)), FINDINGS)]
     for name, page in index_pages(ordered, look):
         yield name, [page.encode()]
 

@@ -22,7 +22,7 @@ from pcapreport.batch.index_overview import Overview, overview
 from pcapreport.language import LANGUAGES, Message, phrase, speaking
 from pcapreport.report.html import render_template, template_of
 
-PAGE_ROWS = 2_000
+PAGE_ROWS = 1_000
 SCRIPTS = ("script.js", "index.js")
 FOUND_BY = 8
 """Busiest hosts of a capture by whose addresses it is found."""
@@ -46,8 +46,10 @@ class Look(NamedTuple):
     """Those of a class."""
     key_id: str = ""
     """Of the key by which names are replaced, if they are."""
+    parquet: bool = False
+    """With tables for programs beside them."""
     rows: int = PAGE_ROWS
-    """Captures on one page."""
+    """Captures on one page, if they are more than twice as many."""
 
 
 class PageLink(NamedTuple):
@@ -127,7 +129,8 @@ def _page(
 
 
 def _links(captures: int, rows: int) -> list[PageLink]:
-    count = max(-(-captures // rows), 1)
+    count = -(-captures // rows) if captures > 2 * rows else 1
+    rows = rows if count > 1 else captures
     return [
         PageLink(number, page_name(number), (number - 1) * rows + 1, min(number * rows, captures))
         for number in range(1, count + 1)

@@ -40,6 +40,8 @@ class Request:
     """Do again what an earlier run has done."""
     workers: Callable[[int, Order], Workers | None] = local
     """Of so many processes; other machines may have another number."""
+    parquet: bool = False
+    """With tables of the index for programs."""
 
 
 def run(
@@ -94,7 +96,7 @@ def run(
     finally:
         manifest.record((by_name[e.file], e) for e in fresh)
         key_id = pseudonyms.key_id if pseudonyms else ""
-        write_index(entries, order.out, Look(order.templates, order.language, order.lab, key_id))
+        write_index(entries, order.out, Look(order.templates, order.language, order.lab, key_id, request.parquet))
     return entries
 
 

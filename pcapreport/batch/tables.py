@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pcapreport.batch.index import IndexEntry
 from pcapreport.report.wording import visible
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
+FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 class Column(NamedTuple):
@@ -36,7 +36,7 @@ CAPTURES = (
     Column("retransmitted_share", "DOUBLE"),
     Column("round_trip_s", "DOUBLE"),
     *(Column(name, "BIGINT") for name in ("time_waits", "time_wait_peak", "hosts")),
-    Column("start", "VARCHAR"),
+    Column("start", "TIMESTAMP_NS"),
     Column("duration_s", "DOUBLE"),
     Column("size_bytes", "BIGINT"),
     *(Column(name, "VARCHAR") for name in ("sha256", "report", "json")),
@@ -73,7 +73,7 @@ def _cell(value: Any) -> str:
     if not isinstance(value, str):
         return "" if value is None else str(value)
     shown = visible(value)
-    return f"'{shown}" if value.lstrip().startswith(FORMULAS) else shown
+    return f"'{shown}" if shown.lstrip().startswith(FORMULAS) else shown
 
 
 def _line(cells: list[str]) -> bytes:
