@@ -6,26 +6,18 @@ import os
 from typing import BinaryIO
 
 from pcapreport import memory
+from pcapreport.analysis import Answer, Question, answer, in_memory, on_disk, report
 from pcapreport.capture import Capture, read_capture
 from pcapreport.capture.spill import Budget
-from pcapreport.findings import find_in
-from pcapreport.findings.capture_quality import CaptureQuality
-from pcapreport.findings.ephemeral_ports import running_out
-from pcapreport.findings.model import Evidence
-from pcapreport.findings.passes import Passes
-from pcapreport.findings.scans import Scans
-from pcapreport.findings.suppression import Suppression
+from pcapreport.companion import Companion
 from pcapreport.report.baseline import Baseline
-from pcapreport.report.build import DocumentBuilder, DocumentOptions, Report
-from pcapreport.report.host_records import host_records
+from pcapreport.report.build import DocumentOptions, Report
 from pcapreport.report.model import Document
 from pcapreport.settings import DEFAULT_READING, Reading, Settings
-from pcapreport.tcp.connections import find_connections
-from pcapreport.tcp.histories import reconstruct_all
-from pcapreport.tcp.host_habits import HostHabits
-from pcapreport.tcp.host_profile import Hosts
-from pcapreport.tcp.time_wait_population import TimeWaitPopulation
 from pcapreport.tcp.tuples import endpoint_hash
+
+WORTH_SHARING = 50_000
+"""TCP segments from which on a second process saves more time than it takes to tell it what to do."""
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -63,27 +55,27 @@ def read_within(most: int | None, source: Source, name: str | None, reading: Rea
 
 
 def report_on(
-    capture: Capture, settings: Settings, options: DocumentOptions, baseline: Baseline | None = None
+    capture: Capture,
+    settings: Settings,
+    options: DocumentOptions,
+    baseline: Baseline | None = None,
+    companion: Companion | None = None,
 ) -> Report:
     """What is to be said of a capture, part by part where it was too large for memory; `baseline`: what an earlier run
-    said of it."""
-    quality, scans, hosts = CaptureQuality(), Scans(), Hosts(capture.openings)
-    habits, population = HostHabits(), TimeWaitPopulation()
-    builder, suppression = DocumentBuilder(capture, settings, options, baseline), Suppression(settings)
+    said of it; `companion`: a second process that takes its share."""
+    question = Question.about(capture, settings, options, baseline)
+    if companion and capture.tcp_packets >= WORTH_SHARING:
+        return report(capture, settings, companion.answer(question, capture))
+    open_part = in_memory if capture.spilled is None else on_disk
+    found: Answer | None = None
     for packets in capture.tables():
-        table = find_connections(packets, settings)
-        histories = reconstruct_all(table, capture.last_ns or 0, settings, hosts)
-        evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
-        quality.add(evidence)
-        scans.add(evidence)
-        habits.add(table)
-        population.add(table, histories)
-        builder.add(evidence, suppression.of(find_in(evidence)))
-        del packets, table, histories, evidence
+        more = answer(question, packets, open_part)
+        if found is None:
+            found = more
+        else:
+            found.join(more)
+        del packets
         if capture.spilled is not None:
             memory.give_back()
-    waits = population.hosts()
-    overall = quality.findings(capture) + scans.findings(capture, settings)
-    overall += running_out(population, waits, hosts, settings, capture.first_ns or 0)
-    told_hosts = host_records(population, waits, hosts, habits, settings, capture.first_ns or 0)
-    return builder.finish(suppression.of(overall), told_hosts, suppression.told())
+    assert found
+    return report(capture, settings, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pcapreport.batch.discover import Job, is_stream
@@ -33,8 +33,8 @@ class Workers:
     """Handed out at a time."""
     lost: tuple[type[Exception], ...] = ()
     """What a future raises if the process that ran its task died."""
-    local: bool = False
-    """A single capture may as well be done in this process."""
+    here: int = 0
+    """Processors for a single capture, which may as well be done in this process; 0: it may not."""
 
 
 def local(count: int, order: Order) -> Workers | None:
@@ -42,7 +42,7 @@ def local(count: int, order: Order) -> Workers | None:
     if count < 1:
         return None
     limit = None if order.timeout is None else order.timeout + GRACE
-    return Workers(partial(Processes, count, limit, prepare), count * AHEAD, (WorkerLost,), local=True)
+    return Workers(partial(Processes, count, limit, prepare), count * AHEAD, (WorkerLost,), here=count)
 
 
 def run(
@@ -56,10 +56,11 @@ def run(
     """
     here = [job for job in jobs if is_stream(job.source)]
     there = [job for job in jobs if not is_stream(job.source)]
-    if workers is None or (workers.local and len(there) <= 1 and order.timeout is None):
+    if workers is None or (workers.here and len(there) <= 1 and order.timeout is None):
         here, there = list(jobs), []
+    alone = replace(order, cores=max(workers.here, 1) if workers else 1)
     for job in here:
-        yield _entry(job, order, partial(task, job, order))
+        yield _entry(job, order, partial(task, job, alone))
     if there and workers is not None:
         yield from _Run(order, workers, task).over(there)
 

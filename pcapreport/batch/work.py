@@ -19,10 +19,12 @@ from pcapreport.batch import places
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.formats import Renderings
 from pcapreport.batch.index import IndexEntry, Status, entry_of, with_messages
+from pcapreport.batch.processes import Processes
+from pcapreport.companion import POSSIBLE, Companion, CompanionLost
 from pcapreport.errors import UnreadableCapture, UsageError
 from pcapreport.language import phrase, speaking
 from pcapreport.memory import for_analysis
-from pcapreport.report.baseline import counterpart
+from pcapreport.report.baseline import Baseline, counterpart
 from pcapreport.report.build import DocumentOptions, Report
 from pcapreport.report.html import CONNECTION_ROWS
 from pcapreport.settings import DEFAULT_READING, Reading, Settings
@@ -46,6 +48,8 @@ class Order:
     """An earlier run: its document, or its directory."""
     debug: bool = False
     language: str = "en"
+    cores: int = 1
+    """Processors that one capture may keep busy."""
     lab: bool = False
     """With the laboratory report of one connection."""
     lesson: int | None = None
@@ -211,6 +215,15 @@ def _analyze(job: Job, order: Order) -> Report:
     baseline = counterpart(order.baseline, job.name, order.effective) if order.baseline else None
     if baseline and order.reading.pseudonyms and baseline.file != f"{Path(job.name).name}.json":
         baseline = replace(baseline, file=order.reading.pseudonyms.name("document", baseline.file))
+    with _companion(job, order) as companion:
+        try:
+            return _report(job, order, baseline, companion)
+        except CompanionLost:
+            pass  # a second process is a convenience: without it, and with its memory, it may do
+    return _report(job, order, baseline, None)
+
+
+def _report(job: Job, order: Order, baseline: Baseline | None, companion: Companion | None) -> Report:
     memory = order.memory if order.lesson is None else None  # connections are numbered over the whole capture
     options = DocumentOptions(
         details=order.details,
@@ -222,7 +235,20 @@ def _analyze(job: Job, order: Order) -> Report:
     )
     with local_copy(job) as source:
         capture = pipeline.read_within(memory, opened(source), job.name, order.reading)
-        return pipeline.report_on(capture, order.settings, options, baseline)
+        return pipeline.report_on(capture, order.settings, options, baseline, companion)
+
+
+@contextmanager
+def _companion(job: Job, order: Order) -> Iterator[Companion | None]:
+    """A second process for a large capture, if there may be one."""
+    if order.cores < 2 or not POSSIBLE or not _is_large(job) or order.lab:
+        yield None
+        return
+    executor = Processes(1)
+    try:
+        yield Companion(executor)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _write(report: Report, job: Job, order: Order) -> dict[str, str]:

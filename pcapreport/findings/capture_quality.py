@@ -39,6 +39,11 @@ class _Frames:
             self._first = min(self._first or first, first)
             self._parts.append(frames)
 
+    def join(self, other: _Frames) -> None:
+        """And those."""
+        self._parts += other._parts
+        self._first = min((first for first in (self._first, other._first) if first), default=None)
+
     def sorted(self) -> list[int]:
         """All, ascending."""
         frames: list[int] = np.sort(np.concatenate(self._parts)).tolist()
@@ -83,6 +88,16 @@ class CaptureQuality:
         states = checksum_states(evidence)
         if states is not None:
             self._offloaded.add(evidence, np.flatnonzero(states == Checksum.OFFLOAD))
+
+    def join(self, other: CaptureQuality) -> None:
+        """And what later parts showed."""
+        self._segments += other._segments
+        self._apart += other._apart
+        self._kept, self._early = max(self._kept, other._kept), max(self._early, other._early)
+        self._copies.join(other._copies)
+        self._cut.join(other._cut)
+        self._offloaded.join(other._offloaded)
+        self._moved.join(other._moved)
 
     def findings(self, capture: Capture) -> list[Finding]:
         """What is to be said of the capture, once all of it was added."""

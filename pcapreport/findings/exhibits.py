@@ -87,6 +87,10 @@ class Shortlist:
         """Consider findings about the capture as a whole."""
         self._merge([Exhibit((*self._order(f), *_when(f, ())), f, "", ()) for f in findings])
 
+    def join(self, other: Shortlist) -> None:
+        """And those of a list that goes by the same order."""
+        self._merge(other._kept)
+
     def _merge(self, fresh: Sequence[Exhibit]) -> None:
         self._kept = list(_leading(sorted([*self._kept, *fresh], key=itemgetter(0))))
 

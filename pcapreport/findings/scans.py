@@ -52,6 +52,10 @@ class Scans:
         """Take note of the openings of whole connections."""
         self._parts.append(attempts_of(evidence))
 
+    def join(self, other: Scans) -> None:
+        """And those of later parts."""
+        self._parts += other._parts
+
     def findings(self, capture: Capture, settings: Settings) -> list[Finding]:
         """Floods, then scans, once all of the capture was added."""
         if sum(map(len, self._parts)) < min(settings.flood_syns, settings.scan_targets):

@@ -47,6 +47,10 @@ class Suppression:
                 kept.append(replace(finding, severity=most) if lowered else finding)
         return kept
 
+    def join(self, other: Suppression) -> None:
+        """And what was hidden in later parts."""
+        self._counts.update(other._counts)
+
     def told(self) -> list[Suppressed]:
         """All changes, those that concerned nothing too."""
         return [Suppressed(rule, change, self._counts[rule]) for rule, change in sorted(self._changes.items())]

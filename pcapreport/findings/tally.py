@@ -74,6 +74,26 @@ class Tally:
                     self.profile_guessed |= "guess" in end.time_wait.profile
         self.add_findings(findings)
 
+    def join(self, other: Tally) -> None:
+        """And what was counted elsewhere, of other connections."""
+        self.connections += other.connections
+        self.clients_guessed += other.clients_guessed
+        self.time_waits += other.time_waits
+        self.time_waits_open += other.time_waits_open
+        self.profile_guessed |= other.profile_guessed
+        self.openings.update(other.openings)
+        self.closings.update(other.closings)
+        self.severities.update(other.severities)
+        self.rules.update(other.rules)
+        self.waited_for.update(other.waited_for)
+        for rule, severity in other.worst.items():
+            self.worst[rule] = max(self.worst.get(rule, severity), severity, key=_LEVELS.index)
+        for rule, more in other.serious.items():
+            under = self.serious[rule]
+            under.connections += more.connections
+            under.frames += more.frames
+            under.sides |= more.sides
+
     def add_findings(self, findings: Sequence[Finding]) -> None:
         """Count findings, all those of a connection in one call."""
         concerned: defaultdict[str, set[int | None]] = defaultdict(set)

@@ -66,20 +66,19 @@ class Verdict:
 
 def judge(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
     """The verdict on a capture in one part."""
-    case = Case(evidence.capture)
+    case = Case()
     case.add(evidence, [finding for finding in findings if finding.connection is not None])
     case.add_overall([finding for finding in findings if finding.connection is None])
-    return case.verdict()
+    return case.verdict(evidence.capture)
 
 
 class Case:
     """What is known of a capture: taken part by part, then judged."""
 
-    def __init__(self, capture: Capture) -> None:
+    def __init__(self) -> None:
         self.tally = Tally()
-        self._capture = capture
         self._serious = Shortlist(gravity)
-        self._notes = Shortlist(lambda finding: ())
+        self._notes = Shortlist(_as_they_came)
         self._story = ""
         """Of the only connection."""
 
@@ -91,22 +90,29 @@ class Case:
         self._serious.add((f for f in findings if f.severity is not Severity.NOTE), evidence)
         self._notes.add((f for f in findings if f.severity is Severity.NOTE), evidence)
 
+    def join(self, other: Case) -> None:
+        """And what later parts hold."""
+        self.tally.join(other.tally)
+        self._story = self._story or other._story if self.tally.connections == 1 else ""
+        self._serious.join(other._serious)
+        self._notes.join(other._notes)
+
     def add_overall(self, findings: Sequence[Finding]) -> None:
         """Findings about the capture as a whole."""
         self.tally.add_findings(findings)
         self._serious.add_overall(f for f in findings if f.severity is not Severity.NOTE)
         self._notes.add_overall(f for f in findings if f.severity is Severity.NOTE)
 
-    def verdict(self) -> Verdict:
-        """The verdict on all that was added."""
-        limits = tuple(cannot_know(self._capture, self.tally))
+    def verdict(self, capture: Capture) -> Verdict:
+        """The verdict on all that was added, which is the whole capture."""
+        limits = tuple(cannot_know(capture, self.tally))
         if not self.tally.connections:
             text = phrase("The capture holds no TCP segment.")
-            if not self._capture.packets:
+            if not capture.packets:
                 text = phrase("The capture holds no packet.")
             return Verdict(text, "none", Confidence.HIGH, (), (), limits)
         serious = self._serious.chosen()
-        return self._trouble(serious, limits) if serious else self._all_well(limits)
+        return self._trouble(serious, limits) if serious else self._all_well(limits, capture.complete)
 
     def _trouble(self, serious: Sequence[Exhibit], limits: tuple[str, ...]) -> Verdict:
         lead = serious[0]
@@ -219,7 +225,7 @@ class Case:
         opened, orderly = self._counts()
         return outcome(self.tally.openings, self.tally.closings, opened, orderly, self.tally.connections)
 
-    def _all_well(self, limits: tuple[str, ...]) -> Verdict:
+    def _all_well(self, limits: tuple[str, ...], complete: bool) -> Verdict:
         tally = self.tally
         total = tally.connections
         opened, orderly = self._counts()
@@ -242,7 +248,7 @@ class Case:
         shown = tuple(self._told(exhibit) for exhibit in notes[:EVIDENCE_SHOWN])
         if total == 1 and self._story:
             shown = (self._story, *shown)
-        level = Confidence.HIGH if self._capture.complete and opened == total else Confidence.MEDIUM
+        level = Confidence.HIGH if complete and opened == total else Confidence.MEDIUM
         side = limit.finding.side.value if limit else "none"
         return Verdict(text, side, level, tuple(dict.fromkeys(e.finding.rule for e in notes)), shown, limits)
 
@@ -252,6 +258,10 @@ class Case:
         if not waited or 2 * waited[0][1] < self.tally.connections:
             return None
         return next((e for e in notes if e.finding.rule in LIMITS and e.finding.side is waited[0][0]), None)
+
+
+def _as_they_came(_finding: Finding) -> tuple[()]:
+    return ()
 
 
 def _first_sentence(summary: str) -> str:

@@ -266,6 +266,14 @@ class WiresharkComparison:
             first = np.sort(frame[rows])[:MOST_FRAMES].tolist()
             self.frames[difference] = sorted({*self.frames[difference], *first})[:MOST_FRAMES]
 
+    def join(self, other: WiresharkComparison) -> None:
+        """And what later parts showed."""
+        self.wireshark.update(other.wireshark)
+        self.ours.update(other.ours)
+        self.counts.update(other.counts)
+        for difference, frames in other.frames.items():
+            self.frames[difference] = sorted({*self.frames[difference], *frames})[:MOST_FRAMES]
+
 
 def spoken(word: int) -> list[str]:
     """Wireshark's fields without their prefix."""

@@ -74,8 +74,10 @@ class AcrossCaptures:
         sent = np.bincount(flow, sizes, flows).astype(np.int64)
         packets = np.bincount(flow, minlength=flows)
         received = sent.reshape(-1, 2)[:, ::-1].ravel()
-        counts = np.stack([np.ones(flows, np.int64), packets, sent, received], axis=1)
-        hosts = np.concatenate([self._hosts, ends[:, :4]])
+        self._add_hosts(ends[:, :4], np.stack([np.ones(flows, np.int64), packets, sent, received], axis=1))
+
+    def _add_hosts(self, more: Numbers, counts: Ints) -> None:
+        hosts = np.concatenate([self._hosts, more])
         _, first, which = np.unique(hosts[:, 0], return_index=True, return_inverse=True)
         every = np.concatenate([self._counts, counts])
         self._counts = np.zeros((len(first), len(_COUNTS)), np.int64)
@@ -94,11 +96,15 @@ class AcrossCaptures:
             if len(self._known) >= KNOWN_BY and key > max(self._known):
                 break
             found = int(part.bounds.first_frame[index]), place + index
-            self._known[key] = min(found, self._known.get(key, found))
-            if len(self._known) > KNOWN_BY:
-                del self._known[max(self._known)]
+            self._keep_known(key, found)
+
+    def _keep_known(self, key: int, found: tuple[int, int]) -> None:
+        self._known[key] = min(found, self._known.get(key, found))
+        if len(self._known) > KNOWN_BY:
+            del self._known[max(self._known)]
 
     def _slowest(self, kind: str, took_ns: Ints, part: Records, place: int) -> None:
+        slowest = []
         endpoints = part.evidence.table.all_endpoints
         for index in np.argsort(-took_ns, kind="stable")[:SLOWEST].tolist():
             took = int(took_ns[index])
@@ -106,8 +112,20 @@ class AcrossCaptures:
                 break
             client, server = (model.Endpoint(address=end.address, port=end.port) for end in endpoints[index])
             slow = model.SlowConnection(connection=0, client=client, server=server, took_s=took / SECOND)
-            self._slow[kind].append(_Slow(-took, int(part.bounds.first_frame[index]), place + index, slow))
-        self._slow[kind] = heapq.nsmallest(SLOWEST, self._slow[kind], key=lambda one: one[:2])
+            slowest.append(_Slow(-took, int(part.bounds.first_frame[index]), place + index, slow))
+        self._keep_slowest(kind, slowest)
+
+    def _keep_slowest(self, kind: str, more: Sequence[_Slow]) -> None:
+        self._slow[kind] = heapq.nsmallest(SLOWEST, [*self._slow[kind], *more], key=lambda one: one[:2])
+
+    def join(self, other: AcrossCaptures, place: int) -> None:
+        """And later parts, whose connections have the places in the store from this one on."""
+        self._trips += other._trips
+        self._add_hosts(other._hosts, other._counts)
+        for kind, slow in other._slow.items():
+            self._keep_slowest(kind, [one._replace(place=one.place + place) for one in slow])
+        for key, (frame, at) in other._known.items():
+            self._keep_known(key, (frame, at + place))
 
     def record(self, numbers: Ints) -> model.Across:
         """Given the number of the connection at each place."""

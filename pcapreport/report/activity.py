@@ -39,6 +39,12 @@ class CaptureActivity:
             np.searchsorted(np.array(LIMITS_NS), trips[trips >= 0]), minlength=len(LIMITS_NS) + 1
         )
 
+    def join(self, other: CaptureActivity) -> None:
+        """And that of later parts."""
+        self._packets += other._packets
+        self._bytes += other._bytes
+        self._trips += other._trips
+
     def traffic(self) -> Activity | None:
         """None where the capture takes no time."""
         if not self._length:

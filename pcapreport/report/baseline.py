@@ -153,6 +153,11 @@ class Comparison:
                 self._counts[finding.id] += 1
                 self._new[finding.severity] += finding.status == "new"
 
+    def join(self, other: Comparison) -> None:
+        """And those that later parts were compared with."""
+        self._counts.update(other._counts)
+        self._new.update(other._new)
+
     def record(self) -> model.Comparison | None:
         """What the document says of it."""
         if self._baseline is None:

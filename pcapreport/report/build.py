@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -25,7 +25,7 @@ from pcapreport.report.connection_records import Records, finding_record
 from pcapreport.report.lab.lesson import Lesson, suitability
 from pcapreport.report.lab.record import lab_record
 from pcapreport.report.likeness import Likeness
-from pcapreport.report.selection import Foremost, Kept, Rank
+from pcapreport.report.selection import Foremost, Kept, Rank, Told
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.time_records import times_spent
 from pcapreport.report.times import Clock, iso_utc
@@ -94,12 +94,14 @@ class Report(NamedTuple):
     document: model.Document
     """With all its connections, or with those that a page shows."""
     connections: ConnectionStore
+    detailed: Mapping[int, bytes]
+    """By number the connections told in detail, encoded."""
 
     def json(self) -> Iterator[bytes]:
         """The result document with all connections, in pieces."""
         before, after = model.encode_around(self.document)
         yield before
-        yield from self.connections.pieces({c.id: c for c in self.document.connections if c.detail is not None})
+        yield from self.connections.pieces(self.detailed)
         yield after
 
 
@@ -114,12 +116,18 @@ class DocumentBuilder:
     """Makes the document of a capture that comes in parts, each of whole connections."""
 
     def __init__(
-        self, capture: Capture, settings: Settings, options: DocumentOptions, baseline: Baseline | None = None
+        self,
+        capture: Capture,
+        settings: Settings,
+        options: DocumentOptions,
+        baseline: Baseline | None,
+        open_part: Callable[[], IO[bytes]],
     ) -> None:
+        """`open_part` gives the file that the encoded connections of one part are kept in."""
         self._comparison = Comparison(baseline)
-        self._capture, self._settings, self._options = capture, settings, options
+        self._settings, self._options = settings, options
         self._clock = Clock(capture.first_ns or 0)
-        self._case = Case(capture)
+        self._case = Case()
         self._rules: set[str] = set()
         self._activity = CaptureActivity(capture)
         self._across = AcrossCaptures()
@@ -127,7 +135,7 @@ class DocumentBuilder:
         self._spent = np.zeros(len(Part), np.int64)
         self._vantages = VantageSummary()
         self._wireshark = WiresharkComparison()
-        self._store = ConnectionStore(on_disk=capture.spilled is not None)
+        self.store = ConnectionStore(open_part)
         self._listed = Foremost(options.listed)
         self._detailed = Foremost(options.details if options.only is None else 1)
         self._lab: _KeptLab | None = None
@@ -154,17 +162,17 @@ class DocumentBuilder:
         first, texts = self._keep(part, {*listed, *notable, *([lesson[1]] if lesson else [])})
         self._across.add(part, first)
         self._listed.add(
-            Kept(part.list_rank(i), first + i, part.record(i, texts[i]))
+            Kept(part.list_rank(i), first + i, part.told_as(i, texts[i]))
             for i in listed
             if self._listed.admits(part.list_rank(i))
         )
         for index in notable:
             if self._detailed.admits(part.rank(index)):
-                self._detailed.add([Kept(part.rank(index), first + index, part.detailed(index, texts[index]))])
+                self._detailed.add([Kept(part.rank(index), first + index, part.told_in_detail(index, texts[index]))])
         if lesson:
             rank, index = lesson
             about = Lesson(evidence, index, evidence.histories[index], tuple(part.found[index]), self._clock)
-            self._lab = _KeptLab(Kept(rank, first + index, part.detailed(index, texts[index])), lab_record(about))
+            self._lab = _KeptLab(Kept(rank, first + index, part.told_in_detail(index, texts[index])), lab_record(about))
 
     def _keep(self, part: Records, wanted: Set[int]) -> tuple[int, dict[int, bytes]]:
         """All connections go to the store; returns the place of the first, and those wanted as they are encoded."""
@@ -176,7 +184,7 @@ class DocumentBuilder:
                     texts[index] = text
                 yield text
 
-        return self._store.add(passing(), part.bounds.first_frame.tolist()), texts
+        return self.store.add(passing(), part.bounds.first_frame.tolist()), texts
 
     def _lesson(self, evidence: Evidence) -> tuple[Rank, int] | None:
         """The part's connection to learn from (its rank, its index), if none before it was better."""
@@ -186,22 +194,46 @@ class DocumentBuilder:
         best = min(((suitability(evidence, one), one) for one in candidates), default=None)
         return None if best is None or (self._lab and self._lab.kept.rank <= best[0]) else best
 
+    def join(self, other: DocumentBuilder) -> None:
+        """And what another made of later parts."""
+        place = len(self.store)
+        self.store.join(other.store)
+        self._across.join(other._across, place)
+        self._listed.join(other._listed, place)
+        self._detailed.join(other._detailed, place)
+        lab = other._lab
+        if lab and (self._lab is None or lab.kept.rank < self._lab.kept.rank):
+            self._lab = lab._replace(kept=lab.kept.moved(place))
+        self._comparison.join(other._comparison)
+        self._case.join(other._case)
+        self._rules |= other._rules
+        self._activity.join(other._activity)
+        self._retransmitted += other._retransmitted
+        self._spent += other._spent
+        self._vantages.join(other._vantages)
+        self._wireshark.join(other._wireshark)
+        self._likeness.join(other._likeness)
+
     def finish(
-        self, overall: Sequence[Finding], hosts: Sequence[model.Host], suppressed: Sequence[Suppressed] = ()
+        self,
+        capture: Capture,
+        overall: Sequence[Finding],
+        hosts: Sequence[model.Host],
+        suppressed: Sequence[Suppressed] = (),
     ) -> Report:
         """The document, given also the findings about the capture as a whole, what is said of hosts and what was not to
         be told; nothing can be added afterwards."""
         self._case.add_overall(overall)
         self._rules.update(finding.rule for finding in overall)
-        tally, verdict, clock = self._case.tally, self._case.verdict(), self._clock
+        kept, tally, verdict, clock = self._kept(), self._case.tally, self._case.verdict(capture), self._clock
         told = [finding_record(finding, clock, self._comparison) for finding in overall]
         self._comparison.add(told)
         document = model.Document(
             schema_version=model.SCHEMA_VERSION,
             tool=model.Tool(name="pcapreport", version=__version__, libraries=libraries()),
             options=dict(self._options.effective),
-            capture=_capture(self._capture, clock),
-            connections=self._connections(),
+            capture=_capture(capture, clock),
+            connections=[],
             findings=told,
             verdict=model.Verdict(
                 text=verdict.text,
@@ -232,7 +264,7 @@ class DocumentBuilder:
             wireshark=wireshark_records(self._wireshark),
             activity=self._activity.traffic(),
             round_trips=self._activity.round_trips(),
-            across=self._across.record(self._store.numbers()),
+            across=self._across.record(self.store.numbers()),
             baseline=self._comparison.record(),
             suppressed=[
                 model.Suppressed(
@@ -247,7 +279,12 @@ class DocumentBuilder:
             manual=_manual(self._rules),
             meta=dict(self._options.meta),
         )
-        return Report(replace(document, messages=messages_of(document)), self._store)
+        messages = messages_of(document)
+        for one in kept.values():
+            messages |= one.messages
+        shown = [one.record(number) for number, one in kept.items()]
+        detailed = {c.id: kept[c.id].numbered(c.id) for c in shown if c.detail is not None}
+        return Report(replace(document, connections=shown, messages=messages), self.store, detailed)
 
     def _lab_of_document(self) -> model.Lab | None:
         """With the number that its connection has."""
@@ -255,19 +292,19 @@ class DocumentBuilder:
             return None
         return replace(
             self._lab.lab,
-            connection=int(self._store.numbers()[self._lab.kept.place]),
+            connection=int(self.store.numbers()[self._lab.kept.place]),
             segments=self._likeness.segments(),
             connections=self._likeness.connections(),
         )
 
-    def _connections(self) -> list[model.Connection]:
-        """Those to be listed or told in detail, with their numbers."""
-        kept = {one.place: one.connection for one in (*self._listed, *self._detailed)}
+    def _kept(self) -> dict[int, Told]:
+        """Connections to be listed or told in detail, by number."""
+        kept = {one.place: one.told for one in (*self._listed, *self._detailed)}
         if self._lab:
-            kept[self._lab.kept.place] = self._lab.kept.connection
-        numbers = self._store.numbers()
-        numbered = [replace(connection, id=int(numbers[place])) for place, connection in kept.items()]
-        return sorted(numbered, key=lambda connection: connection.id)
+            kept[self._lab.kept.place] = self._lab.kept.told
+        numbers = self.store.numbers()
+        numbered = {int(numbers[place]): told for place, told in kept.items()}
+        return dict(sorted(numbered.items()))
 
 
 def _changes(thresholds: Mapping[str, str] | None) -> Iterator[Text]:

@@ -6,25 +6,27 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from pcapreport.findings import rules
+from pcapreport.findings import rules, time_wait_words
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.retransmissions import transmission_before
 from pcapreport.findings.verdict import tell
 from pcapreport.findings.wireshark_comparison import Compared
+from pcapreport.language import messages_of
 from pcapreport.report import measures, model
 from pcapreport.report.baseline import CAPTURE, Comparison, finding_id, scope_of
 from pcapreport.report.curves import series
 from pcapreport.report.filters import frames_filter
-from pcapreport.report.history_records import endpoints_record, endpoints_texts
+from pcapreport.report.history_records import endpoints_texts
 from pcapreport.report.ladder import RANK, Repeats, build_ladder, history_lanes, worst
 from pcapreport.report.segments import told
+from pcapreport.report.selection import Told
 from pcapreport.report.stencil import NULL, Stencil, strings
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.time_records import Times
@@ -186,32 +188,26 @@ class Records:
         for (client, server), number, frame in zip(ends, isn.tolist(), first.tolist(), strict=True):
             yield b'"%b"' % _anchor(client, server, number, frame).encode()
 
-    def record(self, index: int, text: bytes) -> model.Connection:
-        """One connection without a number, given what `texts` has of it: with texts that know how they were made."""
-        plain = _decode(text)
-        table = self.evidence.table
-        opener, path = OPENER_TEXT[OpenerEvidence(int(table.opener[index]))], table.paths[index]
-        named: dict[str, Any] = {
-            "findings": self.told[index],
-            "opener_known_by": opener,
-            "encapsulation": path,
-        }
-        ends = plain.endpoints.client, plain.endpoints.server
-        if any(end.withdrawn or end.time_wait and end.time_wait.later_syns for end in ends):
-            trips = self.evidence.vantages.round_trip[index].tolist()
-            named["endpoints"] = endpoints_record(self.evidence.histories[index], trips, self.clock)
-        return replace(plain, **named)
+    def told_as(self, index: int, text: bytes) -> Told:
+        """One connection, given what `texts` has of it, and how its texts were made."""
+        histories, words = self.evidence.histories, list[str]()
+        if histories.has_words(index):
+            for end in (histories[index].client, histories[index].server):
+                words += [note.told() for note in end.withdrawn]
+                words += [time_wait_words.told(syn) for syn in (end.time_wait.later_syns if end.time_wait else ())]
+        return Told(text, messages_of([words, self.told[index], self.evidence.table.paths[index]]))
 
-    def detailed(self, index: int, text: bytes) -> model.Connection:
-        """One connection with its detail, without a number."""
-        plain, vantage = self.record(index, text), self.evidence.vantages.of(index)
+    def told_in_detail(self, index: int, text: bytes) -> Told:
+        """The same with its detail."""
+        plain, vantage = _decode(text), self.evidence.vantages.of(index)
         assert plain.vantage
-        return replace(
+        detailed = replace(
             plain,
             metrics=measures.with_detail(plain.metrics, self.evidence.table, index, self.sums),
             vantage=replace(plain.vantage, reason=reason(vantage)),
             detail=self._detail(index, self.evidence.histories[index]),
         )
+        return Told(_encode(detailed), self.told_as(index, text).messages | messages_of(detailed))
 
     def _repeats(self, index: int) -> Repeats:
         """What repeats what; lost for sure is what the other side asked for again and did not get twice."""

@@ -5,10 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import msgspec
+
+from pcapreport.language import Message
 from pcapreport.report import model
+
+NO_NUMBER = b'{"id":0'
+"""How an encoded connection begins whose number is not known yet."""
 
 Rank = tuple[int, ...]
 """The lower the sooner a connection is shown."""
+
+
+_decode = msgspec.json.Decoder(model.Connection).decode
+
+
+class Told(NamedTuple):
+    """A connection as JSON, which goes from process to process as it is."""
+
+    text: bytes
+    """Its number is 0."""
+    messages: dict[str, Message]
+    """How its texts were made."""
+
+    def numbered(self, number: int) -> bytes:
+        """The JSON with the number that the connection has in the document."""
+        return b'{"id":%d' % number + self.text[len(NO_NUMBER) :]
+
+    def record(self, number: int) -> model.Connection:
+        """The same decoded."""
+        return _decode(self.numbered(number))
 
 
 class Kept(NamedTuple):
@@ -17,8 +43,11 @@ class Kept(NamedTuple):
     rank: Rank
     place: int
     """In the store."""
-    connection: model.Connection
-    """Without its number."""
+    told: Told
+
+    def moved(self, by: int) -> Kept:
+        """In a store where so many others come first."""
+        return self._replace(place=self.place + by)
 
 
 class Foremost:
@@ -37,6 +66,10 @@ class Foremost:
     def admits(self, rank: Rank) -> bool:
         """Whether one of this rank would be kept."""
         return self._most is None or len(self._kept) < self._most or (self._most > 0 and rank < self._kept[-1].rank)
+
+    def join(self, other: Foremost, place: int) -> None:
+        """And those of a later part, whose places in the store begin with this one."""
+        self.add(one.moved(place) for one in other)
 
     def add(self, more: Iterable[Kept]) -> None:
         """Of these and those before the foremost are kept."""

@@ -6,62 +6,95 @@ has. So the parts are kept as they come and merged when they are read: each is i
 
 from __future__ import annotations
 
-import io
-import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import repeat
-from typing import IO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pcapreport.report.model import Connection, encoder
+from pcapreport.report.selection import NO_NUMBER
 
-_NO_NUMBER = b'{"id":0'
-"""How an encoded connection begins whose number is not known yet."""
+_TOGETHER = 400
+"""Connections that are given at a time, about a megabyte."""
+
+
+class _Part:
+    """Encoded connections one behind the other, in the order of their first frames."""
+
+    def __init__(self, file: IO[bytes], texts: Iterable[bytes], frames: Iterable[int]) -> None:
+        self.file: IO[bytes] | None = file
+        self.sizes, self.frames = array("q"), array("q", frames)
+        for text in texts:
+            file.write(text)
+            self.sizes.append(len(text))
+        file.flush()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A file does not go along to another process; see `ConnectionStore.adopt`."""
+        return {**self.__dict__, "file": None}
 
 
 class ConnectionStore:
-    """Encoded connections, in parts that are each in the order of their first frames."""
+    """Encoded connections, part by part."""
 
-    def __init__(self, on_disk: bool) -> None:
-        self._on_disk = on_disk
-        self._encoder = encoder()
-        self._parts: list[IO[bytes]] = []
-        self._sizes, self._frames, self._part = array("q"), array("q"), array("q")
+    def __init__(self, open_part: Callable[[], IO[bytes]]) -> None:
+        """`open_part` gives the file that the connections of one part are kept in."""
+        self._open_part: Callable[[], IO[bytes]] | None = open_part
+        self._parts: list[_Part] = []
+
+    def __len__(self) -> int:
+        return sum(len(part.sizes) for part in self._parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open_part": None}
 
     def add(self, texts: Iterable[bytes], frames: Iterable[int]) -> int:
-        """Keep more connections, encoded with 0 for their id, in the order of their first frames; returns the place of
-        the first among all that were added."""
-        part: IO[bytes] = tempfile.TemporaryFile() if self._on_disk else io.BytesIO()  # noqa: SIM115
-        first = len(self._sizes)
-        for text in texts:
-            part.write(text)
-            self._sizes.append(len(text))
-        self._frames.extend(frames)
-        self._part.extend(repeat(len(self._parts), len(self._sizes) - first))
-        self._parts.append(part)
+        """Keep the connections of one more part, encoded with 0 for their id, in the order of their first frames;
+        returns the place of the first among all that were added."""
+        assert self._open_part
+        first = len(self)
+        self._parts.append(_Part(self._open_part(), texts, frames))
         return first
+
+    def adopt(self, file: IO[bytes]) -> None:
+        """The file that another process wrote the only part to."""
+        (part,) = self._parts
+        part.file = file
+
+    def join(self, other: ConnectionStore) -> None:
+        """And those of later parts: their places follow on those here."""
+        self._parts += other._parts
 
     def numbers(self) -> npt.NDArray[np.int64]:
         """Of each connection, as they were added, the number that it has in the document: 1 for the first."""
-        numbers = np.empty(len(self._sizes), np.int64)
+        numbers = np.empty(len(self), np.int64)
         numbers[self._order()] = np.arange(1, len(numbers) + 1)
         return numbers
 
     def _order(self) -> npt.NDArray[np.intp]:
         """Those with one first frame stay as the parts are, which is by the hash of their endpoints."""
-        return np.argsort(np.frombuffer(self._frames, np.int64), kind="stable")
+        frames = [np.array(part.frames, np.int64) for part in self._parts]
+        return np.argsort(np.concatenate([np.empty(0, np.int64), *frames]), kind="stable")
 
-    def pieces(self, instead: Mapping[int, Connection]) -> Iterator[bytes]:
+    def pieces(self, instead: Mapping[int, bytes]) -> Iterator[bytes]:
         """The elements of a JSON array, in order; `instead` has those to be written another way, by number."""
+        reads = []
         for part in self._parts:
-            part.seek(0)
+            assert part.file
+            part.file.seek(0)
+            reads.append(part.file.read)
+        sizes = [size for part in self._parts for size in part.sizes]
+        whose = np.repeat(np.arange(len(self._parts)), [len(part.sizes) for part in self._parts]).tolist()
+        waiting: list[bytes | memoryview] = []
         for number, at in enumerate(self._order().tolist(), 1):
-            data = self._parts[self._part[at]].read(self._sizes[at])
+            data = reads[whose[at]](sizes[at])
+            waiting.append(b"," if number > 1 else b"")
             if number in instead:
-                data = self._encoder.encode(instead[number])
+                waiting.append(instead[number])
             else:
-                data = b'{"id":%d' % number + data[len(_NO_NUMBER) :]
-            yield b"," + data if number > 1 else data
+                waiting += b'{"id":%d' % number, memoryview(data)[len(NO_NUMBER) :]
+            if number % _TOGETHER == 0:
+                yield b"".join(waiting)
+                waiting.clear()
+        yield b"".join(waiting)

@@ -102,6 +102,11 @@ class VantageSummary:
             there = np.flatnonzero(vantages.place == place).tolist()
             self._hosts.update(endpoints[one][side].address for one in there)
 
+    def join(self, other: VantageSummary) -> None:
+        """And those of later parts."""
+        self._places.update(other._places)
+        self._hosts.update(other._hosts)
+
     def record(self) -> model.CaptureVantage:
         """What is to be said of the capture as a whole."""
         places = {place.name.lower(): self._places[place] for place in Place if self._places[place]}

@@ -224,6 +224,12 @@ class Histories(Sequence[ConnectionHistory]):
             return np.zeros(len(family.members), np.bool_)
         return self._followed[family.members]
 
+    def has_words(self, connection: int) -> bool:
+        """Whether something of its history is told in words: what was withdrawn, what met its TIME-WAIT."""
+        like = self.like(connection)
+        waited = like.client.time_wait is not None or like.server.time_wait is not None
+        return bool(like.client.withdrawn or like.server.withdrawn or (waited and self._followed[connection]))
+
     def _whole(self, connection: int, history: ConnectionHistory) -> ConnectionHistory:
         """With the SYNs that met its TIME-WAIT, which are its own and not its family's."""
         if not self._followed[connection] or history.client.time_wait is None and history.server.time_wait is None:

@@ -53,6 +53,13 @@ class HostHabits:
         self._add_rates(table, connection)
         self._add_waits(table, connection)
 
+    def join(self, other: HostHabits) -> None:
+        """And what later parts showed."""
+        self._ticking += other._ticking
+        for host, waits in other._waits.items():
+            if host not in self._waits or waits[:2] < self._waits[host][:2]:
+                self._waits[host] = waits
+
     def _add_rates(self, table: ConnectionTable, connection: Ints) -> None:
         stamped = (table.packets["options"][table.row] & Option.TIMESTAMP) != 0
         rows = np.flatnonzero(stamped & (table.flags & RST == 0) & (table.original < 0))

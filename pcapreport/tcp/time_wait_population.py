@@ -96,6 +96,10 @@ class TimeWaitPopulation:
         _fill_ends(waits, table, connection, side)
         self._waits.append(waits)
 
+    def join(self, other: TimeWaitPopulation) -> None:
+        """And those of later parts."""
+        self._waits += other._waits
+
     def hosts(self, most: int = MOST_HOSTS) -> list[HostWaits]:
         """Those that held any, the one with the highest peak first, at most so many."""
         waits = np.concatenate(self._waits)

@@ -1,0 +1,126 @@
+"""A second process that takes its share of one capture's parts.
+
+It is given a part's packet table, and writes the encoded connections where this process reads them: to a file without
+a name, opened through /proc. So it needs Linux; elsewhere there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from typing import IO
+
+import numpy as np
+
+from pcapreport import memory
+from pcapreport.analysis import FILE_BUFFER, Answer, Question, answer, on_disk
+from pcapreport.capture import Capture
+from pcapreport.capture.packet_table import PacketTable
+from pcapreport.tcp.tuples import endpoint_hash
+
+POSSIBLE = sys.platform.startswith("linux")
+
+
+class CompanionLost(Exception):
+    """The other process did not finish its share, whatever the reason: the capture is to be done without it."""
+
+
+class Companion:
+    """Shares the parts of a capture with the one process of an executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        """The process is started at once, to be ready when the capture is read."""
+        self._executor = executor
+        self._executor.submit(_be_ready)
+
+    def answer(self, question: Question, capture: Capture) -> Answer:
+        """What was found in all parts, joined in their order, so that it does not matter who took which.
+
+        Raises CompanionLost.
+        """
+        self._executor.submit(_ask, replace(question, capture=replace(question.capture, frames=None)))
+        shares = _Shares()
+        away: _Away | None = None
+        for number, packets in enumerate(_parts(capture)):
+            if away is None or away.future.done():
+                if away:
+                    shares.add(away.number, away.answer())
+                away = self._give(number, packets)
+            else:
+                shares.add(number, answer(question, packets, on_disk))
+                memory.give_back()
+            del packets
+        if away:
+            shares.add(away.number, away.answer())
+        assert shares.joined
+        return shares.joined
+
+    def _give(self, number: int, packets: PacketTable) -> _Away:
+        file = on_disk()
+        path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        return _Away(number, file, self._executor.submit(_answer, packets, path))
+
+
+@dataclass
+class _Away:
+    """A part that the other process is at."""
+
+    number: int
+    file: IO[bytes]
+    future: Future[Answer]
+
+    def answer(self) -> Answer:
+        try:
+            found = self.future.result()
+        except Exception as error:
+            raise CompanionLost from error
+        found.builder.store.adopt(self.file)
+        return found
+
+
+@dataclass
+class _Shares:
+    """Answers that come in any order and are joined in that of the parts."""
+
+    joined: Answer | None = None
+    _waiting: dict[int, Answer] = field(default_factory=dict)
+    _next: int = 0
+
+    def add(self, number: int, found: Answer) -> None:
+        self._waiting[number] = found
+        while self._next in self._waiting:
+            following = self._waiting.pop(self._next)
+            if self.joined is None:
+                self.joined = following
+            else:
+                self.joined.join(following)
+            self._next += 1
+
+
+def _parts(capture: Capture) -> Iterator[PacketTable]:
+    """As the capture was taken apart, or in two by the hash of the endpoints."""
+    if capture.spilled is not None:
+        yield from capture.spilled
+    else:
+        yield from capture.table.divided(endpoint_hash(capture.table) >> np.uint64(63) == 0)
+
+
+# --- in the other process ---------------------------------------------------------------------------------------------
+
+_asked: list[Question] = []
+
+
+def _be_ready() -> None:
+    """Nothing to do: by the time it is called, all that is needed has been imported."""
+
+
+def _ask(question: Question) -> None:
+    _asked[:] = [question]
+
+
+def _answer(packets: PacketTable, path: str) -> Answer:
+    with memory.for_analysis():
+        return answer(_asked[0], packets, lambda: open(path, "wb", FILE_BUFFER))
