@@ -19,7 +19,9 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from pcapreport.language import phrase, say, speaking
@@ -176,17 +178,44 @@ def script_hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
+class _Generator(CodeGenerator):
+    """Makes of a template's expressions calls of `page_words.shown` alone, which makes visible and escapes at once."""
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        self.write("environment.finalize(")
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        self.write(")")
+
+
+class _Context(Context):
+    """Calls functions as they are: none that the templates have asks for the context."""
+
+    def call(__self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: N805, B902
+        """Call a function or a macro; what jinja2 adds is for functions that ask for the context."""
+        kwargs.pop("_block_vars", None)
+        kwargs.pop("_loop_vars", None)
+        return __obj(*args, **kwargs)
+
+
+class _Environment(Environment):
+    """A page has thousands of expressions and macros: what jinja2 does about each of them is most of its time."""
+
+    code_generator_class = _Generator
+    context_class = _Context
+
+
 @lru_cache(maxsize=4)
 def _environment(templates: pathlib.Path | None) -> Environment:
     packaged: BaseLoader = PackageLoader("pcapreport.templates", "")
-    environment = Environment(
+    environment = _Environment(
         loader=ChoiceLoader([FileSystemLoader(templates), packaged]) if templates else packaged,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=False,
-        finalize=page_words.printed,
+        finalize=page_words.shown,
     )
     environment.filters.update(
         duration=wording.duration,
