@@ -19,7 +19,8 @@ LEAST_NAMED = 18.0
 def in_parts(diagram: Diagram) -> list[Diagram]:
     """The diagram cut between rows into parts about as high as each other, none higher than HIGHEST unless a single row
     is."""
-    return [_between(diagram, top, bottom) for top, bottom in _cuts(diagram)]
+    cuts = _cuts(diagram)
+    return [_between(diagram, top, bottom) for top, bottom in cuts] if len(cuts) > 1 else [diagram]
 
 
 def _cuts(diagram: Diagram) -> list[tuple[float, float]]:
@@ -72,5 +73,7 @@ def _between(diagram: Diagram, top: float, bottom: float) -> Diagram:
 
 def _piece(band: Band, top: float, bottom: float) -> Band:
     """A band's part; where too little is left of it above the cut, its name stands below."""
+    if top <= band.top and band.bottom <= bottom and band.named:
+        return band
     named = band.bottom <= bottom or bottom - max(band.top, top) >= LEAST_NAMED
     return replace(band, top=max(band.top, top), bottom=min(band.bottom, bottom), named=named)

@@ -78,9 +78,9 @@ def draw(diagram: Diagram, title: str, description: str, row_ids: Sequence[str])
 def _draw_targets(diagram: Diagram, row_ids: Sequence[str]) -> Iterator[str]:
     """Over each row what tells its values and leads to its line in the table."""
     for at, (row, values) in enumerate(zip(diagram.rows, diagram.values, strict=True)):
-        told = element("title", quoted(values)) + element("path", d=_box(0, row.top, WIDTH, row.bottom))
+        told = f'<title>{quoted(values)}</title><path d="{_box(0, row.top, WIDTH, row.bottom)}"/>'
         where = row_ids[at] if at < len(row_ids) else ""
-        yield element("a", told, href=f"#{where}") if where else element("g", told)
+        yield f'<a href="#{quoted(where)}">{told}</a>' if where else f"<g>{told}</g>"
 
 
 def _draw_tap(diagram: Diagram) -> Iterator[str]:
@@ -292,7 +292,8 @@ def _draw_texts(texts: Sequence[Text], **attributes: str | float | None) -> str:
         return ""
     written = []
     for text in texts:
-        strong = element("tspan", quoted(text.strong), font_weight="700") if text.strong else ""
+        strong = f'<tspan font-weight="700">{quoted(text.strong)}</tspan>' if text.strong else ""
         space = "\u2002" if strong and text.text else ""
-        written.append(element("text", strong + space + quoted(text.text), x=text.x, y=text.y))
+        words = strong + space + quoted(text.text)
+        written.append(f'<text x="{coordinate(text.x)}" y="{coordinate(text.y)}">{words}</text>')
     return element("g", "".join(written), **attributes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import pairwise
 from math import hypot
 from typing import NamedTuple
@@ -88,13 +89,19 @@ def state_diagram(connection: Connection, title: str, description: str, bare: bo
     taken = [*steps("client", ends.client), *steps("server", ends.server)]
     if not taken and not bare:
         return ""
+    visited = {state for step in taken for state in (step.before, step.after)}
     parts = (
-        *(_thin(before, after) for before, after in STANDARD),
+        _thin_lines(),
         *(_way(step) for step in taken),
-        *(_box(state, taken) for state in PLACES),
+        *(_box(state, state in visited) for state in PLACES),
         *(_badge(step) for step in taken),
     )
     return drawing(WIDTH, HEIGHT, title, description, "".join(parts))
+
+
+@cache
+def _thin_lines() -> str:
+    return "".join(_thin(before, after) for before, after in STANDARD)
 
 
 def steps(side: Sender, end: EndpointHistory) -> list[Step]:
@@ -132,6 +139,7 @@ def _aside(step: Step) -> float:
     return ASIDE if step.side == "client" else -ASIDE
 
 
+@lru_cache(maxsize=512)
 def _way(step: Step) -> str:
     """A thick line with a head, or a dashed curve where the standard's figure has none."""
     line, colour = _line(step.before, step.after, _aside(step)), SIDE_COLOUR[step.side]
@@ -162,12 +170,12 @@ def _head(origin: tuple[float, float], tip: tuple[float, float]) -> str:
     return "M" + "L".join(f"{coordinate(x)} {coordinate(y)}" for x, y in points) + "Z"
 
 
-def _box(state: str, taken: Sequence[Step]) -> str:
+@cache
+def _box(state: str, was_there: bool) -> str:
     """A state; full where a side of this connection was in it."""
     x, y = PLACES[state]
     name = "CLOSED" if state == END else state
     colour = FAMILY_COLOUR[name]
-    was_there = any(state in (step.before, step.after) for step in taken)
     box = element(
         "rect",
         x=x - HALF_WIDTH,
@@ -184,6 +192,7 @@ def _box(state: str, taken: Sequence[Step]) -> str:
     return box + element("text", quoted(name), x=x, y=y + 4.5, text_anchor="middle", font_size=13, font_weight=weight)
 
 
+@lru_cache(maxsize=512)
 def _badge(step: Step) -> str:
     """The step's number: on a disc for the client, on a square for the server."""
     line = _line(step.before, step.after, _aside(step))

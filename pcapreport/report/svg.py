@@ -7,6 +7,7 @@ drawing serves light and dark pages.
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from html import escape
 
 from pcapreport.report.wording import visible
@@ -20,29 +21,45 @@ SEVERITY_COLOUR = {"error": "#D2222D", "warning": "#C98A00", "note": "#7A8591"}
 FONTS = "system-ui, Noto Sans CJK SC, Microsoft YaHei, PingFang SC, sans-serif"
 
 
+SHORT = 200
+"""Characters of what is remembered as it is written: a page's drawings say the same words again and again."""
+
+
 def quoted(text: str) -> str:
     """Hostile text as SVG or HTML text or attribute value."""
+    return _quoted_short(text) if type(text) is str and len(text) <= SHORT else _quoted(text)
+
+
+def _quoted(text: str) -> str:
     return escape(visible(text), quote=True)
+
+
+_quoted_short = lru_cache(maxsize=4096)(_quoted)
 
 
 def element(name: str, content: str = "", /, **attributes: str | float | None) -> str:
     """One element; `content` is markup already. Underscores in attribute names become hyphens, None is left out."""
-    written = "".join(
-        f' {key.replace("_", "-")}="{_attribute(value) if isinstance(value, str) else coordinate(value)}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    return f"<{name}{written}>{content}</{name}>" if content else f"<{name}{written}/>"
+    written = name
+    for key, value in attributes.items():
+        if value is not None:
+            written += f' {_named(key)}="{_attribute(value) if isinstance(value, str) else coordinate(value)}"'
+    return f"<{written}>{content}</{name}>" if content else f"<{written}/>"
+
+
+@cache
+def _named(key: str) -> str:
+    return key.replace("_", "-")
 
 
 def _attribute(value: str) -> str:
     """A shape may be longer than any text is shown."""
-    return escape(value) if value.isascii() and value.isprintable() else quoted(value)
+    return escape(value) if len(value) > SHORT and value.isascii() and value.isprintable() else quoted(value)
 
 
+@lru_cache(maxsize=8192)
 def coordinate(value: float) -> str:
     """A length in user units with at most two decimals and no needless zeros."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value + 0.0:.2f}".rstrip("0").rstrip(".")
 
 
 def drawing(width: float, height: float, title: str, description: str, content: str, top: float = 0) -> str:
