@@ -16,7 +16,6 @@ from pcapreport.report import model
 from pcapreport.report.connection_records import Records
 from pcapreport.settings import SECOND
 from pcapreport.tcp import addresses, hashing
-from pcapreport.tcp.connections import CLIENT
 
 TALKERS = 20
 SLOWEST = 3
@@ -164,16 +163,7 @@ class AcrossCaptures:
 
 def _ends(evidence: Evidence) -> Numbers:
     """(2c, 5): of each connection's client, then server, the address's hash, IP version and halves, and the port."""
-    table = evidence.table
-    first = table.bounds[:-1]
-    row, from_server = table.row[first], (table.side[first] != CLIENT)[:, np.newaxis]
-    version = table.packets["ip_version"][row].astype(np.uint64)
-    sent, received = (
-        np.stack([version, *(table.packets[name][row].astype(np.uint64) for name in names)], axis=1)
-        for names in (("src_hi", "src_lo", "sport"), ("dst_hi", "dst_lo", "dport"))
-    )
-    both = np.stack([np.where(from_server, received, sent), np.where(from_server, sent, received)], axis=1)
-    ends = both.reshape(-1, 4)
+    ends = evidence.table.ends.reshape(-1, 4)
     hashed = hashing.mixed([ends[:, 0], ends[:, 1], ends[:, 2]])
     return np.column_stack([hashed, ends])
 

@@ -22,6 +22,7 @@ from pcapreport.report.across import AcrossCaptures
 from pcapreport.report.activity import CaptureActivity
 from pcapreport.report.baseline import Baseline, Comparison
 from pcapreport.report.connection_records import Records, finding_record
+from pcapreport.report.connection_texts import connection_texts
 from pcapreport.report.lab.lesson import Lesson, suitability
 from pcapreport.report.lab.record import lab_record
 from pcapreport.report.likeness import Likeness
@@ -179,7 +180,7 @@ class DocumentBuilder:
         texts: dict[int, bytes] = {}
 
         def passing() -> Iterator[bytes]:
-            for index, text in enumerate(part.texts()):
+            for index, text in enumerate(connection_texts(part)):
                 if index in wanted:
                     texts[index] = text
                 yield text

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -23,17 +22,15 @@ from pcapreport.report import measures, model
 from pcapreport.report.baseline import CAPTURE, Comparison, finding_id, scope_of
 from pcapreport.report.curves import series
 from pcapreport.report.filters import frames_filter
-from pcapreport.report.history_records import endpoints_texts
-from pcapreport.report.ladder import RANK, Repeats, build_ladder, history_lanes, worst
+from pcapreport.report.ladder import RANK, Repeats, build_ladder, history_lanes
 from pcapreport.report.segments import told
 from pcapreport.report.selection import Told
-from pcapreport.report.stencil import NULL, Stencil, strings
 from pcapreport.report.steps import handshake_steps, teardown_steps
 from pcapreport.report.time_records import Times
 from pcapreport.report.times import Clock
-from pcapreport.report.vantage_words import reason, vantage_texts
+from pcapreport.report.vantage_words import reason
 from pcapreport.report.wireshark_records import other_words
-from pcapreport.tcp.connections import CLIENT, OPENER_TEXT, SERVER, ConnectionTable, Endpoint, OpenerEvidence
+from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable, Endpoint
 from pcapreport.tcp.history import ConnectionHistory
 
 Ints = npt.NDArray[np.int64]
@@ -110,7 +107,9 @@ class Records:
         """Ready to make each connection's record."""
         table = compared.evidence.table
         found, sums = _by_connection(findings, len(table)), measures.totals(table, findings)
-        told = [_told(each, ends, clock, comparison) for each, ends in zip(found, table.all_endpoints, strict=True)]
+        told: list[list[model.Finding]] = [[]] * len(table)
+        for index in {finding.connection for finding in findings if finding.connection is not None}:
+            told[index] = _told(found[index], table.endpoints(index), clock, comparison)
         return cls(compared.evidence, clock, found, told, sums, _Bounds.of(table), comparison, compared)
 
     @cached_property
@@ -145,51 +144,8 @@ class Records:
         first, _, worst_of = self.ranks
         return int(worst_of[index]), int(first[index])
 
-    def texts(self) -> Iterator[bytes]:
-        """Each connection encoded, in order, without detail and number."""
-        table, clock = self.evidence.table, self.clock
-        vantages, ends = self.evidence.vantages, table.all_endpoints
-        stencil = Stencil(len(table))
-        severities = [worst(each) for each in self.found]
-        opener = [OPENER_TEXT[OpenerEvidence(one)] for one in table.opener.tolist()]
-        likes = [self.evidence.histories.like(one) for one in range(len(table))]
-        endpoints = endpoints_texts(self.evidence.histories, vantages.round_trip, clock)
-        record = model.Connection(
-            id=0,
-            client=_endpoint(stencil, [client for client, _ in ends]),
-            server=_endpoint(stencil, [server for _, server in ends]),
-            start_s=stencil.seconds(self.bounds.start_ns, clock.zero_ns),
-            end_s=stencil.seconds(self.bounds.end_ns, clock.zero_ns),
-            packets=stencil.numbers(self.sums.packets.sum(axis=1)),
-            opening=stencil.texts(strings([like.opening for like in likes])),
-            closing=stencil.texts(strings([like.closing for like in likes])),
-            endpoints=stencil.texts(endpoints),
-            findings=stencil.texts([_encode(each) if each else b"[]" for each in self.told]),
-            metrics=stencil.texts(measures.metrics_texts(self.sums, self.times)),
-            first_frame=stencil.numbers(self.bounds.first_frame),
-            last_frame=stencil.numbers(self.bounds.last_frame),
-            opener_known_by=stencil.texts(strings(opener)),
-            filter=stencil.texts(self._filters()),
-            severity=stencil.texts([b'"%b"' % one.encode() if one else NULL for one in severities]),
-            anchor=stencil.texts(self._anchors()),
-            encapsulation=stencil.texts(strings(table.paths)),
-            vantage=stencil.texts(vantage_texts(vantages)),
-            detail=None,
-        )
-        return stencil.fill(record)
-
-    def _filters(self) -> Iterator[bytes]:
-        ends, first, last = self.evidence.table.all_endpoints, self.bounds.first_frame, self.bounds.last_frame
-        for (client, server), since, until in zip(ends, first.tolist(), last.tolist(), strict=True):
-            yield b'"%b"' % _connection_filter(client, server, since, until).encode()
-
-    def _anchors(self) -> Iterator[bytes]:
-        ends, isn, first = self.evidence.table.all_endpoints, self.sums.isn[:, CLIENT], self.bounds.first_frame
-        for (client, server), number, frame in zip(ends, isn.tolist(), first.tolist(), strict=True):
-            yield b'"%b"' % _anchor(client, server, number, frame).encode()
-
     def told_as(self, index: int, text: bytes) -> Told:
-        """One connection, given what `texts` has of it, and how its texts were made."""
+        """One connection, given what `connection_texts` has of it, and how its texts were made."""
         histories, words = self.evidence.histories, list[str]()
         if histories.has_words(index):
             for end in (histories[index].client, histories[index].server):
@@ -245,29 +201,6 @@ def _told(
     found: Sequence[Finding], ends: tuple[Endpoint, Endpoint], clock: Clock, comparison: Comparison
 ) -> list[model.Finding]:
     """The findings about one connection as the document tells them."""
-    if not found:
-        return []
     client, server = ends
     scope = scope_of(client.address, server.address, server.port)
     return [finding_record(finding, clock, comparison, scope) for finding in found]
-
-
-def _endpoint(stencil: Stencil, ends: Sequence[Endpoint]) -> model.Endpoint:
-    ports = np.array([end.port for end in ends], np.int64)
-    return model.Endpoint(address=stencil.texts(strings([end.address for end in ends])), port=stencil.numbers(ports))
-
-
-def _connection_filter(client: Endpoint, server: Endpoint, first: int, last: int) -> str:
-    """A display filter that needs no stream index and tells incarnations of the same ports apart."""
-    family = "ipv6" if ":" in client.address else "ip"
-    return (
-        f"{family}.addr == {client.address} && {family}.addr == {server.address}"
-        f" && tcp.port == {client.port} && tcp.port == {server.port}"
-        f" && frame.number >= {first} && frame.number <= {last}"
-    )
-
-
-def _anchor(client: Endpoint, server: Endpoint, isn: int, first: int) -> str:
-    """A stable id from content: the same connection has it in every report on the same capture."""
-    text = f"{client.address} {client.port} {server.address} {server.port} {isn} {first}"
-    return "c-" + hashlib.sha256(text.encode()).hexdigest()[:12]

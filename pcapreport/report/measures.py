@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from statistics import median
 from typing import NamedTuple
@@ -118,26 +118,23 @@ def _fresh_bytes(table: ConnectionTable, flow: Ints, order: Ints) -> Ints:
     return fresh
 
 
-def metrics_texts(sums: Totals, times: Times) -> Iterator[bytes]:
-    """The document's numbers of each connection, encoded: those that need no walk over its rows."""
-    stencil = Stencil(len(sums.packets))
+def metrics_slots(stencil: Stencil, sums: Totals, times: Times) -> Metrics:
+    """The document's numbers of every connection: those that need no walk over its rows."""
     whole = stencil.numbers
-    return stencil.fill(
-        Metrics(
-            client_packets=whole(sums.packets[:, CLIENT]),
-            server_packets=whole(sums.packets[:, SERVER]),
-            client_bytes=whole(sums.unique_bytes[:, CLIENT]),
-            server_bytes=whole(sums.unique_bytes[:, SERVER]),
-            client_retransmitted=whole(sums.resent[:, CLIENT]),
-            server_retransmitted=whole(sums.resent[:, SERVER]),
-            handshake_s=stencil.texts(where(sums.handshake_ns >= 0, seconds(sums.handshake_ns))),
-            client_mss=stencil.optional(sums.mss[:, CLIENT] > 0, numbers(sums.mss[:, CLIENT])),
-            server_mss=stencil.optional(sums.mss[:, SERVER] > 0, numbers(sums.mss[:, SERVER])),
-            client_isn=stencil.optional(sums.isn_seen[:, CLIENT], numbers(sums.isn[:, CLIENT])),
-            server_isn=stencil.optional(sums.isn_seen[:, SERVER], numbers(sums.isn[:, SERVER])),
-            time_ledger=stencil.texts(times.spent),
-            responses=stencil.optional(times.longest_ns >= 0, times.responses),
-        )
+    return Metrics(
+        client_packets=whole(sums.packets[:, CLIENT]),
+        server_packets=whole(sums.packets[:, SERVER]),
+        client_bytes=whole(sums.unique_bytes[:, CLIENT]),
+        server_bytes=whole(sums.unique_bytes[:, SERVER]),
+        client_retransmitted=whole(sums.resent[:, CLIENT]),
+        server_retransmitted=whole(sums.resent[:, SERVER]),
+        handshake_s=stencil.texts(where(sums.handshake_ns >= 0, seconds(sums.handshake_ns))),
+        client_mss=stencil.optional(sums.mss[:, CLIENT] > 0, numbers(sums.mss[:, CLIENT])),
+        server_mss=stencil.optional(sums.mss[:, SERVER] > 0, numbers(sums.mss[:, SERVER])),
+        client_isn=stencil.optional(sums.isn_seen[:, CLIENT], numbers(sums.isn[:, CLIENT])),
+        server_isn=stencil.optional(sums.isn_seen[:, SERVER], numbers(sums.isn[:, SERVER])),
+        time_ledger=stencil.texts(times.spent),
+        responses=stencil.optional(times.longest_ns >= 0, times.responses),
     )
 
 

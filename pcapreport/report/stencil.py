@@ -76,6 +76,10 @@ class Stencil:
         self._columns.append(texts)
         return msgspec.Raw(b"\0%d\0" % (len(self._columns) - 1))
 
+    def string(self, form: str, *slots: Any) -> Any:
+        """A string with what these slots stand for in place of each {}; neither may hold what JSON escapes."""
+        return msgspec.Raw(b'"%b"' % form.format(*(bytes(slot).decode() for slot in slots)).encode())
+
     def numbers(self, values: Ints) -> Any:
         """Whole numbers."""
         return self.texts(self._once("numbers", values))

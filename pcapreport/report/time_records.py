@@ -42,14 +42,12 @@ def times_spent(spent: Ints) -> TimeSpent:
 
 def _spent_texts(spent: Ints) -> list[bytes]:
     """The same of each row of (connections, parts)."""
-    columns = []
+    told = [b""] * len(spent)
     for name, ns in zip(FIELDS, spent.T, strict=True):
-        if ns.any():
-            member = b',"%b":' % name.encode()
-            columns.append([member + text if text != b"0.0" else b"" for text in seconds(ns)])
-    if not columns:
-        return [b"{}"] * len(spent)
-    return [b"{%b}" % members[1:] for members in map(b"".join, zip(*columns, strict=True))]
+        member, some = b',"%b":' % name.encode(), np.flatnonzero(ns)
+        for at, text in zip(some.tolist(), seconds(ns[some]), strict=True):
+            told[at] += member + text
+    return [b"{%b}" % members[1:] for members in told]
 
 
 def _response_texts(evidence: Evidence) -> tuple[Ints, list[bytes]]:

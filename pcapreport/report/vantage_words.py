@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,8 @@ _UNSAID = phrase("cannot be said")
 _ALIKE = phrase("cannot be said, the two are too much alike")
 
 
-def vantage_texts(vantages: Vantages) -> Iterator[bytes]:
-    """The vantage of each connection, encoded."""
-    stencil = Stencil(len(vantages.place))
+def vantage_slots(stencil: Stencil, vantages: Vantages) -> model.Vantage:
+    """The vantage of every connection."""
     known = vantages.round_trip != UNKNOWN_NS
     places = [place.name.lower() for place in Place]
 
@@ -39,16 +38,14 @@ def vantage_texts(vantages: Vantages) -> Iterator[bytes]:
     def number(column: Ints) -> Any:
         return stencil.optional(column != 0, numbers(column))
 
-    return stencil.fill(
-        model.Vantage(
-            place=stencil.texts(strings([places[place] for place in vantages.place.tolist()])),
-            client_round_trip_s=distance(CLIENT),
-            server_round_trip_s=distance(SERVER),
-            client_samples=number(vantages.samples[:, CLIENT]),
-            server_samples=number(vantages.samples[:, SERVER]),
-            client_ttl=number(vantages.ttl[:, CLIENT]),
-            server_ttl=number(vantages.ttl[:, SERVER]),
-        )
+    return model.Vantage(
+        place=stencil.texts(strings([places[place] for place in vantages.place.tolist()])),
+        client_round_trip_s=distance(CLIENT),
+        server_round_trip_s=distance(SERVER),
+        client_samples=number(vantages.samples[:, CLIENT]),
+        server_samples=number(vantages.samples[:, SERVER]),
+        client_ttl=number(vantages.ttl[:, CLIENT]),
+        server_ttl=number(vantages.ttl[:, SERVER]),
     )
 
 

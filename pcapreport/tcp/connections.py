@@ -145,21 +145,24 @@ class ConnectionTable:
         return self.all_endpoints[connection]
 
     @cached_property
+    def ends(self) -> npt.NDArray[np.uint64]:
+        """(c, 2, 4): of client and server the IP version, the upper and lower half of the address, and the port."""
+        first = self.bounds[:-1]
+        row, from_server = self.row[first], (self.side[first] != CLIENT)[:, np.newaxis]
+        sent, received = (
+            np.stack([self.packets[name][row].astype(np.uint64) for name in ("ip_version", *names)], axis=1)
+            for names in (("src_hi", "src_lo", "sport"), ("dst_hi", "dst_lo", "dport"))
+        )
+        return np.stack([np.where(from_server, received, sent), np.where(from_server, sent, received)], axis=1)
+
+    @cached_property
     def all_endpoints(self) -> list[tuple[Endpoint, Endpoint]]:
         """(client, server) of each connection."""
-        first = self.bounds[:-1]
-        row, from_server = self.row[first], self.side[first] != CLIENT
-        sent, received = (
-            [self.packets[name][row] for name in (f"{way}_hi", f"{way}_lo", port)]
-            for way, port in (("src", "sport"), ("dst", "dport"))
-        )
-        version = self.packets["ip_version"][row].tolist()
-        clients = [np.where(from_server, b, a).tolist() for a, b in zip(sent, received, strict=True)]
-        servers = [np.where(from_server, a, b).tolist() for a, b in zip(sent, received, strict=True)]
+        version, high, low, port = (column.tolist() for column in self.ends.transpose(2, 1, 0))
         text_of = addresses.text_of
         both = (
-            [Endpoint(text_of(v, h, lo), p) for v, h, lo, p in zip(version, *end, strict=True)]
-            for end in (clients, servers)
+            [Endpoint(text_of(v, h, lo), p) for v, h, lo, p in zip(*columns, strict=True)]
+            for columns in zip(version, high, low, port, strict=True)
         )
         return list(zip(*both, strict=True))
 
