@@ -84,7 +84,7 @@ def _openers(how: npt.NDArray[np.uint8]) -> list[bytes]:
 def _anchors(part: Records) -> list[bytes]:
     """A stable id from content: the same connection has it in every report on the same capture."""
     table = part.evidence.table
-    content = [*table.ends.reshape(len(table), -1).T, part.sums.isn[:, CLIENT], part.bounds.first_frame]
+    content = [*table.ends.reshape(len(table), 8).T, part.sums.isn[:, CLIENT], part.bounds.first_frame]
     marks = hashing.mixed([column.astype(np.uint64) for column in content])
     digits = marks.astype(">u8").tobytes().hex().encode()
     return [b'"c-%b"' % digits[at : at + 12] for at in range(0, len(digits), 16)]
