@@ -1,7 +1,7 @@
 """A second process that takes its share of one capture's parts.
 
-It is given a part's packet table, and writes the encoded connections where this process reads them: to a file without
-a name, opened through /proc. So it needs Linux; elsewhere there is none.
+A part's packet table and what becomes of it pass through files without a name that this process has open, which the
+other reaches through /proc. So it needs Linux; elsewhere there is none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -59,9 +59,38 @@ class Companion:
         return shares.joined
 
     def _give(self, number: int, packets: PacketTable) -> _Away:
-        file = on_disk()
-        path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
-        return _Away(number, file, self._executor.submit(_answer, packets, path))
+        rows, connections = on_disk(), on_disk()
+        task = self._executor.submit(_answer, _sent(packets, rows), _path(connections))
+        task.add_done_callback(lambda _: rows.close())
+        return _Away(number, connections, task)
+
+
+class _Sent(NamedTuple):
+    """A packet table in a file: its columns one behind the other, then its SACK blocks."""
+
+    path: str
+    columns: dict[str, np.dtype[Any]]
+    rows: int
+    encapsulations: tuple[str, ...]
+
+    def table(self) -> PacketTable:
+        """Read it."""
+        with open(self.path, "rb") as file:
+            columns = {name: np.fromfile(file, kind, self.rows) for name, kind in self.columns.items()}
+            return PacketTable(columns, np.fromfile(file, np.uint32).reshape(-1, 4, 2), self.encapsulations)
+
+
+def _sent(packets: PacketTable, file: IO[bytes]) -> _Sent:
+    for column in (*packets.columns.values(), packets.sack_blocks):
+        file.write(np.ascontiguousarray(column).data)
+    file.flush()
+    kinds = {name: column.dtype for name, column in packets.columns.items()}
+    return _Sent(_path(file), kinds, len(packets), packets.encapsulations)
+
+
+def _path(file: IO[bytes]) -> str:
+    """By which another process reaches a file that this one has open."""
+    return f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 @dataclass
@@ -121,6 +150,6 @@ def _ask(question: Question) -> None:
     _asked[:] = [question]
 
 
-def _answer(packets: PacketTable, path: str) -> Answer:
+def _answer(packets: _Sent, path: str) -> Answer:
     with memory.for_analysis():
-        return answer(_asked[0], packets, lambda: open(path, "wb", FILE_BUFFER))
+        return answer(_asked[0], packets.table(), lambda: open(path, "wb", FILE_BUFFER))
