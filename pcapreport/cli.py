@@ -6,7 +6,9 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +18,7 @@ import click
 from pcapreport import errors, options
 from pcapreport.configuration import configured
 from pcapreport.language import Text, phrase, speaking
-from pcapreport.progress import Progress
+from pcapreport.progress import Events, Progress
 from pcapreport.version import __version__
 
 
@@ -76,6 +78,12 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
 )
 @options.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Give a capture up after so many seconds."
+)
+@options.option(
+    "--max-memory",
+    callback=options.number_of_bytes,
+    metavar="BYTES",
+    help="Give a capture up that needs more, such as 4G (on Linux); default: four fifths of what the machine has.",
 )
 @options.option(
     "--memory",
@@ -140,6 +148,8 @@ def _options_of(command: click.Command) -> dict[str, dict[str, str]]:
     metavar="OLD.json|DIR",
     help="Compare with an earlier run: its document, or its directory.",
 )
+@options.option("--prune", is_flag=True, help="Remove the reports of captures that are no more.")
+@options.log_option
 @options.option("-q", "--quiet", is_flag=True, help="No progress, only problems.")
 @options.option("-v", "--verbose", is_flag=True, help="A line for every capture.")
 def report(
@@ -149,7 +159,8 @@ def report(
     from pcapreport.batch import session
     from pcapreport.batch.work import Order
 
-    pseudonyms = _pseudonyms(given)
+    log = _log(given)
+    pseudonyms = _pseudonyms(given, log.note)
     order = Order(
         out=Path(output),
         formats=formats - {options.PARQUET},
@@ -168,19 +179,36 @@ def report(
         debug=given["debug"],
         language=given["lang"],
         meta=given["meta"],
+        most_memory=given["max_memory"],
+        silent=given["log_format"] == "json" and not given["debug"],
     )
-    live = not given["quiet"] and not given["verbose"] and sys.stderr.isatty()
-    progress = Progress(partial(click.echo, err=True), given["quiet"], given["verbose"], live)
     with options.workers_of(given["executor"]) as workers:
         request = session.Request(
-            tuple(paths), order, given["jobs"], given["force"], workers, parquet=options.PARQUET in formats
+            paths=tuple(paths),
+            order=order,
+            jobs=given["jobs"],
+            force=given["force"],
+            workers=workers,
+            parquet=options.PARQUET in formats,
+            prune=given["prune"],
         )
-        entries = session.run(request, progress.tell, progress.plan, progress.meet)
-    progress.finish()
+        entries = session.run(request, log.tell, log.plan, log.meet, log.took, log.stale)
+    code, index = session.exit_code(entries, fail_on), str(Path(output) / "index.html")
+    log.finish(code, index)
     if pseudonyms and session.holds_others(order, entries):
-        click.echo(phrase("{folder} also holds files of other runs; they may name originals", folder=output), err=True)
-    _say(str(Path(output) / "index.html"))
-    sys.exit(session.exit_code(entries, fail_on))
+        log.note(phrase("{folder} also holds files of other runs; they may name originals", folder=output))
+    _say(index)
+    sys.exit(code)
+
+
+def _log(given: dict[str, Any]) -> Progress:
+    """Who tells the user on standard error what happens."""
+    echo = partial(click.echo, err=True)
+    if given["log_format"] == "json":
+        warnings.simplefilter("ignore")  # of libraries: nothing else is to be there
+        return Events(echo, time.monotonic)
+    live = not given["quiet"] and not given["verbose"] and sys.stderr.isatty()
+    return Progress(echo, given["quiet"], given["verbose"], live, time.monotonic)
 
 
 @cli.command()
@@ -198,7 +226,7 @@ def show(capture: str, connection: int | None, debug: bool, **given: Any) -> Non
     from pcapreport.report.ladder_text import ladder_text, summary_text
 
     only = None if connection is None else connection - 1
-    pseudonyms = _pseudonyms(given)
+    pseudonyms = _pseudonyms(given, _note)
     effective = {"time_wait": given["time_wait"], "lang": given["lang"], **options.changes(given["thresholds"])}
     effective |= options.anonymized(pseudonyms)
     wanted = DocumentOptions(given["max_connections"], only, effective=effective)
@@ -341,14 +369,19 @@ def schema() -> None:
     click.echo(json.dumps(model.schema(), indent=2, ensure_ascii=False))
 
 
-def _pseudonyms(given: dict[str, Any]) -> Any:
+def _pseudonyms(given: dict[str, Any], note: Callable[[str], None]) -> Any:
     """What replaces names, if anything is to; a new key is told of."""
     pseudonyms, told = options.pseudonyms_of(given)
     if told:
-        from pcapreport.report.wording import visible
-
-        click.echo(visible(told), err=True)
+        note(told)
     return pseudonyms
+
+
+def _note(text: str) -> None:
+    """A line on standard error that may hold a file's name."""
+    from pcapreport.report.wording import visible
+
+    click.echo(visible(text), err=True)
 
 
 def _say(text: str) -> None:
@@ -361,6 +394,9 @@ def _say(text: str) -> None:
 def _fail(asked: set[str], message: str, code: int) -> NoReturn:
     from pcapreport.report.wording import visible
 
+    if options.EVENTS_ASKED in asked:
+        Events(partial(click.echo, err=True), time.monotonic).event("error", message=message, exit_code=code)
+        sys.exit(code)
     with speaking(options.asked_language(asked)):
         click.echo(f"pcapreport: {visible(message)}", err=True)
     sys.exit(code)

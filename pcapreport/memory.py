@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,44 @@ def for_analysis() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@contextmanager
+def limited(most: int | None) -> Iterator[None]:
+    """Raise MemoryError where this process would have more than so many bytes of its own; Linux only."""
+    if most is None or not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    bounds = [most, *(bound for bound in before if bound != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(bounds), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _usable() -> int | None:
+    """Bytes of memory that this machine, or the container that this is, can give; None if it does not say."""
+    bounds: list[int] = []
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        bounds.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(file) as told:
+                bounds.append(int(told.read()))
+        except (OSError, ValueError):  # no such group, or no limit
+            continue
+    return min(bounds, default=None)
+
+
+@cache
+def bearable() -> int | None:
+    """Bytes of memory for one process that leave the machine some: where it runs out, the system kills at random."""
+    most = _usable()
+    return None if most is None else most * 4 // 5
 
 
 def give_back() -> None:

@@ -25,6 +25,8 @@ LEVELS = ("note", "warning", "error", "never")
 PREFIX = "PCAPREPORT_"
 LANGUAGE_ASKED = "lang:"
 """Before the language in the notes that a command leaves for whoever tells its errors."""
+EVENTS_ASKED = "events"
+"""The note that whoever tells errors is to tell them as events."""
 CONFIGURATION = Path("pyproject.toml")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -123,6 +125,23 @@ def workers_of(executor: str) -> Iterator[Any]:
 
     with cluster(executor) as workers:
         yield workers
+
+
+def _note_events(context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value == "json":
+        context.ensure_object(set).add(EVENTS_ASKED)
+    return value
+
+
+log_option = option(
+    "--log-format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    is_eager=True,
+    callback=_note_events,
+    help="What goes to standard error: lines for people, or one JSON object for each event.",
+)
 
 
 def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:

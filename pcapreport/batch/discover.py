@@ -7,16 +7,16 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pcapreport.batch import places
 from pcapreport.batch.index_names import is_index_stem
 from pcapreport.batch.urls import is_url, shown
-from pcapreport.capture.recognition import is_capture
-from pcapreport.capture.source import SNIFFED, beginning, beginning_of, compression_of
 from pcapreport.errors import UsageError
 from pcapreport.language import phrase
-from pcapreport.pseudonyms import Pseudonyms
+
+if TYPE_CHECKING:
+    from pcapreport.pseudonyms import Pseudonyms
 
 STANDARD_INPUT = "-"
 CAPTURE_SUFFIXES = frozenset((".pcap", ".pcapng", ".cap", ".ntar", ".dmp", ".snoop", ".pcapgz"))
@@ -34,6 +34,8 @@ class Job(NamedTuple):
     pseudonym."""
     remote: places.Remote | None = None
     """The file elsewhere."""
+    root: str = ""
+    """What the user named and it was found by, in full."""
 
 
 class Found(NamedTuple):
@@ -42,6 +44,8 @@ class Found(NamedTuple):
     jobs: list[Job]
     skipped: int
     """Files in directories that are no captures, by content and by name."""
+    roots: list[str] = []
+    """The directories that were searched, in full."""
 
 
 def discover(paths: Sequence[str], pseudonyms: Pseudonyms | None = None) -> Found:
@@ -53,17 +57,20 @@ def discover(paths: Sequence[str], pseudonyms: Pseudonyms | None = None) -> Foun
     a path that is not there. `pseudonyms`: what replaces the jobs' names, folder by folder.
     """
     jobs: list[Job] = []
+    roots: list[str] = []
     skipped = 0
     for path in paths:
         if path == STANDARD_INPUT:
             jobs.append(Job(path, "stdin"))
         elif is_url(path):
             there, others = _elsewhere(path)
-            jobs.extend(there)
+            roots.append(shown(path))
+            jobs.extend(job._replace(root=roots[-1]) for job in there)
             skipped += others
         elif os.path.isdir(path):
             found, others = _walk(Path(path))
-            jobs.extend(Job(os.path.join(path, name), _text(name)) for name in found)
+            roots.append(os.path.realpath(path))
+            jobs.extend(Job(os.path.join(path, name), _text(name), root=roots[-1]) for name in found)
             skipped += others
         elif os.path.exists(path):
             jobs.append(Job(path, _text(os.path.basename(os.path.abspath(path)))))
@@ -72,7 +79,7 @@ def discover(paths: Sequence[str], pseudonyms: Pseudonyms | None = None) -> Foun
     jobs = _below_their_directories(_once(jobs))
     if pseudonyms:
         jobs = [job if job.source == STANDARD_INPUT else job._replace(name=pseudonyms.path(job.name)) for job in jobs]
-    return Found(_numbered(jobs), skipped)
+    return Found(_numbered(jobs), skipped, roots)
 
 
 def is_stream(source: str | Path) -> bool:
@@ -109,6 +116,8 @@ ENOUGH = 1 << 20
 
 def _elsewhere(url: str) -> tuple[list[Job], int]:
     """The same of an address."""
+    from pcapreport.capture.source import SNIFFED
+
     listing = places.listed(url)
     sure = [listing.one or file.closed or claims_to_be_capture(file.name) for file in listing.files]
     unsure = [file.remote for file, known in zip(listing.files, sure, strict=True) if not known]
@@ -124,6 +133,8 @@ def _elsewhere(url: str) -> tuple[list[Job], int]:
 
 def _capturing(remotes: list[places.Remote], length: int) -> Iterator[places.Remote]:
     """Those that begin as captures do; of what is compressed more is read than the first few bytes."""
+    from pcapreport.capture.source import SNIFFED, beginning_of, compression_of
+
     packed = []
     for remote, start in zip(remotes, places.beginnings(remotes, length), strict=True):
         if length == SNIFFED and compression_of(start):
@@ -152,10 +163,14 @@ SMALLEST = 12
 
 def looks_like_capture(path: Path) -> bool:
     """The file's first bytes, decompressed where need be, are those of a capture."""
+    from pcapreport.capture.source import beginning  # which takes its time, and most captures have their name
+
     return begins_as_capture(beginning(path))
 
 
 def begins_as_capture(start: bytes) -> bool:
+    from pcapreport.capture.recognition import is_capture
+
     return len(start) >= SMALLEST and is_capture(start)
 
 

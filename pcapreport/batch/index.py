@@ -69,6 +69,8 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     report: str = ""
     """Relative address of the page; "" if none was written."""
     json: str = ""
+    formats: list[str] = []
+    """In which there is a report, each beside the others under its name."""
     sha256: str = ""
     size_bytes: int = 0
     start: str | None = None
@@ -277,11 +279,16 @@ def summary_sentence(entries: Sequence[IndexEntry]) -> Text:
     return sentences(first, rest)
 
 
-def index_document(entries: Sequence[IndexEntry], key_id: str = "") -> Iterator[bytes]:
-    """`index.json` in pieces: the sentence and the lines, in the order given, which is that of the page."""
+def index_document(entries: Sequence[IndexEntry], key_id: str = "", stale: Sequence[str] = ()) -> Iterator[bytes]:
+    """`index.json` in pieces: the sentence and the lines, in the order given, which is that of the page.
+
+    `stale`: names of captures that are no more, though there still are reports on them.
+    """
     told: dict[str, object] = {"schema_version": "1.0", "summary": summary_sentence(entries)}
     if key_id:
         told |= {"anonymize": True, "key_id": key_id}
+    if stale:
+        told["stale"] = list(stale)
     encoder = msgspec.json.Encoder(enc_hook=as_string)
     yield encoder.encode(told)[:-1] + b',"captures":['
     for number, entry in enumerate(entries):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pcapreport.batch.index import IndexEntry, index_document, worst_first
 from pcapreport.batch.index_names import is_index_file
 from pcapreport.batch.index_pages import Look, index_pages
+from pcapreport.batch.output import output_at
 from pcapreport.batch.tables import CAPTURES, FINDINGS, capture_row, csv_lines, finding_rows
 
 
-def index_files(entries: Iterable[IndexEntry], look: Look) -> Iterator[tuple[str, Iterable[bytes]]]:
+def index_files(
+    entries: Iterable[IndexEntry], look: Look, stale: Sequence[str] = ()
+) -> Iterator[tuple[str, Iterable[bytes]]]:
     """(name, contents in pieces) of each file; `index.html`, from which all others are reached, comes last."""
     ordered = worst_first(entries)
-    yield "index.json", index_document(ordered, look.key_id)
+    yield "index.json", index_document(ordered, look.key_id, stale)
     yield "index.csv", csv_lines(ordered)
     if look.parquet:
         from pcapreport.batch.parquet import parquet
@@ -26,25 +28,14 @@ def index_files(entries: Iterable[IndexEntry], look: Look) -> Iterator[tuple[str
         yield name, [page.encode()]
 
 
-def write_index(entries: Iterable[IndexEntry], out: Path, look: Look) -> Path:
+def write_index(entries: Iterable[IndexEntry], out: Path, look: Look, stale: Sequence[str] = ()) -> Path:
     """Write the index into a directory, and remove files of an earlier one that have no place in it; returns its first
-    page."""
+    page. `stale`: names of captures that are no more, though there still are reports on them."""
     written = set()
-    for name, pieces in index_files(entries, look):
-        _write_whole(out / name, pieces)
+    for name, pieces in index_files(entries, look, stale):
+        output_at(out).write(name, pieces)
         written.add(name)
     for path in out.iterdir():
         if is_index_file(path.name) and path.name not in written:
             path.unlink(missing_ok=True)
     return out / "index.html"
-
-
-def _write_whole(target: Path, pieces: Iterable[bytes]) -> None:
-    """Beside its place first: even if this process is killed meanwhile, what was there before stands."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.writelines(pieces)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)

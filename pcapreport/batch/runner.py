@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,11 +11,12 @@ from functools import partial
 from pcapreport.batch.discover import Job, is_stream
 from pcapreport.batch.index import IndexEntry
 from pcapreport.batch.processes import Overdue, Processes, WorkerLost
-from pcapreport.batch.work import Order, carry_out, crashed, failed, overdue, prepare
+from pcapreport.batch.work import Clocked, Order, carry_out, clocked, crashed, failed, overdue, prepare
 from pcapreport.errors import WorkersFailed
 from pcapreport.language import phrase
 
 Task = Callable[[Job, Order], IndexEntry]
+Took = Callable[[str, float], None]
 Lost = tuple[Job, BaseException]
 AHEAD = 4
 """Tasks handed out per worker before its first is done: enough to keep it busy, few enough to lose little."""
@@ -42,13 +43,18 @@ def local(count: int, order: Order) -> Workers | None:
     if count < 1:
         return None
     limit = None if order.timeout is None else order.timeout + GRACE
-    return Workers(partial(Processes, count, limit, prepare), count * AHEAD, (WorkerLost,), here=count)
+    executor = partial(Processes, count, limit, partial(prepare, order.silent))
+    return Workers(executor, count * AHEAD, (WorkerLost,), here=count)
 
 
 def run(
-    jobs: Sequence[Job], order: Order, workers: Workers | None = None, task: Task = carry_out
-) -> Iterator[IndexEntry]:
-    """Yield an entry for every job, in the order of completion.
+    jobs: Sequence[Job],
+    order: Order,
+    workers: Workers | None = None,
+    task: Task = carry_out,
+    took: Took = lambda name, seconds: None,
+) -> Generator[IndexEntry, None, None]:
+    """Yield an entry for every job, in the order of completion; just before, `took(name, seconds)` is called.
 
     Streams are read in this process, and so is a single capture that has no time limit. A worker that dies (killed for
     its memory, say) loses nothing but the capture it was at, which is tried once more when it has the machine for
@@ -60,15 +66,17 @@ def run(
         here, there = list(jobs), []
     alone = replace(order, cores=max(workers.here, 1) if workers else 1)
     for job in here:
-        yield _entry(job, order, partial(task, job, alone))
+        yield _entry(job, order, partial(clocked, task, job, alone), took)
     if there and workers is not None:
-        yield from _Run(order, workers, task).over(there)
+        yield from _Run(order, workers, task, took).over(there)
 
 
-def _entry(job: Job, order: Order, result: Callable[[], IndexEntry]) -> IndexEntry:
+def _entry(job: Job, order: Order, result: Callable[[], Clocked], took: Took) -> IndexEntry:
     """The result, or what went wrong instead: a task that fails must not stop the others."""
     try:
-        return result()
+        entry, seconds = result()
+        took(job.name, seconds)
+        return entry
     except Overdue:
         return overdue(job, order)
     except WorkersFailed:  # not the capture's doing
@@ -82,8 +90,8 @@ def _entry(job: Job, order: Order, result: Callable[[], IndexEntry]) -> IndexEnt
 class _Run:
     """Tasks handed out to one executor after the other, should it break."""
 
-    def __init__(self, order: Order, workers: Workers, task: Task) -> None:
-        self.order, self.workers, self.task = order, workers, task
+    def __init__(self, order: Order, workers: Workers, task: Task, took: Took) -> None:
+        self.order, self.workers, self.task, self.took = order, workers, partial(clocked, task), took
         self.lost: tuple[type[BaseException], ...] = (BrokenExecutor, *workers.lost)
 
     def over(self, jobs: Sequence[Job]) -> Iterator[IndexEntry]:
@@ -105,7 +113,7 @@ class _Run:
 
     def _with_executor(self, waiting: deque[Job], most: int, lost: list[Lost]) -> Iterator[IndexEntry]:
         """The same until the executor takes no more."""
-        running: dict[Future[IndexEntry], Job] = {}
+        running: dict[Future[Clocked], Job] = {}
         executor = self.workers.executor()
         try:
             while waiting or running:
@@ -120,11 +128,11 @@ class _Run:
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
-    def _finished(self, running: dict[Future[IndexEntry], Job], lost: list[Lost]) -> Iterator[IndexEntry]:
+    def _finished(self, running: dict[Future[Clocked], Job], lost: list[Lost]) -> Iterator[IndexEntry]:
         for future in [future for future in running if future.done()]:
             job = running.pop(future)
             error = future.exception()
             if error is not None and isinstance(error, self.lost):
                 lost.append((job, error))
             else:
-                yield _entry(job, self.order, future.result)
+                yield _entry(job, self.order, future.result, self.took)

@@ -6,25 +6,24 @@ import hashlib
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pcapreport import errors
-from pcapreport.batch.discover import Job, discover
+from pcapreport.batch.discover import Found, Job, discover
 from pcapreport.batch.index import IndexEntry
-from pcapreport.batch.index_files import write_index
 from pcapreport.batch.index_names import is_index_file
-from pcapreport.batch.index_pages import Look
-from pcapreport.batch.manifest import FILE, Manifest
+from pcapreport.batch.manifest import FILE, Manifest, Stale
+from pcapreport.batch.output import Output, output_at
 from pcapreport.batch.runner import Workers, local
 from pcapreport.batch.runner import run as run_jobs
 from pcapreport.batch.work import Order
 from pcapreport.language import phrase
 from pcapreport.report.baseline import load
 
-RECORD_EVERY = 50
-"""Finished captures between two writes to the manifest: little is lost when a run is interrupted."""
 SEVERITIES = ("note", "warning", "error")
 
 
@@ -42,18 +41,41 @@ class Request:
     """Of so many processes; other machines may have another number."""
     parquet: bool = False
     """With tables of the index for programs."""
+    prune: bool = False
+    """Remove the reports of captures that are no more."""
+
+
+def _nothing(*_: object) -> None:
+    """Nobody is told."""
+
+
+class Listener(NamedTuple):
+    """Who is told what while a run goes on."""
+
+    tell: Callable[[IndexEntry], None] = _nothing
+    """After each capture."""
+    plan: Callable[[int, int, int], None] = _nothing
+    """Before the first: captures, those done by an earlier run, files that are none."""
+    meet: Callable[[Sequence[Job]], None] = _nothing
+    """Before that, if their names are pseudonyms."""
+    took: Callable[[str, float], None] = _nothing
+    """How many seconds the capture took that is told of next, if it was done now."""
+    stale: Callable[[Sequence[Stale], bool], None] = _nothing
+    """At the end: reports of captures that are no more, and whether they were removed."""
 
 
 def run(
     request: Request,
-    tell: Callable[[IndexEntry], None] = lambda entry: None,
-    plan: Callable[[int, int, int], None] = lambda total, before, skipped: None,
-    meet: Callable[[Sequence[Job]], None] = lambda jobs: None,
+    tell: Callable[[IndexEntry], None] = _nothing,
+    plan: Callable[[int, int, int], None] = _nothing,
+    meet: Callable[[Sequence[Job]], None] = _nothing,
+    took: Callable[[str, float], None] = _nothing,
+    stale: Callable[[Sequence[Stale], bool], None] = _nothing,
 ) -> list[IndexEntry]:
-    """Do it; `plan(captures, done before, files skipped)` is called first, `tell(entry)` after each capture; before
-    both `meet(jobs)`, if their names are pseudonyms.
+    """Do it, and give an entry for each capture; the callbacks are those of Listener.
 
-    Raises UsageError for a path that is not there. Writes the index even when interrupted.
+    Raises UsageError for a path that is not there and for an output directory that cannot be written to. The index,
+    which is written even when interrupted, lists the captures below the paths given, whatever else is in the directory.
     """
     order = request.order
     pseudonyms = order.reading.pseudonyms
@@ -61,43 +83,104 @@ def run(
     _check_baseline(order, len(found.jobs))
     if pseudonyms:
         meet(found.jobs)
-    order.out.mkdir(parents=True, exist_ok=True)
-    shaping = {
+    output = output_at(order.out)
+    output.prepare()
+    root = partial(pseudonyms.name, "folder") if pseudonyms else None
+    with closing(Manifest(output, order.formats, _shaping(order), root)) as manifest:
+        if manifest.begin():
+            output.sweep()
+        entries = _Session(request, found, manifest, output, Listener(tell, plan, meet, took, stale)).run()
+        manifest.end()
+    return entries
+
+
+def _shaping(order: Order) -> dict[str, Any]:
+    """All that changes what is written."""
+    return {
         **order.effective,
         "formats": sorted(order.formats),
         "templates": _contents(order.templates),
         "baseline": _contents(order.baseline),
         "meta": order.meta,
     }
-    manifest = Manifest(order.out, order.formats, shaping, alone=pseudonyms is not None)
-    entries: list[IndexEntry] = []
-    todo = []
-    for job in found.jobs:
-        before = manifest.done(job)
-        if before is None or request.force:
-            todo.append(job)
-        else:
-            entries.append(before)
-    plan(len(found.jobs), len(entries), found.skipped)
-    for entry in entries:
-        tell(entry)
-    by_name = {job.name: job for job in todo}
-    fresh: list[IndexEntry] = []
-    try:
-        with _interrupts() as stop_if_asked:
-            for entry in run_jobs(todo, order, request.workers(request.jobs, order) if todo else None):
-                entries.append(entry)
-                fresh.append(entry)
-                tell(entry)
-                if len(fresh) == RECORD_EVERY:
-                    manifest.record((by_name[e.file], e) for e in fresh)
-                    fresh.clear()
+
+
+class _Session:
+    """One run over what was found."""
+
+    def __init__(self, request: Request, found: Found, manifest: Manifest, output: Output, listener: Listener) -> None:
+        self.request, self.order, self.found = request, request.order, found
+        self.manifest, self.output, self.listener = manifest, output, listener
+        self.entries: list[IndexEntry] = []
+        self.failed: set[str] = set()
+        """Names of captures that there is no report on, though there may be one of an earlier run."""
+
+    def run(self) -> list[IndexEntry]:
+        todo = self._skip_done()
+        whole = False
+        try:
+            self._do(todo)
+            whole = True
+        finally:
+            self.manifest.flush(patient=True)
+            if self.failed or not whole:
+                self.output.sweep()
+            stale = self._stale(prune=whole and self.request.prune)
+            self._write_index(stale)
+        return self.entries
+
+    def _skip_done(self) -> list[Job]:
+        """The jobs that no earlier run has done; those that one has are told of."""
+        before = self.manifest.known(self.found.jobs, self.request.jobs)
+        if self.request.force:
+            before = {}
+        self.listener.plan(len(self.found.jobs), len(before), self.found.skipped)
+        for job in self.found.jobs:
+            if job.name in before:
+                self._add(before[job.name])
+        return [job for job in self.found.jobs if job.name not in before]
+
+    def _add(self, entry: IndexEntry) -> None:
+        self.entries.append(entry)
+        if entry.status not in ("ok", "damaged"):
+            self.failed.add(entry.file)
+        self.listener.tell(entry)
+
+    def _do(self, todo: Sequence[Job]) -> None:
+        workers = self.request.workers(self.request.jobs, self.order) if todo else None
+        results = run_jobs(todo, self.order, workers, took=self.listener.took)
+        with _interrupts() as stop_if_asked, closing(results):
+            for entry in results:
+                self.manifest.record(entry)
+                self._add(entry)
+                self.manifest.flush()
                 stop_if_asked()
-    finally:
-        manifest.record((by_name[e.file], e) for e in fresh)
-        key_id = pseudonyms.key_id if pseudonyms else ""
-        write_index(entries, order.out, Look(order.templates, order.language, order.lab, key_id, request.parquet))
-    return entries
+
+    def _stale(self, prune: bool) -> list[Stale]:
+        """Reports of captures that are no more; with `prune` those of which something was left."""
+        stale = self.manifest.stale(self.found.roots, self.failed)
+        if prune:
+            self.manifest.prune(stale)
+        if stale:
+            self.listener.stale(stale, prune)
+        return [report for report in stale if report.changed or not prune]
+
+    def _write_index(self, stale: Sequence[Stale]) -> None:
+        """Unless it stands as an earlier run wrote it of the same captures."""
+        names = [report.name for report in stale]
+        mark = "" if self.failed else self.manifest.mark_of(self.entries, [*names, str(self.request.parquet)])
+        with self.manifest.held():
+            if self.request.force or not self.manifest.has_index(mark):
+                _write_index(self.order, self.entries, names, self.request.parquet)
+                self.manifest.record_index(mark)
+
+
+def _write_index(order: Order, entries: Sequence[IndexEntry], stale: Sequence[str], parquet: bool) -> None:
+    from pcapreport.batch.index_files import write_index  # which take longer to import than a run without news
+    from pcapreport.batch.index_pages import Look
+
+    key_id = order.reading.pseudonyms.key_id if order.reading.pseudonyms else ""
+    write_index(entries, order.out, Look(order.templates, order.language, order.lab, key_id, parquet), stale)
 
 
 @contextmanager
@@ -141,8 +224,7 @@ def _check_baseline(order: Order, captures: int) -> None:
 def holds_others(order: Order, entries: Iterable[IndexEntry]) -> bool:
     """The output directory has files that are not of this run, whose names may be originals."""
     own = {FILE} | {f"{entry.file}.{name}" for entry in entries for name in order.formats}
-    files = (path.relative_to(order.out).as_posix() for path in order.out.rglob("*") if path.is_file())
-    return any(name not in own and not is_index_file(name) for name in files)
+    return any(name not in own and not is_index_file(name) for name in output_at(order.out).addresses())
 
 
 def _contents(folder: Path | None) -> list[tuple[str, str]]:

@@ -1,33 +1,41 @@
-"""One capture, from its bytes to its files: the task that a worker process runs."""
+"""One capture, from its bytes to its files: the task that a worker process runs.
+
+What analyses is imported there only: the process that hands out the work has no use for it.
+"""
 
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from pcapreport import pipeline
+import msgspec
+
 from pcapreport.batch import places
 from pcapreport.batch.discover import STANDARD_INPUT, Job
 from pcapreport.batch.formats import Renderings
 from pcapreport.batch.index import IndexEntry, Status, entry_of, with_messages
+from pcapreport.batch.output import output_at
 from pcapreport.batch.processes import Processes
-from pcapreport.companion import POSSIBLE, Companion, CompanionLost
 from pcapreport.errors import UnreadableCapture, UsageError
 from pcapreport.language import phrase, speaking
-from pcapreport.memory import for_analysis
+from pcapreport.memory import bearable, for_analysis, limited
 from pcapreport.report.baseline import Baseline, counterpart
-from pcapreport.report.build import DocumentOptions, Report
-from pcapreport.report.html import CONNECTION_ROWS
 from pcapreport.settings import DEFAULT_READING, Reading, Settings
+
+if TYPE_CHECKING:
+    from pcapreport.companion import Companion
+    from pcapreport.report.build import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +49,16 @@ class Order:
     effective: dict[str, Any] = field(default_factory=dict)
     memory: int | None = None
     """Bytes that the analysis of one capture may take; None: any number."""
+    most_memory: int | None = None
+    """Bytes of memory at which a capture is given up; None: most of what the machine has that it is done on."""
     reading: Reading = DEFAULT_READING
     timeout: float | None = None
     templates: Path | None = None
     baseline: Path | None = None
     """An earlier run: its document, or its directory."""
     debug: bool = False
+    silent: bool = False
+    """What libraries write to standard error is thrown away."""
     language: str = "en"
     cores: int = 1
     """Processors that one capture may keep busy."""
@@ -69,6 +81,19 @@ class _TooSlow(BaseException):
     """The time limit for one capture ran out; no Exception, lest a reader on the way take it for damage."""
 
 
+class Clocked(NamedTuple):
+    """What a task gave, and how long it took."""
+
+    entry: IndexEntry
+    seconds: float
+
+
+def clocked(task: Callable[[Job, Order], IndexEntry], job: Job, order: Order) -> Clocked:
+    """Carry out a task and look at the clock."""
+    begun = time.monotonic()
+    return Clocked(task(job, order), time.monotonic() - begun)
+
+
 def carry_out(job: Job, order: Order) -> IndexEntry:
     """Analyse one capture and write its files; what goes wrong is told in the entry.
 
@@ -77,17 +102,23 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
     if not order.formats.isdisjoint(PICTURED) and _is_large(job):
         threading.Thread(target=_preload, daemon=True).start()
     try:
-        with _time_limit(order.timeout), for_analysis(), speaking(order.language):
+        with (
+            _time_limit(order.timeout),
+            limited(order.most_memory or bearable()),
+            for_analysis(),
+            speaking(order.language),
+        ):
             report = _analyze(job, order)
             _latest[:] = [report]
             written = _write(report, job, order)
-            return entry_of(report.document, job.name, written.get("html", ""), written.get("json", ""))
+            entry = entry_of(report.document, job.name, written.get("html", ""), written.get("json", ""))
+            return msgspec.structs.replace(entry, formats=sorted(written))
     except (UnreadableCapture, UsageError) as error:  # the latter of its baseline
         return unread(job, _told(error, job, order))
     except _TooSlow:
         return overdue(job, order)
     except MemoryError:
-        return unread(job, phrase("{file}: out of memory; cut the capture", file=job.name))
+        return unread(job, _too_large(job, order))
     except OSError as error:
         return unread(job, _refusal(job, order, error))
     except Exception as error:  # a fault of ours must not stop the other captures
@@ -96,8 +127,13 @@ def carry_out(job: Job, order: Order) -> IndexEntry:
         return failed(job, error, order)
 
 
-def prepare() -> None:
-    """In a new worker process, whose first capture is not to be charged for it: this module and all it needs."""
+def prepare(silent: bool = False) -> None:
+    """In a new worker process: import what the first capture is not to be charged for."""
+    importlib.import_module("pcapreport.pipeline")
+    if silent:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
 
 def _is_large(job: Job) -> bool:
@@ -165,6 +201,16 @@ def unread(job: Job, message: str, status: Status = "unreadable") -> IndexEntry:
     return with_messages(IndexEntry(file=job.name, status=status, message=message))
 
 
+def _too_large(job: Job, order: Order) -> str:
+    if order.most_memory is None:
+        return phrase("{file}: out of memory; cut the capture, or use fewer --jobs", file=job.name)
+    return phrase(
+        "{file}: needs more memory than {most:,} bytes; raise --max-memory, or cut the capture",
+        file=job.name,
+        most=order.most_memory,
+    )
+
+
 def _refusal(job: Job, order: Order, error: OSError) -> str:
     """What the operating system did not do, and what to do about it; without paths where names are replaced."""
     reason, out, temporary = error.strerror or str(error), str(order.out), tempfile.gettempdir()
@@ -212,6 +258,8 @@ def opened(source: str) -> str | BinaryIO:
 
 
 def _analyze(job: Job, order: Order) -> Report:
+    from pcapreport.companion import CompanionLost
+
     baseline = counterpart(order.baseline, job.name, order.effective) if order.baseline else None
     if baseline and order.reading.pseudonyms and baseline.file != f"{Path(job.name).name}.json":
         baseline = replace(baseline, file=order.reading.pseudonyms.name("document", baseline.file))
@@ -224,6 +272,10 @@ def _analyze(job: Job, order: Order) -> Report:
 
 
 def _report(job: Job, order: Order, baseline: Baseline | None, companion: Companion | None) -> Report:
+    from pcapreport import pipeline
+    from pcapreport.report.build import DocumentOptions
+    from pcapreport.report.html import CONNECTION_ROWS
+
     memory = order.memory if order.lesson is None else None  # connections are numbered over the whole capture
     options = DocumentOptions(
         details=order.details,
@@ -241,6 +293,8 @@ def _report(job: Job, order: Order, baseline: Baseline | None, companion: Compan
 @contextmanager
 def _companion(job: Job, order: Order) -> Iterator[Companion | None]:
     """A second process for a large capture, if there may be one."""
+    from pcapreport.companion import POSSIBLE, Companion
+
     if order.cores < 2 or not POSSIBLE or not _is_large(job) or order.lab:
         yield None
         return
@@ -253,23 +307,17 @@ def _companion(job: Job, order: Order) -> Iterator[Companion | None]:
 
 def _write(report: Report, job: Job, order: Order) -> dict[str, str]:
     """Write the files asked for; format -> address relative to the output directory."""
-    written = {}
+    written, output = {}, output_at(order.out)
     for name, pieces in Renderings(report.document, report.json(), order.templates).of(order.formats):
         written[name] = f"{job.name}.{name}"
-        _write_whole(order.out / written[name], pieces)
+        output.write(written[name], pieces)
     return written
 
 
-def _write_whole(target: Path, pieces: Iterable[bytes]) -> None:
-    """Write a file so that it is there whole or not at all, even if this process is killed meanwhile."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.writelines(pieces)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+@contextmanager
+def _limits(order: Order) -> Iterator[None]:
+    with _time_limit(order.timeout), limited(order.most_memory or bearable()):
+        yield
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 import misbehaving
 import pytest
 
+from pcapreport import pipeline
 from pcapreport.batch import runner, work
 from pcapreport.batch.discover import Job
 from pcapreport.batch.index import IndexEntry
@@ -158,7 +159,7 @@ def test_a_capture_over_the_time_limit_is_given_up(monkeypatch: pytest.MonkeyPat
         for _ in range(6_000):
             time.sleep(0.01)
 
-    monkeypatch.setattr(work.pipeline, "read_within", dawdle)
+    monkeypatch.setattr(pipeline, "read_within", dawdle)
     order = work.Order(out=Path("nowhere"), formats=frozenset(), timeout=0.05)
     entry = work.carry_out(Job("a.pcap", "a.pcap"), order)
     assert entry.status == "timeout"
@@ -173,7 +174,7 @@ def test_no_reader_can_take_the_time_limit_for_damage(monkeypatch: pytest.Monkey
         except Exception as error:
             raise OSError("damaged") from error
 
-    monkeypatch.setattr(work.pipeline, "read_within", tolerant)
+    monkeypatch.setattr(pipeline, "read_within", tolerant)
     order = work.Order(out=Path("nowhere"), formats=frozenset(), timeout=0.05)
     assert work.carry_out(Job("a.pcap", "a.pcap"), order).status == "timeout"
 
@@ -197,7 +198,7 @@ def test_whatever_goes_wrong_with_a_capture_is_one_line(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(work.pipeline, "read_within", fail)
+    monkeypatch.setattr(pipeline, "read_within", fail)
     entry = work.carry_out(Job("a.pcap", "a.pcap"), ORDER)
     assert entry.status == "unreadable"
     assert entry.message.startswith("a.pcap: ") and words in entry.message and "\n" not in entry.message
