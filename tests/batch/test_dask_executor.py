@@ -91,7 +91,7 @@ def test_a_worker_killed_in_mid_run_costs_nothing_but_a_retry(dask: DaskCluster,
     there, here = contents(tmp_path / "out"), contents(tmp_path / "local")
     half = {name for name in there if Path(name).name.startswith(".")}
     assert {name: data for name, data in there.items() if name not in half} == here
-    assert len(here) == 2 * CAPTURES + 2
+    assert len(here) == 2 * CAPTURES + 3  # and the index: page, document, table
 
 
 def test_captures_that_end_hang_or_fail_in_their_process_cost_only_themselves(
