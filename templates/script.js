@@ -31,7 +31,7 @@ function sortable(table) {
 
 // A field above a long table hides the rows that lack the words typed.
 function findable(table) {
-  if (table.tBodies[0].rows.length < 8) return;
+  if (table.tBodies[0].rows.length < 8 || table.classList.contains("short")) return;
   const label = document.createElement("label");
   const field = document.createElement("input");
   label.className = "find";

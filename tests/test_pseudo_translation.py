@@ -23,8 +23,8 @@ from click.testing import CliRunner
 import pcapreport
 from pcapreport import language
 from pcapreport.batch.discover import Job
-from pcapreport.batch.index import IndexEntry, entry_of
-from pcapreport.batch.index_pages import render_index
+from pcapreport.batch.index import IndexEntry, entry_of, worst_first
+from pcapreport.batch.index_pages import Look, index_pages, render_index
 from pcapreport.batch.work import Order, carry_out
 from pcapreport.cli import _told, cli
 from pcapreport.findings.rules import RULES
@@ -141,6 +141,8 @@ def test_the_index_and_the_progress_say_all_that_they_show(tmp_path: Path) -> No
     held = {run for sample in (*SAMPLES, DAMAGED) for of_field in own(sample).values() for run in of_field}
     held.add(os.strerror(errno.ENOENT))
     shown = pseudo.unsaid_in_page(render_index(entries, language="zh"))
+    for _, page in index_pages(worst_first(entries * 30), Look(language="zh", rows=200)):
+        shown |= pseudo.unsaid_in_page(page)
     lines: list[str] = []
     progress = Progress(lambda line, nl=True: lines.append(line), quiet=False, verbose=True, live=False)
     with speaking("zh"):

@@ -23,7 +23,6 @@ from pcapreport.report.shown import page_anchors
 from pcapreport.report.wording import SEVERITY_RANK
 
 Status = Literal["ok", "damaged", "unreadable", "timeout", "crashed"]
-_STATUS_RANK: dict[Status, int] = {"unreadable": 0, "timeout": 0, "crashed": 0, "damaged": 1, "ok": 2}
 READ: tuple[Status, ...] = ("ok", "damaged")
 """Of these there is something to tell."""
 OPENED = ("three-way", "fast-open", "simultaneous")
@@ -226,14 +225,15 @@ def _damage(document: Document, file: str) -> str:
 
 
 def worst_first(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
-    """Unreadable, then damaged, then by the worst finding and how many there are; equals by name."""
+    """What could not be read, then by the worst finding and how many there are, damaged ones first; equals by name."""
     return sorted(
         entries,
         key=lambda e: (
-            _STATUS_RANK[e.status],
+            e.status in READ,
             SEVERITY_RANK[e.severity],
             -e.findings.get("error", 0),
             -e.findings.get("warning", 0),
+            e.status == "ok",
             e.file,
         ),
     )

@@ -19,8 +19,18 @@ from markupsafe import Markup
 from pcapreport.batch.class_index import render_class
 from pcapreport.batch.index import READ, IndexEntry, summary_sentence, worst_first
 from pcapreport.batch.index_overview import Overview, overview
-from pcapreport.language import LANGUAGES, Message, phrase, speaking
+from pcapreport.language import (
+    LANGUAGES,
+    Message,
+    first_sentence,
+    further_sentences,
+    phrase,
+    remembered,
+    say,
+    speaking,
+)
 from pcapreport.report.html import render_template, template_of
+from pcapreport.report.wording import visible
 
 PAGE_ROWS = 1_000
 SCRIPTS = ("script.js", "index.js")
@@ -116,7 +126,7 @@ def _page(
         return render_template(
             template,
             look.templates,
-            scripts=SCRIPTS,
+            scripts=SCRIPTS if here.number == 1 else SCRIPTS[:1],
             rows=Markup("\n").join(rows),
             here=here,
             pages=links,
@@ -124,8 +134,15 @@ def _page(
             summary=summary_sentence(ordered),
             key_id=look.key_id,
             failure_words=FAILURE_WORDS,
+            reason_of=reason_of,
             **values,
         )
+
+
+def reason_of(entry: IndexEntry) -> str:
+    """Why a capture is not "ok", said beside its name, which is not told again."""
+    told = say(entry.message)
+    return told.removeprefix(entry.file).lstrip(":： ") if told.startswith(entry.file) else told
 
 
 def _links(captures: int, rows: int) -> list[PageLink]:
@@ -142,7 +159,15 @@ def _rows(entries: Iterable[IndexEntry], first: int, look: Look) -> Iterator[Mar
     template = template_of("_index_row.html.jinja", look.templates)
     for place, entry in enumerate(entries, first):
         with speaking(look.language, entry.messages):
-            yield Markup(template(e=entry, place=place, read=entry.status in READ, failure_words=FAILURE_WORDS))
+            verdict = remembered(entry.verdict, entry.messages)
+            values = {
+                "verdict": first_sentence(verdict),
+                "rest": further_sentences(verdict),
+                "read": entry.status in READ,
+                "why": reason_of(entry),
+                "failure_words": FAILURE_WORDS,
+            }
+            yield Markup(template(e=entry, place=place, **values))
 
 
 class Facet(NamedTuple):
@@ -192,11 +217,11 @@ class _Data:
         """The next captures and their rows."""
         for entry, row in zip(entries, rows, strict=True):
             one: list[object] = [
-                entry.file,
+                visible(entry.file),
                 entry.status,
                 (entry.severity or "none") if entry.status in READ else "",
                 entry.side if entry.status in READ else "",
-                [self._rules.setdefault(rule, len(self._rules)) for rule in entry.rules],
+                [self._rules.setdefault(visible(rule), len(self._rules)) for rule in entry.rules],
                 " ".join(talker.address for talker in entry.talkers[:FOUND_BY]),
                 [getattr(entry, name) if entry.status in READ else None for name in self.SORTED],
                 entry.start,

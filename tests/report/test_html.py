@@ -189,7 +189,7 @@ def test_the_index_adds_up_and_puts_the_worst_first():
     text = render_index(index_entries())
     assert "9 captures: 6 read whole, 2 damaged, 1 unreadable; of those read, 3 with errors at worst" in text
     assert [e.file for e in worst_first(index_entries())][:4] == [
-        "a.txt", "hostile.pcap", "damaged.pcap", "refused.pcap",
+        "a.txt", "hostile.pcap", "refused.pcap", "reset.pcap",
     ]  # fmt: skip
     page = Page(text)
     assert page.open == []

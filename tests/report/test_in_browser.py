@@ -9,8 +9,8 @@ import documents
 import pytest
 from msgspec.structs import replace
 
-from pcapreport.batch.index import entry_of
-from pcapreport.batch.index_pages import render_index
+from pcapreport.batch.index import entry_of, worst_first
+from pcapreport.batch.index_pages import Look, index_pages, render_index
 from pcapreport.pipeline import analyze
 from pcapreport.report.build import DocumentOptions
 from pcapreport.report.html import render_html
@@ -59,6 +59,9 @@ def pages(tmp_path_factory):
         (folder / f"{name}.html").write_text(render_html(make()), encoding="utf-8")
     entries = [entry_of(make(), name, f"{name}.html", "") for name, make in documents.DOCUMENTS.items()]
     (folder / "index.html").write_text(render_index(entries), encoding="utf-8")
+    (folder / "many").mkdir()
+    for name, page in index_pages(worst_first(entries), Look(rows=3)):
+        (folder / "many" / name).write_text(page, encoding="utf-8")
     told = analyze(SAMPLE, name=SAMPLE.name, options=LESSON, reading=READING)
     for name, options in OTHER_PAGES.items():
         (folder / f"{name}.html").write_text(render_html(replace(told, options=options)), encoding="utf-8")
@@ -68,7 +71,7 @@ def pages(tmp_path_factory):
     return folder
 
 
-ALL = [*documents.DOCUMENTS, "index", *OTHER_PAGES, "chinese-index", "chinese-class"]
+ALL = [*documents.DOCUMENTS, "index", "many/index", "many/index-2", *OTHER_PAGES, "chinese-index", "chinese-class"]
 
 
 @pytest.fixture(params=ALL)
@@ -105,11 +108,13 @@ def test_the_page_is_complete_without_scripts(browser, pages):
 def test_tables_sort_and_filter(browser, pages):
     page = browser.new_page()
     page.goto((pages / "index.html").as_uri())
+    packets = page.locator("table.captures tbody td:nth-child(10)")
     page.get_by_role("button", name="Packets").click()
-    shown = [int(cell.replace(",", "")) for cell in page.locator("tbody td:nth-child(6)").all_inner_texts()]
-    assert shown == sorted(shown)
-    page.get_by_role("button", name="Packets").click()
+    shown = [int(cell.replace(",", "")) for cell in packets.all_inner_texts()]
+    assert shown == sorted(shown, reverse=True) and len(set(shown)) > 2
     assert page.locator("th[aria-sort=descending]").count() == 1
+    page.get_by_role("button", name="Packets").click()
+    assert [int(cell.replace(",", "")) for cell in packets.all_inner_texts()] == sorted(shown)
     page.close()
 
 
