@@ -157,12 +157,13 @@ def report(
 ) -> None:
     """Write a report for every capture under PATH (file, directory, or - for standard input), and an index."""
     from pcapreport.batch import session
+    from pcapreport.batch.output import output_at
     from pcapreport.batch.work import Order
 
     log = _log(given)
     pseudonyms = _pseudonyms(given, log.note)
     order = Order(
-        out=Path(output),
+        out=options.place(output),
         formats=formats - {options.PARQUET},
         settings=options.settings_of(given["time_wait"], given["thresholds"]),
         details=given["max_connections"],
@@ -193,10 +194,10 @@ def report(
             prune=given["prune"],
         )
         entries = session.run(request, log.tell, log.plan, log.meet, log.took, log.stale)
-    code, index = session.exit_code(entries, fail_on), str(Path(output) / "index.html")
+    code, index = session.exit_code(entries, fail_on), output_at(order.out).address("index.html")
     log.finish(code, index)
     if pseudonyms and session.holds_others(order, entries):
-        log.note(phrase("{folder} also holds files of other runs; they may name originals", folder=output))
+        log.note(phrase("{folder} also holds files of other runs; they may name originals", folder=str(order.out)))
     _say(index)
     sys.exit(code)
 

@@ -113,6 +113,13 @@ lang_option = language_option(
 )
 
 
+def place(output: str) -> Any:
+    """Where reports go: a directory, or an address."""
+    from pcapreport.batch.urls import Url, is_url
+
+    return Url(output) if is_url(output) else Path(output)
+
+
 @contextmanager
 def workers_of(executor: str) -> Iterator[Any]:
     """What gives a session its workers."""

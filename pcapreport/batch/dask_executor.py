@@ -10,7 +10,6 @@ import importlib
 import logging
 import os
 import re
-import secrets
 import socket
 import threading
 import time
@@ -25,10 +24,11 @@ from typing import Any
 
 from pcapreport.batch.cluster_task import Outcome, Ticket, take
 from pcapreport.batch.discover import Job
+from pcapreport.batch.output import begun_name
 from pcapreport.batch.places import reason
 from pcapreport.batch.processes import Overdue, WorkerLost
 from pcapreport.batch.runner import AHEAD, GRACE, Workers
-from pcapreport.batch.urls import shown
+from pcapreport.batch.urls import Url, shown
 from pcapreport.batch.work import Order
 from pcapreport.errors import UsageError, WorkersFailed
 from pcapreport.language import phrase
@@ -117,7 +117,10 @@ def _no_worker(address: str) -> WorkersFailed:
 @contextmanager
 def _probe(order: Order) -> Iterator[str]:
     """A file in the output directory by which workers see that they share it."""
-    probe = order.out.absolute() / f".pcapreport-{secrets.token_hex(8)}.probe"
+    if isinstance(order.out, Url):
+        yield ""
+        return
+    probe = order.out.absolute() / begun_name()
     probe.touch()
     try:
         yield str(probe)
@@ -246,7 +249,7 @@ def _everywhere(order: Order) -> Order:
 
     return replace(
         order,
-        out=order.out.absolute(),
+        out=order.out if isinstance(order.out, Url) else order.out.absolute(),
         templates=absolute(order.templates),
         baseline=absolute(order.baseline),
     )

@@ -63,10 +63,10 @@ def discover(paths: Sequence[str], pseudonyms: Pseudonyms | None = None) -> Foun
         if path == STANDARD_INPUT:
             jobs.append(Job(path, "stdin"))
         elif is_url(path):
-            there, others = _elsewhere(path)
-            roots.append(shown(path))
-            jobs.extend(job._replace(root=roots[-1]) for job in there)
-            skipped += others
+            there = _elsewhere(path)
+            jobs.extend(there.jobs)
+            roots.extend(there.roots)
+            skipped += there.skipped
         elif os.path.isdir(path):
             found, others = _walk(Path(path))
             roots.append(os.path.realpath(path))
@@ -114,7 +114,7 @@ ENOUGH = 1 << 20
 """Bytes that any compression gives some of the decompressed ones for."""
 
 
-def _elsewhere(url: str) -> tuple[list[Job], int]:
+def _elsewhere(url: str) -> Found:
     """The same of an address."""
     from pcapreport.capture.source import SNIFFED
 
@@ -124,11 +124,11 @@ def _elsewhere(url: str) -> tuple[list[Job], int]:
     taken = set(_capturing(unsure, SNIFFED))
     base = shown(url).rstrip("/")
     jobs = [
-        Job(base if listing.one else f"{base}/{file.name}", file.name, file.remote)
+        Job(base if listing.one else f"{base}/{file.name}", file.name, file.remote, "" if listing.one else base)
         for file, known in zip(listing.files, sure, strict=True)
         if known or file.remote in taken
     ]
-    return jobs, len(listing.files) - len(jobs)
+    return Found(jobs, len(listing.files) - len(jobs), [] if listing.one else [base])
 
 
 def _capturing(remotes: list[places.Remote], length: int) -> Iterator[places.Remote]:

@@ -10,6 +10,7 @@ from pcapreport.batch.index_names import is_index_file
 from pcapreport.batch.index_pages import Look, index_pages
 from pcapreport.batch.output import output_at
 from pcapreport.batch.tables import CAPTURES, FINDINGS, capture_row, csv_lines, finding_rows
+from pcapreport.batch.urls import Url
 
 
 def index_files(
@@ -28,14 +29,14 @@ def index_files(
         yield name, [page.encode()]
 
 
-def write_index(entries: Iterable[IndexEntry], out: Path, look: Look, stale: Sequence[str] = ()) -> Path:
-    """Write the index into a directory, and remove files of an earlier one that have no place in it; returns its first
-    page. `stale`: names of captures that are no more, though there still are reports on them."""
-    written = set()
+def write_index(entries: Iterable[IndexEntry], out: Path | Url, look: Look, stale: Sequence[str] = ()) -> None:
+    """Write the index into a directory, and remove files of an earlier one that have no place in it.
+
+    `stale`: names of captures that are no more, though there still are reports on them."""
+    output, written = output_at(out), set()
     for name, pieces in index_files(entries, look, stale):
-        output_at(out).write(name, pieces)
+        output.write(name, pieces)
         written.add(name)
-    for path in out.iterdir():
-        if is_index_file(path.name) and path.name not in written:
-            path.unlink(missing_ok=True)
-    return out / "index.html"
+    for name in output.names():
+        if is_index_file(name) and name not in written:
+            output.remove(name)

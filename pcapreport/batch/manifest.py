@@ -23,12 +23,12 @@ import msgspec
 from pcapreport.batch.discover import Job, is_stream
 from pcapreport.batch.index import IndexEntry
 from pcapreport.batch.index_names import is_index_file
-from pcapreport.batch.output import Output, is_gone, machine
+from pcapreport.batch.output import RECORD, Output, is_gone, machine
 from pcapreport.language import as_string
 from pcapreport.report.model import SCHEMA_VERSION
 from pcapreport.version import __version__
 
-FILE = ".pcapreport.sqlite"
+FILE = RECORD
 _LAYOUT = 2
 """Of the table; what an earlier version wrote counts as nothing done."""
 _TABLES = (
@@ -250,10 +250,11 @@ class Manifest:
         try:
             if not self._path.exists():
                 return {}
-            for name, size, mtime_ns, inode, sha256, files, entry in self._open().execute(query, (self._options,)):
-                stamp = self._stamps.get(name)
-                if stamp and stamp.size == size and self._stand(name, _files(files)):
-                    rows[name] = _Row(Stamp(size, mtime_ns, inode), sha256, entry)
+            with self._output.surveyed():
+                for name, size, mtime_ns, inode, sha256, files, entry in self._open().execute(query, (self._options,)):
+                    stamp = self._stamps.get(name)
+                    if stamp and stamp.size == size and self._stand(name, _files(files)):
+                        rows[name] = _Row(Stamp(size, mtime_ns, inode), sha256, entry)
         except (OSError, sqlite3.Error):
             self.close()
             return {}
@@ -338,9 +339,10 @@ class Manifest:
         try:
             if not self._path.exists():
                 return []
-            for name, root, files in self._open().execute("select name, root, files from done order by name"):
-                if root in given and (name not in self._jobs or name in failed):
-                    found.append(self._stale(name, _files(files)))
+            with self._output.surveyed():
+                for name, root, files in self._open().execute("select name, root, files from done order by name"):
+                    if root in given and (name not in self._jobs or name in failed):
+                        found.append(self._stale(name, _files(files)))
         except (OSError, sqlite3.Error):
             self.close()
         return found

@@ -10,13 +10,17 @@ import secrets
 import socket
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from pcapreport.batch.urls import Url
 from pcapreport.errors import UsageError
 from pcapreport.language import phrase
 
-_BEGUN = re.compile(r"\.pcapreport-([0-9a-f]{8})-(\d+)-[0-9a-f]+\.part")
+RECORD = ".pcapreport.sqlite"
+"""Of what was done; it has to be a file of this machine."""
+BEGUN = re.compile(r"\.pcapreport-([0-9a-f]{8})-(\d+)-[0-9a-f]+\.part")
 """Name of a file that is being written: the machine, the process, and what keeps its files apart."""
 FORGOTTEN_S = 86_400
 """Seconds of silence after which a process of another machine counts as gone: to write a file takes a few."""
@@ -32,7 +36,7 @@ class Output:
         """Make it; raises UsageError where it cannot be written to, before anything is analysed."""
         try:
             self.top.mkdir(parents=True, exist_ok=True)
-            trial = self.top / _begun_name()
+            trial = self.top / begun_name()
             trial.open("xb").close()
             trial.unlink()
         except OSError as error:
@@ -42,11 +46,23 @@ class Output:
             message = phrase("{folder}: {reason}; give another directory to -o", folder=str(self.top), reason=reason)
             raise UsageError(message) from error
 
+    def keep(self, last: bool = False) -> None:
+        """See to it that the record outlives this machine, if it is to; `last`: no other chance comes."""
+
+    @contextmanager
+    def surveyed(self) -> Iterator[None]:
+        """Within it stamps are asked for of many files of which none changes."""
+        yield
+
+    def address(self, name: str) -> str:
+        """What people call a file in it."""
+        return str(self.top / name)
+
     def write(self, address: str, pieces: Iterable[bytes]) -> None:
         """Write a file so that it is there whole or not at all; what was there before stands until then."""
         target = self.top / address
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(_begun_name())
+        beside = target.with_name(begun_name())
         try:
             with beside.open("xb") as file:
                 file.writelines(pieces)
@@ -92,7 +108,7 @@ class Output:
         """Remove what processes that are gone had begun to write."""
         for folder, _, names in os.walk(self.top):
             for name in names:
-                found = _BEGUN.fullmatch(name)
+                found = BEGUN.fullmatch(name)
                 if found and _is_left(Path(folder, name), found[1], int(found[2])):
                     Path(folder, name).unlink(missing_ok=True)
 
@@ -106,12 +122,16 @@ class Output:
             yield from (Path(folder, name).relative_to(self.top).as_posix() for name in names)
 
 
-def output_at(out: Path) -> Output:
+def output_at(out: Path | Url) -> Output:
     """The place that `--output` names."""
-    return Output(out)
+    if isinstance(out, Path):
+        return Output(out)
+    from pcapreport.batch.remote_output import RemoteOutput
+
+    return RemoteOutput(out)
 
 
-def _begun_name() -> str:
+def begun_name() -> str:
     return f".pcapreport-{machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
 
 

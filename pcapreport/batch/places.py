@@ -10,10 +10,11 @@ import errno
 import hashlib
 import importlib
 import os
-import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ _MARKS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modifi
 """What kinds of places call that which changes with a file, the best first."""
 _CLOSED = "closed"
 """Instead of a type of fsspec's."""
+RECENT_S = 5.0
+"""Seconds by which clocks of servers may be wrong as well."""
 LONGEST = 300
 """Characters of a foreign message that are told."""
 
@@ -88,7 +91,7 @@ def _asking(url: str) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """What a foreign error says, in one line and without secrets."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and "bucket" not in str(error):
         return phrase("no such file or directory")
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = " ".join(shown(said).split()).rstrip(".")
@@ -170,9 +173,23 @@ def _relative(path: str, top: str) -> str:
 
 def _remote(url: str, info: dict[str, Any]) -> Remote:
     size = int(info.get("size") or 0)
-    mark = next((f"{key} {info[key]}" for key in _MARKS if info.get(key)), None)
-    number = None if mark is None else int.from_bytes(hashlib.sha256(mark.encode()).digest()[:7])
+    key = next((key for key in _MARKS if info.get(key)), None)
+    if key is None or _is_recent(info[key]):
+        return Remote(url, str(info["name"]), size)
+    number = int.from_bytes(hashlib.sha256(f"{key} {_plain(info[key])}".encode()).digest()[:7])
     return Remote(url, str(info["name"]), size, number)
+
+
+def _plain(mark: Any) -> str:
+    """In a listing and of one file alike."""
+    return str(float(mark.timestamp()) if isinstance(mark, datetime) else mark)
+
+
+def _is_recent(mark: Any) -> bool:
+    """A time in whole seconds of which another change may have the same."""
+    if not isinstance(mark, datetime) or mark.microsecond:
+        return False
+    return abs(time.time() - mark.timestamp()) < RECENT_S
 
 
 def beginnings(remotes: Sequence[Remote], length: int) -> Iterator[bytes]:
@@ -212,32 +229,45 @@ def fetched(remote: Remote) -> Iterator[str]:
 class Folder:
     """A folder at an address, in which files are whole or not there."""
 
-    def __init__(self, url: str) -> None:
-        """Raises UsageError where there can be no such place."""
-        self.url = url
+    def __init__(self, url: str, begun: Callable[[], str]) -> None:
+        """`begun` names a file that is not yet whole; raises UsageError where there can be no such place."""
+        self.url, self._begun = url, begun
         with _asking(url):
             self._system, self._top = _opened(url)
-        self._store = _is_store(self._system)
+        self.is_store = _is_store(self._system)
         self._made: set[str] = set()
 
-    def __str__(self) -> str:
-        return shown(self.url)
-
-    def address(self, name: str) -> str:
-        """What a file in it is called for people."""
-        return f"{shown(self.url).rstrip('/')}/{name}"
-
-    def names(self) -> set[str]:
-        """Relative names of all files in it; none where it does not exist yet."""
+    def stamps(self) -> dict[str, tuple[int, int]]:
+        """Of all files in it, by their relative names, the size and what changes with the file; none if there is no
+        such folder yet."""
         with _asking(self.url):
             self._system.invalidate_cache()
             try:
-                found = _flat(self._system, self._top) if self._store else list(_below(self._system, self._top))
+                found = list((_flat if self.is_store else _below)(self._system, self._top))
             except FileNotFoundError:
-                if self._store:
+                if self.is_store:
                     raise  # the bucket itself
-                return set()
-            return {_relative(str(info["name"]), self._top) for info in found}
+                return {}
+        return {_relative(str(info["name"]), self._top): _stamp(info) for info in found}
+
+    def names(self) -> list[str]:
+        """What is in it, not looking into folders."""
+        with _asking(self.url):
+            self._system.invalidate_cache()
+            try:
+                paths = self._system.ls(self._top, detail=False)
+            except FileNotFoundError:
+                return []
+        return [_relative(str(path).rstrip("/"), self._top) for path in paths]
+
+    def stamp(self, name: str) -> tuple[int, int] | None:
+        """Of one file; None if it is not there."""
+        with _asking(self.url):
+            self._system.invalidate_cache()
+            try:
+                return _stamp(self._system.info(self._path(name)))
+            except FileNotFoundError:
+                return None
 
     def read(self, name: str, target: Path) -> bool:
         """Copy a file from there to `target`; False if there is none."""
@@ -254,34 +284,33 @@ class Folder:
         with _scratch() as whole:
             with whole.open("wb") as file:
                 file.writelines(pieces)
-            if whole.stat().st_size > AT_ONCE:
-                self.write_file(name, whole)
-            else:
-                data = whole.read_bytes()
-                self._put(name, lambda path: self._system.pipe_file(path, data))
+            self.write_file(name, whole)
 
     def write_file(self, name: str, source: Path) -> None:
         """The same with a file of this machine."""
-        self._put(name, lambda path: self._system.put_file(str(source), path))
-
-    def _put(self, name: str, put: Any) -> None:
         target = self._path(name)
         with _asking(self.url):
-            if self._store:
-                put(target)
+            if self.is_store:
+                self._put(source, target)
                 return
-            folder, _, base = target.rpartition("/")
+            folder = target.rpartition("/")[0]
             if folder not in self._made:
                 self._system.makedirs(folder, exist_ok=True)
                 self._made.add(folder)
-            beside = f"{folder}/.{base}.{secrets.token_hex(4)}"
+            beside = f"{folder}/{self._begun()}"
             try:
-                put(beside)
+                self._put(source, beside)
                 self._system.mv(beside, target)
             except BaseException:
                 with suppress(Exception):
                     self._system.rm_file(beside)
                 raise
+
+    def _put(self, source: Path, target: str) -> None:
+        if source.stat().st_size > AT_ONCE:
+            self._system.put_file(str(source), target)
+        else:
+            self._system.pipe_file(target, source.read_bytes())
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -290,3 +319,8 @@ class Folder:
 
     def _path(self, name: str) -> str:
         return f"{self._top}/{name}" if self._top else name
+
+
+def _stamp(info: dict[str, Any]) -> tuple[int, int]:
+    remote = _remote("", info)
+    return remote.size, remote.mark or 0

@@ -86,11 +86,14 @@ def run(
     output = output_at(order.out)
     output.prepare()
     root = partial(pseudonyms.name, "folder") if pseudonyms else None
-    with closing(Manifest(output, order.formats, _shaping(order), root)) as manifest:
-        if manifest.begin():
-            output.sweep()
-        entries = _Session(request, found, manifest, output, Listener(tell, plan, meet, took, stale)).run()
-        manifest.end()
+    try:
+        with closing(Manifest(output, order.formats, _shaping(order), root)) as manifest:
+            if manifest.begin():
+                output.sweep()
+            entries = _Session(request, found, manifest, output, Listener(tell, plan, meet, took, stale)).run()
+            manifest.end()
+    finally:
+        output.keep(last=True)
     return entries
 
 
@@ -123,7 +126,7 @@ class _Session:
             whole = True
         finally:
             self.manifest.flush(patient=True)
-            if self.failed or not whole:
+            if todo:  # a process that was killed may have left something, even if another has done its work
                 self.output.sweep()
             stale = self._stale(prune=whole and self.request.prune)
             self._write_index(stale)
@@ -154,6 +157,7 @@ class _Session:
                 self.manifest.record(entry)
                 self._add(entry)
                 self.manifest.flush()
+                self.output.keep()
                 stop_if_asked()
 
     def _stale(self, prune: bool) -> list[Stale]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z][A-Za-z0-9+.-]+::")
 """Two letters at least: one is a Windows drive."""
@@ -30,3 +31,13 @@ def safe_name(name: str) -> str:
     """A name from a listing as a relative path: no part of it leads anywhere but down, nothing in it ends a name."""
     parts = name.replace("\\", "_").replace("\0", "_").split("/")
     return "/".join(f"_{part}" if part in ("", ".", "..") else part for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An address with all that belongs to it; `str` gives what may be shown."""
+
+    secret: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return shown(self.secret)

@@ -27,6 +27,7 @@ from pcapreport.batch.formats import Renderings
 from pcapreport.batch.index import IndexEntry, Status, entry_of, with_messages
 from pcapreport.batch.output import output_at
 from pcapreport.batch.processes import Processes
+from pcapreport.batch.urls import Url
 from pcapreport.errors import UnreadableCapture, UsageError
 from pcapreport.language import phrase, speaking
 from pcapreport.memory import bearable, for_analysis, limited
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 class Order:
     """What to make of every capture of a batch."""
 
-    out: Path
+    out: Path | Url
     formats: frozenset[str]
     settings: Settings = field(default_factory=Settings)
     details: int = 30
@@ -137,6 +138,8 @@ def prepare(silent: bool = False) -> None:
 
 
 def _is_large(job: Job) -> bool:
+    if job.remote:
+        return job.remote.size >= LARGE
     try:
         return os.path.getsize(job.source) >= LARGE
     except OSError:

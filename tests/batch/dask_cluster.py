@@ -33,7 +33,7 @@ class DaskCluster:
         command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
         if arguments[0] == "worker":
             command += ["--local-directory", str(self.folder / f"scratch-{number}")]
-        environment = {**os.environ, "PYTHONPATH": str(HERE)}
+        environment = {**os.environ, "PYTHONPATH": str(HERE), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
         with (self.folder / f"{number}.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         self.processes.append(process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,14 @@ def test_a_changed_file_has_another_mark(memory: Any) -> None:
     assert places.listed("memory://in").files[0].remote != first
 
 
+def test_a_time_in_whole_seconds_that_may_come_again_is_no_mark() -> None:
+    now = datetime.now(tz=UTC).replace(microsecond=0)
+    info = {"name": "/a", "size": 1, "mtime": now}
+    assert places._remote("", info).mark is None
+    assert places._remote("", {**info, "ETag": '"1"'}).mark is not None
+    assert places._remote("", {**info, "mtime": now - timedelta(seconds=60)}).mark is not None
+
+
 def test_beginnings_are_read_without_the_rest(memory: Any) -> None:
     memory.pipe_file("/in/a", b"0123456789")
     memory.pipe_file("/in/b", b"ab")
@@ -124,22 +133,22 @@ def test_files_are_written_whole_and_in_folders(
     kind: str, size: int, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(places, "AT_ONCE", 50)
-    folder = places.Folder("memory://out" if kind == "memory" else f"file://{tmp_path}/out")
-    assert folder.names() == set()
+    folder = places.Folder("memory://out" if kind == "memory" else f"file://{tmp_path}/out", lambda: ".begun")
+    assert folder.stamps() == {}
     for piece in (b"1", b"2"):
         folder.write("a/b.json", [piece] * size)
     folder.write("c", [])
-    assert folder.names() == {"a/b.json", "c"}
+    assert set(folder.stamps()) == {"a/b.json", "c"}
     assert folder.read("a/b.json", tmp_path / "copy") and (tmp_path / "copy").read_bytes() == b"2" * size
     assert not folder.read("absent", tmp_path / "absent") and not (tmp_path / "absent").exists()
     folder.remove("c")
     folder.remove("c")
-    assert folder.names() == {"a/b.json"}
+    assert folder.stamps() == {"a/b.json": folder.stamp("a/b.json")} and folder.names() == ["a"]
 
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
 def test_what_breaks_off_leaves_what_was_there(kind: str, memory: Any, tmp_path: Path) -> None:
-    folder = places.Folder("memory://out" if kind == "memory" else f"file://{tmp_path}/out")
+    folder = places.Folder("memory://out" if kind == "memory" else f"file://{tmp_path}/out", lambda: ".begun")
     folder.write("a", [b"old"])
 
     def broken() -> Iterator[bytes]:
@@ -148,12 +157,12 @@ def test_what_breaks_off_leaves_what_was_there(kind: str, memory: Any, tmp_path:
 
     with pytest.raises(RuntimeError):
         folder.write("a", broken())
-    assert folder.names() == {"a"}
+    assert set(folder.stamps()) == {"a"}
     assert folder.read("a", tmp_path / "copy") and (tmp_path / "copy").read_bytes() == b"old"
 
 
 def test_a_move_that_fails_leaves_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = places.Folder(f"file://{tmp_path}")
+    folder = places.Folder(f"file://{tmp_path}", lambda: ".begun")
 
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
