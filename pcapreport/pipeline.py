@@ -16,9 +16,6 @@ from pcapreport.report.model import Document
 from pcapreport.settings import DEFAULT_READING, Reading, Settings
 from pcapreport.tcp.tuples import endpoint_hash
 
-WORTH_SHARING = 50_000
-"""TCP segments from which on a second process saves more time than it takes to tell it what to do."""
-
 Source = str | os.PathLike[str] | BinaryIO
 
 
@@ -40,9 +37,12 @@ def analyze(
         return report_on(capture, settings or Settings(), options or DocumentOptions()).document
 
 
-def read_within(most: int | None, source: Source, name: str | None, reading: Reading) -> Capture:
-    """A capture for `report_on`, which takes about so many bytes of memory for it at `most` (None: any number)."""
-    budget = None if most is None else Budget(most, endpoint_hash)
+def read_within(most: int | None, source: Source, name: str | None, reading: Reading, sharers: int = 1) -> Capture:
+    """A capture for `report_on`, which takes about so many bytes of memory for it at `most` (None: any number).
+
+    `sharers`: processes that are to share a large one.
+    """
+    budget = None if most is None and sharers < 2 else Budget(most, endpoint_hash, sharers)
     return read_capture(
         source,
         name=name,
@@ -64,8 +64,8 @@ def report_on(
     """What is to be said of a capture, part by part where it was too large for memory; `baseline`: what an earlier run
     said of it; `companion`: a second process that takes its share."""
     question = Question.about(capture, settings, options, baseline)
-    if companion and capture.tcp_packets >= WORTH_SHARING:
-        return report(capture, settings, companion.answer(question, capture))
+    if companion and capture.spilled is not None:
+        return report(capture, settings, companion.answer(question, capture.spilled))
     open_part = in_memory if capture.spilled is None else on_disk
     found: Answer | None = None
     for packets in capture.tables():

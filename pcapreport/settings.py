@@ -280,6 +280,9 @@ class Reading:
 
 DEFAULT_READING = Reading()
 
+WORTH_SHARING = 50_000
+"""TCP segments from which on a second process saves more time than it takes to tell it what to do."""
+
 BYTES_PER_ROW, BYTES_PER_CONNECTION = 600, 3_700
 """What a segment and a connection cost in memory on their way through the analysis, measured on captures of a million
 segments in one connection, in 77,000 connections, and in 300,000 of one segment each."""

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from pcapreport import companion, pipeline
+from pcapreport import companion
 from pcapreport.batch import work
 from pcapreport.batch.discover import Job
 from pcapreport.batch.processes import Processes
 from pcapreport.batch.work import Order, carry_out
+from pcapreport.capture import reader
 from pcapreport.companion import Companion, CompanionLost
 from pcapreport.pipeline import read_within, report_on
 from pcapreport.report.build import DocumentOptions, Report
@@ -38,7 +39,7 @@ class Here(Executor):
 
 @pytest.fixture(autouse=True)
 def _worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "WORTH_SHARING", 1)
+    monkeypatch.setattr(reader, "WORTH_SHARING", 1)
 
 
 def told(report: Report) -> bytes:
@@ -46,7 +47,7 @@ def told(report: Report) -> bytes:
 
 
 def shared(path: Path, memory: int | None, executor: Executor) -> bytes:
-    capture = read_within(memory, path, path.name, DEFAULT_READING)
+    capture = read_within(memory, path, path.name, DEFAULT_READING, sharers=2)
     return told(report_on(capture, Settings(), OPTIONS, companion=Companion(executor)))
 
 
@@ -91,7 +92,7 @@ def test_then_the_capture_is_done_without_it(tmp_path: Path, monkeypatch: pytest
             raise CompanionLost
 
     monkeypatch.setattr(work, "LARGE", 1)
-    monkeypatch.setattr(work, "Companion", Lost)
+    monkeypatch.setattr(companion, "Companion", Lost)
     job = Job(str(MANY), "a.pcap")
     order = Order(tmp_path / "two", frozenset({"json"}), cores=2)
     assert carry_out(job, order).status == "ok"

@@ -72,7 +72,7 @@ def test_rows_come_back_from_their_files_whole_and_in_order() -> None:
     parts = Parts(7, endpoint_hash)
     parts.add(table)
     parts.add(table)
-    found = list(parts)
+    found = [part.take() for part in parts.each()]
     assert sum(map(len, found)) == 2 * len(table) == parts.rows
     hashes = [endpoint_hash(part) for part in found]
     for part, own, following in zip(found, hashes, [*hashes[1:], np.array([2**64 - 1], np.uint64)], strict=True):

@@ -289,7 +289,7 @@ def _report(job: Job, order: Order, baseline: Baseline | None, companion: Compan
         lesson=None if order.lesson is None else order.lesson - 1,
     )
     with local_copy(job) as source:
-        capture = pipeline.read_within(memory, opened(source), job.name, order.reading)
+        capture = pipeline.read_within(memory, opened(source), job.name, order.reading, 2 if companion else 1)
         return pipeline.report_on(capture, order.settings, options, baseline, companion)
 
 

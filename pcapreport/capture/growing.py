@@ -23,6 +23,9 @@ class GrowingTable:
         self._count = 0
         self._sack_blocks: list[npt.NDArray[np.uint32]] = []
 
+    def __len__(self) -> int:
+        return self._count
+
     def add(self, table: PacketTable, share: float) -> None:
         """Put the rows of a block to the others; `share` of the capture has been read with them."""
         start, stop = self._count, self._count + len(table)

@@ -123,4 +123,4 @@ class Capture:
         if self.spilled is None:
             yield self.table
         else:
-            yield from self.spilled
+            yield from (part.take() for part in self.spilled.each())

@@ -6,7 +6,7 @@ order, so `frame` ascends; `time_ns` need not (a capture may step back in time).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, NamedTuple
@@ -158,16 +158,6 @@ class PacketTable:
         """A table without rows."""
         columns = {name: np.empty(0, column.dtype) for name, column in COLUMNS.items()}
         return cls(columns, np.empty((0, 4, 2), np.uint32), ())
-
-    def divided(self, first: npt.NDArray[np.bool_]) -> Iterator[PacketTable]:
-        """The rows for which `first` is true, then the others."""
-        for chosen in (first, ~first):
-            rows = np.flatnonzero(chosen)
-            columns = {name: column[rows] for name, column in self.columns.items()}
-            has = columns["sack"] >= 0
-            blocks = self.sack_blocks[columns["sack"][has]]
-            columns["sack"][has] = np.arange(len(blocks))
-            yield PacketTable(columns, blocks, self.encapsulations)
 
     @classmethod
     def concatenate(cls, parts: Iterable[PacketTable]) -> PacketTable:

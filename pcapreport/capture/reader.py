@@ -34,7 +34,7 @@ from pcapreport.capture.source import Source, open_source
 from pcapreport.capture.spill import Budget, Meter, Parts
 from pcapreport.language import phrase
 from pcapreport.pseudonyms import Pseudonyms
-from pcapreport.settings import DEFAULT_LIMITS, Limits
+from pcapreport.settings import DEFAULT_LIMITS, WORTH_SHARING, Limits
 
 
 def read_capture(
@@ -143,7 +143,8 @@ class _Table:
     last_ns: int | None = None
 
     def __post_init__(self) -> None:
-        self.meter = Meter(self.budget) if self.budget else None
+        if self.budget and self.budget.memory is not None:
+            self.meter = Meter(self.budget.memory, self.budget.together)
         self.senders = Senders() if self.checked else None
         self.gather = Gather(self.buffer)
         self.decoder = Decoder(self.gather, self.paths, self.others, self.checked)
@@ -194,11 +195,11 @@ class _Table:
         if self.budget and self.meter:
             self.meter.add(table)
             if self.meter.shares() > 1:
-                self._spill(self.budget, self.meter.shares(share))
+                self._spill(self.budget, math.ceil(3 * self.meter.shares(share)))
 
-    def _spill(self, budget: Budget, shares: float) -> None:
+    def _spill(self, budget: Budget, parts: int) -> None:
         """From here on rows go to files: enough of them that each takes about a third of the memory."""
-        self.spilled = Parts(math.ceil(3 * shares), budget.together)
+        self.spilled = Parts(max(parts, budget.sharers), budget.together)
         for part in self.rows.blocks(BLOCK_RECORDS):
             self.spilled.add(part)
         self.rows = GrowingTable()
@@ -219,7 +220,9 @@ class _Table:
                 yield link_type, rows
 
     def finish(self) -> PacketTable:
-        """The whole table, without rows if they went to files."""
+        """The whole table, without rows if they went to files, as they do where several processes share them."""
+        if self.budget and self.budget.sharers > 1 and not self.spilled and len(self.rows) >= WORTH_SHARING:
+            self._spill(self.budget, self.budget.sharers)
         paths = self.paths.paths()
         if self.spilled:
             self.spilled.encapsulations = paths
