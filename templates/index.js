@@ -103,7 +103,8 @@ function index(all, table, filters) {
     const told = new URLSearchParams();
     for (const field of fields) if (field.value) told.set(field.name, field.value);
     if (sorted.column || sorted.turn < 0) told.set("sort", (sorted.turn < 0 ? "-" : "") + sorted.column);
-    history.replaceState(null, "", told.size || location.hash.includes("=") ? `#${told}` : location.href);
+    const filter = told.toString();
+    history.replaceState(null, "", filter || location.hash.includes("=") ? `#${filter}` : location.href);
   }
 
   function obey() {
@@ -145,6 +146,7 @@ function index(all, table, filters) {
     document.getElementById("captures").scrollIntoView();
   });
   filters.hidden = false;
+  for (const field of fields) field.value = ""; // a browser may have kept what was there before
   if (obey()) choose();
   else show();
   setTimeout(prepare, 0, all);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ from pcapreport.language import (
     phrase,
     sentences,
 )
-from pcapreport.report.model import Document, Endpoint, RuleCount, Severity, SlowConnection, Talker
+from pcapreport.report.model import Document, Endpoint, RuleCount, Severity, SlowConnection, Talker, Totals
 from pcapreport.report.shown import page_anchors
 from pcapreport.report.wording import SEVERITY_RANK
 
@@ -125,11 +125,9 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
     """The index line of one analysed capture; `report` and `json` are addresses relative to the index."""
     capture = document.capture
     totals = document.totals
-    across = document.across
     worst = min(
         (level for level, count in totals.findings.items() if count), key=SEVERITY_RANK.__getitem__, default=None
     )
-    anchors = _anchors(document)
     entry = IndexEntry(
         file=file,
         status="ok" if capture.complete else "damaged",
@@ -142,33 +140,51 @@ def entry_of(document: Document, file: str, report: str, json: str) -> IndexEntr
         duration_s=capture.duration_s,
         packets=capture.packets,
         tcp_packets=capture.tcp_packets,
-        connections=totals.connections,
-        opened=_sum(totals.openings, OPENED),
-        refused=totals.closings.get("refused", 0),
-        reset=_sum(totals.closings, RESET),
-        orderly=_sum(totals.closings, ORDERLY),
         complete=capture.complete,
         severity=worst,
         findings={level: count for level, count in sorted(totals.findings.items()) if count},
         verdict=document.verdict.text,
         side=document.verdict.side,
-        time_waits=totals.time_waits,
-        resets=_sum(totals.closings, (*RESET, "refused")),
         retransmitted=totals.retransmitted,
         retransmitted_share=totals.retransmitted / capture.tcp_packets if capture.tcp_packets else None,
-        round_trip_s=across.round_trip_s if across else None,
+        time_waits=totals.time_waits,
         time_wait_peak=max((host.peak for host in document.hosts), default=0),
         rules=totals.rules,
-        hosts=across.hosts if across else 0,
-        talkers=across.talkers if across else [],
-        slowest_handshakes=[_slow(one, anchors) for one in across.slowest_handshakes] if across else [],
-        slowest_responses=[_slow(one, anchors) for one in across.slowest_responses] if across else [],
-        known_by=[f"{key}:{number}" for key, number in across.known_by.items()] if across else [],
         new=None if document.baseline is None else {level: n for level, n in document.baseline.new_by_severity.items()},
         gone=0 if document.baseline is None else len(document.baseline.gone),
         lab=_class_entry(document),
+        **_fates(totals),
+        **_across(document),
     )
     return with_messages(entry)
+
+
+def _fates(totals: Totals) -> dict[str, Any]:
+    """How many connections opened and ended in which way."""
+    return {
+        "connections": totals.connections,
+        "opened": _sum(totals.openings, OPENED),
+        "refused": totals.closings.get("refused", 0),
+        "reset": _sum(totals.closings, RESET),
+        "resets": _sum(totals.closings, (*RESET, "refused")),
+        "orderly": _sum(totals.closings, ORDERLY),
+    }
+
+
+def _across(document: Document) -> dict[str, Any]:
+    """What is compared with other captures; nothing of a document that does not tell it."""
+    across = document.across
+    if across is None:
+        return {}
+    anchors = _anchors(document)
+    return {
+        "round_trip_s": across.round_trip_s,
+        "hosts": across.hosts,
+        "talkers": across.talkers,
+        "slowest_handshakes": [_slow(one, anchors) for one in across.slowest_handshakes],
+        "slowest_responses": [_slow(one, anchors) for one in across.slowest_responses],
+        "known_by": [f"{key}:{number}" for key, number in across.known_by.items()],
+    }
 
 
 def _sum(counts: Mapping[str, int], kinds: Iterable[str]) -> int:

@@ -107,7 +107,13 @@ def index_pages(ordered: Sequence[IndexEntry], look: Look) -> Iterator[tuple[str
             yield f"{link.name}.html", _page("index_more.html.jinja", ordered, rows, link, links, look)
     told = overview(ordered)
     messages = {english: message for entry in told.failures for english, message in entry.messages.items()}
-    values = {"told": told, "facets": _facets(ordered, told), "data": data.block(), "packed": data.packed}
+    values = {
+        "summary": summary_sentence(ordered),
+        "told": told,
+        "facets": _facets(ordered, told),
+        "data": data.block(),
+        "packed": data.packed,
+    }
     page = _page("index.html.jinja", ordered, first, links[0], links, look, messages, **values)
     yield f"{page_name(1)}.html", page
 
@@ -131,7 +137,6 @@ def _page(
             here=here,
             pages=links,
             captures=len(ordered),
-            summary=summary_sentence(ordered),
             key_id=look.key_id,
             failure_words=FAILURE_WORDS,
             reason_of=reason_of,
