@@ -1,6 +1,6 @@
 // The first page of an index: finds, filters and sorts all captures, on whatever page they stand; the rest is in the
 // address, so that it can be shared. Without this file the page shows its captures, worst first.
-const SHOWN_AT_FIRST = 100;
+const SHOWN_AT_FIRST = 50;
 const COLUMNS = ["place", "file", null, "side", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, "start"];
 
 // What the page knows of each capture; where there are several pages, packed together with the rows of all.
@@ -16,8 +16,8 @@ async function captures(block, table) {
   } else {
     data = JSON.parse(block.textContent);
   }
-  return data.captures.map(([file, status, severity, side, rules, hosts, numbers, start, html], place) => ({
-    place, status, severity, side, numbers, start, html, hosts, element: rows[place],
+  return data.captures.map(([file, status, severity, side, rules, also, numbers, start, html], place) => ({
+    place, status, severity, side, numbers, start, html, also, element: rows[place],
     file: file.toLowerCase(), rules: rules.map((rule) => data.rules[rule]),
   }));
 }
@@ -36,7 +36,7 @@ function text(capture) {
   if (capture.text === undefined) {
     const html = capture.html ?? capture.element.outerHTML;
     const shown = html.replace(/<[^>]*>/g, " ").replace(/&(?:amp|lt|gt|#34|#39);/g, (one) => ENTITIES[one]);
-    capture.text = `${shown} ${capture.hosts} ${capture.rules.join(" ")}`.toLowerCase();
+    capture.text = `${shown} ${capture.also} ${capture.rules.join(" ")}`.toLowerCase();
   }
   return capture.text;
 }

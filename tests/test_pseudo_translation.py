@@ -141,7 +141,7 @@ def test_the_index_and_the_progress_say_all_that_they_show(tmp_path: Path) -> No
     held = {run for sample in (*SAMPLES, DAMAGED) for of_field in own(sample).values() for run in of_field}
     held.add(os.strerror(errno.ENOENT))
     shown = pseudo.unsaid_in_page(render_index(entries, language="zh"))
-    for _, page in index_pages(worst_first(entries * 30), Look(language="zh", rows=200)):
+    for _, page in index_pages(worst_first(entries * 30), Look(language="zh", rows=100)):
         shown |= pseudo.unsaid_in_page(page)
     lines: list[str] = []
     progress = Progress(lambda line, nl=True: lines.append(line), quiet=False, verbose=True, live=False)

@@ -32,7 +32,8 @@ from pcapreport.language import (
 from pcapreport.report.html import render_template, template_of
 from pcapreport.report.wording import visible
 
-PAGE_ROWS = 1_000
+PAGE_ROWS = 500
+"""Captures on a page, where they are more than four times as many: then the first page opens at once."""
 SCRIPTS = ("script.js", "index.js")
 FOUND_BY = 8
 """Busiest hosts of a capture by whose addresses it is found."""
@@ -59,7 +60,7 @@ class Look(NamedTuple):
     parquet: bool = False
     """With tables for programs beside them."""
     rows: int = PAGE_ROWS
-    """Captures on one page, if they are more than twice as many."""
+    """Captures on one page, if they are more than four times as many."""
 
 
 class PageLink(NamedTuple):
@@ -96,7 +97,7 @@ def index_pages(ordered: Sequence[IndexEntry], look: Look) -> Iterator[tuple[str
             yield f"{page_name(1)}.html", render_class(ordered, look.templates, look.key_id)
         return
     links = _links(len(ordered), look.rows)
-    data = _Data(packed=len(links) > 1)
+    data = _Data(len(links) > 1, look.language)
     first: list[Markup] = []
     for link in links:
         rows = list(_rows(ordered[link.first - 1 : link.last], link.first, look))
@@ -151,7 +152,7 @@ def reason_of(entry: IndexEntry) -> str:
 
 
 def _links(captures: int, rows: int) -> list[PageLink]:
-    count = -(-captures // rows) if captures > 2 * rows else 1
+    count = -(-captures // rows) if captures > 4 * rows else 1
     rows = rows if count > 1 else captures
     return [
         PageLink(number, page_name(number), (number - 1) * rows + 1, min(number * rows, captures))
@@ -207,8 +208,9 @@ class _Data:
     )  # fmt: skip
     """Numbers, as the columns stand from the fourth on."""
 
-    def __init__(self, packed: bool) -> None:
+    def __init__(self, packed: bool, language: str) -> None:
         self.packed = packed
+        self._language = language
         self._deflate = zlib.compressobj(6)
         self._pieces: list[bytes] = []
         self._rules: dict[str, int] = {}
@@ -221,13 +223,15 @@ class _Data:
     def add(self, entries: Sequence[IndexEntry], rows: Sequence[Markup]) -> None:
         """The next captures and their rows."""
         for entry, row in zip(entries, rows, strict=True):
+            with speaking(self._language, entry.messages):
+                rest = say(further_sentences(remembered(entry.verdict, entry.messages)))
             one: list[object] = [
                 visible(entry.file),
                 entry.status,
                 (entry.severity or "none") if entry.status in READ else "",
                 entry.side if entry.status in READ else "",
                 [self._rules.setdefault(visible(rule), len(self._rules)) for rule in entry.rules],
-                " ".join(talker.address for talker in entry.talkers[:FOUND_BY]),
+                " ".join((*(talker.address for talker in entry.talkers[:FOUND_BY]), visible(rest))),
                 [getattr(entry, name) if entry.status in READ else None for name in self.SORTED],
                 entry.start,
             ]

@@ -180,28 +180,32 @@ MANY = [
 ]  # fmt: skip
 
 
+NAMES = ("index.html", *(f"index-{n}.html" for n in range(2, 6)))
+
+
 def rows_of(page: str) -> list[str]:
     table = re.findall(r'<table class="captures.*?<tbody>\n(.*?)\n</tbody>', page, re.S)[0]
     return [row + "</tr>" for row in table.split("</tr>")[:-1]]
 
 
-def test_up_to_two_pages_full_stay_on_one() -> None:
-    assert list(pages(MANY, rows=30)) == ["index.html"]
-    assert list(pages(MANY, rows=29)) == ["index-2.html", "index-3.html", "index.html"]
+def test_up_to_four_pages_full_stay_on_one() -> None:
+    assert list(pages(MANY, rows=15)) == ["index.html"]
+    assert list(pages(MANY, rows=14)) == [*(f"index-{n}.html" for n in range(2, 6)), "index.html"]
+    assert Look().rows * 4 == 2_000
 
 
 def test_each_capture_is_on_one_page_worst_first_and_pages_lead_to_each_other() -> None:
-    made = pages(MANY, rows=25)
-    in_order = [made[name] for name in ("index.html", "index-2.html", "index-3.html")]
+    made = pages(MANY, rows=14)
+    in_order = [made[name] for name in NAMES]
     names = [
         name for page in in_order for row in rows_of(page) for name in re.findall(r'scope="row"><a href="(\d+)', row)
     ]
     assert names == [one.file.removesuffix(".pcap") for one in worst_first(MANY)]
     for number, page in enumerate(in_order):
-        others = {name for at, name in enumerate(("index.html", "index-2.html", "index-3.html")) if at != number}
+        others = {name for at, name in enumerate(NAMES) if at != number}
         assert set(re.findall(r'<a href="(index-?\d*\.html)"', page)) == others
         assert page.count('aria-current="page"') == 2, "above the table and below"
-    assert [len(rows_of(page)) for page in in_order] == [25, 25, 10]
+    assert [len(rows_of(page)) for page in in_order] == [14, 14, 14, 14, 4]
 
 
 def data_of(page: str) -> Any:
@@ -210,8 +214,8 @@ def data_of(page: str) -> Any:
 
 
 def test_the_first_page_holds_the_rows_of_all_pages_as_they_stand_there() -> None:
-    made = pages(MANY, rows=25)
-    every = [row for name in ("index.html", "index-2.html", "index-3.html") for row in rows_of(made[name])]
+    made = pages(MANY, rows=14)
+    every = [row for name in NAMES for row in rows_of(made[name])]
     held = [one[8] for one in data_of(made["index.html"])["captures"]]
     assert [row.strip() for row in held] == [row.strip() for row in every]
     assert "index-data" not in made["index-2.html"]
@@ -221,10 +225,17 @@ def test_one_page_holds_no_row_twice() -> None:
     assert all(len(one) == 8 for one in data_of(pages(MANY)["index.html"])["captures"])
 
 
+def test_a_line_shows_the_first_sentence_and_is_found_by_all() -> None:
+    told = entry_of(pcapreport.analyze(SAMPLES / "keep-alive-peer-gone.pcap"), "a", "", "")
+    page = pages([told])["index.html"]
+    first, _, rest = told.verdict.partition(". ")
+    assert f'<td class="text">{first}. <span class="rest"' in page and rest in data_of(page)["captures"][0][5]
+
+
 @pytest.mark.parametrize("rows", [1, 1_000])
 def test_hostile_names_stay_what_they_are(rows: int) -> None:
     hostile = "</script><script>alert(1)</script><!--\u202e\u2028\"'&"
-    entries = [entry(f"{hostile}{n}", report=f"{hostile}.html", rules=found(**{hostile: "error"})) for n in range(3)]
+    entries = [entry(f"{hostile}{n}", report=f"{hostile}.html", rules=found(**{hostile: "error"})) for n in range(5)]
     for page in pages(entries, rows=rows).values():
         assert "<script>alert" not in page and "\u202e" not in page and "<!--" not in page
     told = data_of(pages(entries, rows=rows)["index.html"])

@@ -60,7 +60,7 @@ def pages(tmp_path_factory):
     entries = [entry_of(make(), name, f"{name}.html", "") for name, make in documents.DOCUMENTS.items()]
     (folder / "index.html").write_text(render_index(entries), encoding="utf-8")
     (folder / "many").mkdir()
-    for name, page in index_pages(worst_first(entries), Look(rows=3)):
+    for name, page in index_pages(worst_first(entries), Look(rows=1)):
         (folder / "many" / name).write_text(page, encoding="utf-8")
     told = analyze(SAMPLE, name=SAMPLE.name, options=LESSON, reading=READING)
     for name, options in OTHER_PAGES.items():

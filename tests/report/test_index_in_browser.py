@@ -136,8 +136,8 @@ def test_an_address_with_nonsense_shows_all(browser, folder):  # noqa: F811
 
 
 def test_few_rows_are_shown_at_first_and_more_on_demand(page):
-    assert len(files(page)) == 100
-    page.get_by_role("button", name="Show 400 more").click()
+    assert len(files(page)) == 50
+    page.get_by_role("button", name="Show 450 more").click()
     shown = files(page)
     assert len(shown) == len(set(shown)) == 500
     assert shown == [one.file.split(" ")[0] for one in worst_first(ENTRIES)]
@@ -148,7 +148,7 @@ def test_rows_are_those_of_the_pages(page, folder, browser):  # noqa: F811
     second = folder / "index-2.html"
     if not second.exists():
         pytest.skip("there is one page")
-    page.get_by_role("button", name="Show 400 more").click()
+    page.get_by_role("button", name="Show 450 more").click()
     whole = page.locator("table.captures tbody tr").evaluate_all("rows => rows.map(row => row.outerHTML)")
     other = browser.new_page()
     other.goto(second.as_uri())
