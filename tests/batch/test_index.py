@@ -258,7 +258,7 @@ def test_all_files_of_the_index_have_names_that_no_report_may_have() -> None:
 def test_files_of_a_larger_index_before_are_removed_and_nothing_else(tmp_path: Path) -> None:
     write_index(MANY, tmp_path, Look(rows=10))
     (tmp_path / "index-2.pcap.html").write_text("a report")
-    assert write_index(MANY[:3], tmp_path, Look(rows=10)) == tmp_path / "index.html"
+    write_index(MANY[:3], tmp_path, Look(rows=10))
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"index.html", "index.json", "index.csv", "index-2.pcap.html"}
 
