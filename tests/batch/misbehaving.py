@@ -8,9 +8,10 @@ import signal
 import time
 from pathlib import Path
 
+from pcapreport import pipeline
 from pcapreport.batch.discover import Job
 from pcapreport.batch.index import IndexEntry
-from pcapreport.batch.work import Order
+from pcapreport.batch.work import Order, carry_out
 
 LONG = 600
 
@@ -62,3 +63,27 @@ def kill_worker() -> None:
     """Kill the process whose child this is: a worker of a cluster."""
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(LONG)
+
+
+def eat() -> None:
+    """Take all memory there is."""
+    eaten = []
+    while True:
+        eaten.append(bytearray(64 << 20))
+
+
+_WORSE = {
+    "hangs": hang,
+    "dawdles": dawdle,
+    "eats": eat,
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exits": lambda: os._exit(3),
+}
+_read_within = pipeline.read_within
+
+
+def spoiled(job: Job, order: Order) -> IndexEntry:
+    """The real task, in which reading a capture does what its name says."""
+    worse = next((does for word, does in _WORSE.items() if word in job.name), None)
+    pipeline.read_within = (lambda *_: worse()) if worse else _read_within  # type: ignore[assignment]
+    return carry_out(job, order)
