@@ -78,12 +78,13 @@ class Progress:
         if fresh <= 0 or seconds <= 0:
             return f"[{self.count}/{self.total}] {name}"
         left = int((self.total - self.count) * seconds / fresh)
+        clock = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
         told = phrase(
-            "[{done}/{total}] {rate}/s, {left} left: {file}",
+            "[{done}/{total}] {rate:.1f}/s, {left} left: {file}",
             done=self.count,
             total=self.total,
-            rate=f"{fresh / seconds:.1f}",
-            left=f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}",
+            rate=fresh / seconds,
+            left=clock,
             file=name,
         )
         return say(told)

@@ -109,7 +109,9 @@ class _Run:
             before = len(waiting)
             yield from self._with_executor(waiting, most, lost)
             if len(waiting) == before:
-                raise WorkersFailed(phrase("no worker process can be started; try --jobs 1, or another --executor"))
+                raise WorkersFailed(
+                    phrase("no worker process can be started; give one capture at a time, or another --executor")
+                )
 
     def _with_executor(self, waiting: deque[Job], most: int, lost: list[Lost]) -> Iterator[IndexEntry]:
         """The same until the executor takes no more."""
