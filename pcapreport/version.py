@@ -1,10 +1,13 @@
 """The version, in the one place that packaging and reports read it from."""
 
+from functools import cache
+
 __version__ = "0.1.0"
 
 
+@cache
 def libraries() -> dict[str, str]:
-    """Versions of Python and of the libraries that results and pages are made with."""
+    """Versions of Python and of the libraries that results and pages are made with: do not change what is returned."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 

@@ -27,7 +27,7 @@ MAX_SHIFT = 127
 _TIMESTAMP_LAYOUT = 0x0101080A
 """NOP, NOP, Timestamps, length 10: how nearly every sender aligns it (RFC 7323 appendix A)."""
 
-_KINDS: dict[int, tuple[Option, frozenset[int]]] = {
+_KINDS: dict[int, tuple[int, frozenset[int]]] = {
     MSS: (Option.MSS, frozenset({4})),
     WINDOW_SCALE: (Option.WINDOW_SCALE, frozenset({3})),
     SACK_PERMITTED: (Option.SACK_PERMITTED, frozenset({2})),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +18,12 @@ Array = npt.NDArray[Any]
 """A column; COLUMNS says of what type."""
 
 
-class Flag(IntFlag):
-    """TCP header flags as they stand in the 16-bit offset-and-flags word (RFC 9293 section 3.1, AE: RFC 9768)."""
+class Flag:
+    """TCP header flags as they stand in the 16-bit offset-and-flags word (RFC 9293 section 3.1, AE: RFC 9768).
+
+    Plain ints, as all bits of columns are: an IntFlag costs a microsecond each time it is asked for, and numpy makes
+    64-bit numbers of columns that meet one.
+    """
 
     FIN = 0x001
     SYN = 0x002
@@ -32,7 +36,7 @@ class Flag(IntFlag):
     AE = 0x100
 
 
-class Option(IntFlag):
+class Option:
     """Which TCP options a segment carried (bit set in column `options`)."""
 
     MSS = 0x0001
@@ -65,7 +69,7 @@ class OptionMark(IntEnum):
     OTHER = 15
 
 
-class RowNote(IntFlag):
+class RowNote:
     """What a reader of a row must know about how it was decoded (column `notes`)."""
 
     DISSECTED = 0x01

@@ -65,7 +65,7 @@ def _steps(connection: int, evidence: Evidence) -> list[int]:
     table = evidence.table
     start, stop = int(table.bounds[connection]), int(table.bounds[connection + 1])
     flags, side = table.flags[start : min(stop, start + 16)].tolist(), table.side[start : start + 16].tolist()
-    ending = Flag.RST if evidence.histories.like(connection).opening in ("refused", "incomplete") else Flag(0)
+    ending = Flag.RST if evidence.histories.like(connection).opening in ("refused", "incomplete") else 0
     chosen: list[int] = []
     kinds: set[tuple[int, int]] = set()
     for at, (bits, who) in enumerate(zip(flags, side, strict=False)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pcapreport.capture.packet_table import Flag
 from pcapreport.language import Text, joined, phrase
@@ -23,6 +24,7 @@ FLAG_WORDS = (
 )
 
 
+@lru_cache(maxsize=512)
 def flag_words(flags: int) -> str:
     """Such as "SYN, ACK"; PSH is left out, as it says nothing about the connection."""
     return ", ".join(word for flag, word in FLAG_WORDS if flags & flag) or phrase("no flags")

@@ -18,8 +18,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.settings import Settings
 from pcapreport.tcp.moment import greatest, least
 
-SYN, ACK, FIN, RST = int(Flag.SYN), int(Flag.ACK), int(Flag.FIN), int(Flag.RST)
-"""As plain ints: an IntFlag costs a microsecond each time, and these are asked for per segment."""
+SYN, ACK, FIN, RST = Flag.SYN, Flag.ACK, Flag.FIN, Flag.RST
 D_SACK = 1 << 9
 """A mark beside the header's flags: the segment reports that what it acknowledges had come before (RFC 2883)."""
 FORGED, GENUINE = 1 << 10, 1 << 11

@@ -44,7 +44,7 @@ from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
 
 FLAGS = {".": Flag.ACK, "S": Flag.SYN, "F": Flag.FIN, "R": Flag.RST, "P": Flag.PSH, "U": Flag.URG}
-FLAGS |= {"E": Flag.ECE, "W": Flag.CWR, "A": Flag.AE, "-": Flag(0)}
+FLAGS |= {"E": Flag.ECE, "W": Flag.CWR, "A": Flag.AE, "-": 0}
 ADDRESSES = {"C": 0x0A000001, "S": 0x0A000002}
 START = 1_700_000_000 * SECOND
 ICMP_KINDS = {

@@ -19,7 +19,7 @@ class Step(NamedTuple):
     """One segment; numbers relative to the initial ones."""
 
     side: int
-    flags: Flag
+    flags: int
     seq: int
     ack: int
     length: int = 0
@@ -33,7 +33,7 @@ class _Ends:
         self.next = [0, 0]
         self.steps: list[Step] = []
 
-    def send(self, side: int, flags: Flag, length: int = 0, behind: int = 0, window: int = 512) -> None:
+    def send(self, side: int, flags: int, length: int = 0, behind: int = 0, window: int = 512) -> None:
         """`behind`: how far its acknowledgment lags behind what the other side sent."""
         ack = max(0, self.next[1 - side] - behind) if flags & ACK else 0
         self.steps.append(Step(side, flags, self.next[side], ack, length, window))
@@ -131,6 +131,6 @@ def talks(draw: st.DrawFn, most: int = 14) -> tuple[list[Step], list[int]]:
 def garbage(draw: st.DrawFn) -> Step:
     """A segment without sense."""
     number = st.integers(0, (1 << 32) - 1)
-    flags = Flag(draw(st.integers(0, 511)))
+    flags = draw(st.integers(0, 511))
     length = draw(st.sampled_from((0, 1, 1460, 70_000)))
     return Step(draw(st.integers(0, 1)), flags, draw(number), draw(number), length, draw(st.integers(0, 65_535)))

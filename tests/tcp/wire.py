@@ -38,7 +38,7 @@ class Wire(NamedTuple):
     time_ns: int
     src: Host
     dst: Host
-    flags: Flag
+    flags: int
     seq: int = 0
     ack: int = 0
     length: int = 0

@@ -39,15 +39,15 @@ OPTION_NAMES = {
 }
 """RFC 9293 section 3.2 and IANA's registry of TCP option kinds."""
 FLAG_MEANINGS = (
-    (Flag.AE, phrase("accurate ECN (RFC 9768)")),
-    (Flag.CWR, phrase("congestion window reduced (RFC 3168)")),
-    (Flag.ECE, phrase("ECN echo (RFC 3168)")),
-    (Flag.URG, phrase("the urgent pointer counts")),
-    (Flag.ACK, phrase("the acknowledgment number counts")),
-    (Flag.PSH, phrase("to be given to the application at once")),
-    (Flag.RST, phrase("reset: ends the connection at once")),
-    (Flag.SYN, phrase("synchronize: the sequence number is the initial one")),
-    (Flag.FIN, phrase("the sender has no more data")),
+    (Flag.AE, "AE", phrase("accurate ECN (RFC 9768)")),
+    (Flag.CWR, "CWR", phrase("congestion window reduced (RFC 3168)")),
+    (Flag.ECE, "ECE", phrase("ECN echo (RFC 3168)")),
+    (Flag.URG, "URG", phrase("the urgent pointer counts")),
+    (Flag.ACK, "ACK", phrase("the acknowledgment number counts")),
+    (Flag.PSH, "PSH", phrase("to be given to the application at once")),
+    (Flag.RST, "RST", phrase("reset: ends the connection at once")),
+    (Flag.SYN, "SYN", phrase("synchronize: the sequence number is the initial one")),
+    (Flag.FIN, "FIN", phrase("the sender has no more data")),
 )
 
 
@@ -127,8 +127,8 @@ def _fields(
         )
         yield field(phrase("Data Offset"), 4, size // 4, meaning, 12, 1)
         yield field(phrase("Reserved"), 3, found.header[12] >> 1 & 7, phrase("must be zero"))
-    for flag, meaning in FLAG_MEANINGS:
-        yield field(flag.name or "", 1, int(bool(row.flags & flag)), meaning)
+    for flag, name, meaning in FLAG_MEANINGS:
+        yield field(name, 1, int(bool(row.flags & flag)), meaning)
     yield field(phrase("Window"), 16, int(columns["window"][packet]), _window_meaning(lesson, row), 14, 2)
     if not hidden:
         meaning = phrase("over addresses, header and data; a capture at the sender may hold one not yet filled in")
