@@ -59,6 +59,8 @@ def transmission_before(evidence: Evidence, rows: Ints) -> Ints:
     found, open_ones = np.full(len(rows), -1), np.arange(len(rows))
     candidates = passes.previous[rows]
     for _ in range(STEPS_BACK):
+        if not len(open_ones):
+            break
         open_ones, candidates = open_ones[candidates >= 0], candidates[candidates >= 0]
         wanted = table.seq[rows[open_ones]]
         brings = (table.seq[candidates] <= wanted) & (wanted < table.end[candidates])

@@ -82,18 +82,28 @@ def history_lanes(rows: Rows, history: ConnectionHistory) -> Lanes:
 def _lane(end: EndpointHistory, frames: Ints) -> _Lane:
     lane = _Lane([], [])
     position, last = 0, int(frames.max())
+    named = [item.frame for item in end.transitions if item.frame is not None]
+    row_of = dict(zip(named, _last_rows(frames, named), strict=True))
     for item in end.transitions:
         if item.frame is not None:
             if item.frame > last:
                 break
-            at = rows_with(frames, (item.frame,))
-            if len(at) and at[-1] >= position:
-                position = int(at[-1])
+            position = max(position, row_of[item.frame])
         elif item.certainty == "assumed" and item.earliest is not None and position:
             break
         lane.begins.append(position)
         lane.states.append(item.state)
     return lane
+
+
+def _last_rows(frames: Ints, wanted: Sequence[int]) -> list[int]:
+    """The last row of each of these frames; -1 where there is none."""
+    if not len(wanted):
+        return []
+    order = np.argsort(frames, kind="stable")  # rows may have been put right: see tap_order
+    at = order[np.searchsorted(frames, wanted, "right", order) - 1]
+    found: list[int] = np.where(frames[at] == wanted, at, -1).tolist()
+    return found
 
 
 class _Marks(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ Ints = npt.NDArray[np.int64]
 
 SENDERS: tuple[Sender, Sender] = ("client", "server")
 CONTROL = Flag.SYN | Flag.FIN | Flag.RST
+FEW = 500
+"""Rows that are gone through one by one sooner than by passes over arrays."""
 
 
 class Row(NamedTuple):
@@ -68,19 +70,19 @@ class Rows:
         return len(self.frame)
 
     def __getitem__(self, index: int) -> Row:
-        flags, packet = int(self.flags[index]), self.packet[index]
+        flags, side, packet = self.flags.item(index), self.side.item(index), self.packet.item(index)
         return Row(
-            int(self.time_ns[index]),
-            int(self.frame[index]),
-            int(self.side[index]),
+            self.time_ns.item(index),
+            self.frame.item(index),
+            side,
             flags,
-            int(self.seq[index]),
-            int(self.end[index]),
-            int(self.ack[index]) if flags & Flag.ACK else None,
-            int(self.length[index]),
-            int(self.window[index]) << self.shift(int(self.side[index]), flags),
-            int(self.packets["seq"][packet]),
-            int(self.packets["ack"][packet]),
+            self.seq.item(index),
+            self.end.item(index),
+            self.ack.item(index) if flags & Flag.ACK else None,
+            self.length.item(index),
+            self.window.item(index) << self.shift(side, flags),
+            self.packets["seq"].item(packet),
+            self.packets["ack"].item(packet),
         )
 
     def shift(self, side: int, flags: int) -> int:
@@ -109,9 +111,12 @@ def told(table: ConnectionTable, connection: int) -> Rows:
 
 def rows_with(frame: Ints, wanted: Collection[int]) -> Ints:
     """Which rows of a connection's frame column have one of the wanted numbers, ascending."""
+    if not len(wanted):
+        return np.empty(0, np.int64)
+    if len(frame) <= FEW:
+        among = wanted if isinstance(wanted, Set) else frozenset(wanted)
+        return np.array([row for row, number in enumerate(frame.tolist()) if number in among], np.int64)
     numbers = np.fromiter(wanted, np.int64, len(wanted))
-    if not len(numbers):
-        return numbers
     if (frame[1:] < frame[:-1]).any():  # rows were put right: see tap_order
         return np.flatnonzero(np.isin(frame, numbers))
     start = int(np.searchsorted(frame, numbers.min()))

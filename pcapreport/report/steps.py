@@ -13,7 +13,7 @@ import numpy as np
 from pcapreport.capture.packet_table import Flag
 from pcapreport.language import Text, phrase
 from pcapreport.report.model import Step
-from pcapreport.report.segments import SENDERS, Rows
+from pcapreport.report.segments import FEW, SENDERS, Rows
 from pcapreport.report.times import Clock
 from pcapreport.tcp.connections import CLIENT, SERVER
 
@@ -29,10 +29,21 @@ class _Teller:
         self.states = states
         self.clock = clock
         self.steps: list[Step] = []
+        few = slice(FEW if len(rows) <= FEW else 0)
+        self._sides, self._flags, self._acks = (c[few].tolist() for c in (rows.side, rows.flags, rows.ack))
 
     def first(self, side: int, has: int, lacks: int = 0, since: int = 0, ack_from: int | None = None) -> int | None:
         """Index of the first row of `side` with all flags of `has` and none of `lacks`, acknowledging `ack_from`."""
         rows = self.rows
+        if len(rows) <= FEW:
+            found_among_few = (
+                at
+                for at in range(since, len(rows))
+                if self._sides[at] == side
+                and (self._flags[at] & (has | lacks)) == has
+                and (ack_from is None or (self._flags[at] & Flag.ACK and self._acks[at] >= ack_from))
+            )
+            return next(found_among_few, None)
         flags = rows.flags[since:]
         fits = (rows.side[since:] == side) & ((flags & (has | lacks)) == has)
         if ack_from is not None:

@@ -163,20 +163,28 @@ class Hosts:
 
     def profile(self, address: str) -> HostProfile:
         """What is said of this host, the evidence with it."""
-        openings, looks, keys, bounds = self._by_host
-        key = np.uint64(addresses.hash_of(address))
-        at = int(np.searchsorted(keys, key))
-        if at == len(keys) or keys[at] != key:
+        at = self._place(address)
+        if at is None:
             return HostProfile(address, "unknown", (_NO_OPENING,))
+        openings, looks, _, bounds = self._by_host
         rows = slice(int(bounds[at]), int(bounds[at + 1]))
         system = int(self.systems[at])
         return HostProfile(address, SYSTEMS[system], tuple(_words(openings[rows], looks[rows], system)))
+
+    def _place(self, address: str) -> int | None:
+        """Among the hosts that opened or answered."""
+        keys = self._by_host.keys
+        key = np.uint64(addresses.hash_of(address))
+        at = int(np.searchsorted(keys, key))
+        return at if at < len(keys) and keys[at] == key else None
 
     def time_wait_of(self, address: str, settings: Settings) -> TimeWaitProfile:
         """How long this host keeps TIME-WAIT: as was asked for, or as its system does."""
         if not settings.time_wait.guessed:
             return settings.time_wait
-        return TIME_WAIT_PROFILES.get(self.profile(address).system, settings.time_wait)
+        at = self._place(address)
+        system = "unknown" if at is None else SYSTEMS[self.systems[at]]
+        return TIME_WAIT_PROFILES.get(system, settings.time_wait)
 
     def busiest(self, most: int) -> list[str]:
         """Of the first so many hosts, those that opened or answered most often first."""

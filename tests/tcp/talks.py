@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from pcapreport.capture.packet_table import Flag
-
 from .wire import ACK, FIN, PSH, RST, START, SYN, A, B, Host, Wire
 
 MS = 10**6
