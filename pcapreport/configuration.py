@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,18 @@ def configured(path: Path, known: Mapping[str, Mapping[str, str]]) -> dict[str, 
     }
 
 
-def rule_changes(path: Path, known: Iterable[str]) -> tuple[tuple[str, RuleChange], ...]:
-    """What [tool.pcapreport.rules.NAME] of a TOML file says of rules; raises UsageError for what makes no sense."""
-    given, rules = _table(path).get("rules", {}), set(known)
+def rule_changes(path: Path, known: Callable[[], Iterable[str]]) -> tuple[tuple[str, RuleChange], ...]:
+    """What [tool.pcapreport.rules.NAME] of a TOML file says of rules; raises UsageError for what makes no sense.
+
+    `known`: gives the names of all rules, and is asked only if there is something to check.
+    """
+    given = _table(path).get("rules", {})
     place = f"{path}: [tool.pcapreport.rules]"
     if not isinstance(given, dict):
         raise UsageError(
             phrase("{place} is no table; write [tool.pcapreport.rules.RULE] with severity and reason", place=place)
         )
-    found = []
+    found, rules = [], set(known()) if given else set()
     for rule, change in given.items():
         wrong = _wrong(rule, change, rules)
         if wrong:

@@ -277,9 +277,13 @@ def changes(given: Sequence[str]) -> dict[str, Any]:
 
 
 def _rule_changes() -> Any:
-    from pcapreport.findings.rules import RULES
+    return rule_changes(CONFIGURATION, _rules)
 
-    return rule_changes(CONFIGURATION, RULES)
+
+def _rules() -> Iterable[str]:
+    from pcapreport.findings.rules import RULES  # with all that finds, which takes its time
+
+    return RULES
 
 
 def baseline(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
