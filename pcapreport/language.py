@@ -43,16 +43,26 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 class Text(str):
     """A text in English, with what it takes to say it in another language."""
 
-    __slots__ = ("message",)
-    message: Message
+    __slots__ = ("_how",)
+    _how: Message | tuple[str, dict[str, Any], str]
+    """As a message, or what `phrase` and `counted` were given: few texts are ever said in another language."""
+
+    @property
+    def message(self) -> Message:
+        """How it was made."""
+        how = self._how
+        if isinstance(how, tuple):
+            form, parts, several = how
+            how = self._how = Message(str(form), {name: _part(value) for name, value in parts.items()}, several)
+        return how
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (str(self), self.message)
 
 
-def _made(english: str, message: Message) -> Text:
+def _made(english: str, how: Message | tuple[str, dict[str, Any], str]) -> Text:
     text = Text(english)
-    text.message = message
+    text._how = how
     return text
 
 
@@ -61,17 +71,17 @@ def phrase(form: str, **parts: Any) -> Text:
 
     A form that is kept somewhere is a `phrase` without parts there, so that it is gathered.
     """
-    form = str(form)
-    if not parts:
-        return _made(form, Message(form))
-    return _made(form.format(**parts), Message(form, {name: _part(value) for name, value in parts.items()}))
+    text = Text(form.format(**parts) if parts else form)
+    text._how = (form, parts, "")
+    return text
 
 
 def counted(n: int, one: str, several: str, **parts: Any) -> Text:
     """The form for 1 or the one for another number; `{n:,}` in them is the number."""
-    english = (one if n == 1 else several).format(n=n, **parts)
-    told = {name: _part(value) for name, value in parts.items()}
-    return _made(english, Message(one, {"n": int(n), **told}, several))
+    parts = {"n": int(n), **parts}
+    text = Text((one if n == 1 else several).format(**parts))
+    text._how = (one, parts, several)
+    return text
 
 
 def forms(one: str, several: str) -> tuple[str, str]:

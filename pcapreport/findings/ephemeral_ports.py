@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pcapreport.findings.model import Alternative, Confidence, Finding, Severity, Side
 from pcapreport.findings.wording import address, duration

@@ -32,6 +32,20 @@ class Group(NamedTuple):
     """By row, of the columns that were asked for."""
 
 
+class Shown(NamedTuple):
+    """Frames that show something."""
+
+    numbers: list[int]
+    """Ascending."""
+    time_ns: int
+    """Of the first."""
+
+    @classmethod
+    def of(cls, frames: Sequence[int], times: Sequence[int]) -> Shown:
+        """At least one, in any order, and when each passed."""
+        return cls(sorted(frames), min(zip(frames, times, strict=True))[1])
+
+
 def groups(evidence: Evidence, chosen: Bools, *columns: npt.NDArray[np.generic]) -> Iterator[Group]:
     """The chosen rows, by connection and sender; `columns`: of the table's length, wanted as `values`.
 
@@ -59,7 +73,7 @@ def finding(
     rule: str,
     connection: int | None,
     side: Side,
-    rows: Group | Sequence[int] | Ints,
+    rows: Group | Shown | Sequence[int] | Ints,
     summary: str,
     severity: Severity | None = None,
     confidence: Confidence = Confidence.HIGH,
@@ -67,7 +81,7 @@ def finding(
 ) -> Finding:
     """A finding about rows of the connection table; `severity` is the rule's own unless given."""
     time: int | None
-    if isinstance(rows, Group):
+    if isinstance(rows, Group | Shown):
         frames, time = rows.numbers, rows.time_ns
     else:
         frames, time = _numbered(evidence, rows)

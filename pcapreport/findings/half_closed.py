@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pcapreport.findings.grouping import SIDES, Group, finding, groups
+from pcapreport.findings.grouping import SIDES, Group, Shown, finding, groups
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding
 from pcapreport.findings.wording import The, duration, side_name
 from pcapreport.language import counted, phrase
@@ -26,29 +26,35 @@ def half_closed(evidence: Evidence) -> Iterator[Finding]:
     late = passes.live & (table.length > 0) & (table.side != closer[passes.connection]) & has[passes.connection]
     late &= passes.acks & (table.ack >= ends[passes.connection]) & (passes.known < table.end - table.seq)
     answered = set()
-    for group in groups(evidence, late):
+    going_on = []
+    for group in groups(evidence, late, table.length, table.time_ns):
         answered.add(group.connection)
         if evidence.histories.like(group.connection).closing in ("client-first", "server-first", "half-closed"):
-            yield _went_on(evidence, group, int(first[group.connection]))
+            going_on.append(group)
+    fins = first[[group.connection for group in going_on]]
+    told = zip(going_on, table.frame[fins].tolist(), table.time_ns[fins].tolist(), strict=True)
+    for group, frame, time in told:
+        yield _went_on(evidence, group, frame, time)
     for connection in evidence.histories.closed("half-closed"):
         if has[connection] and connection not in answered:
             yield from _never_closed(evidence, connection, int(first[connection]))
 
 
-def _went_on(evidence: Evidence, group: Group, fin: int) -> Finding:
-    table = evidence.table
-    data = int(table.length[group.rows].sum())
+def _went_on(evidence: Evidence, group: Group, fin: int, time: int) -> Finding:
+    """`fin`: the frame of the FIN, which passed at `time`."""
+    lengths, times = group.values
+    data, segments = sum(lengths), len(lengths)
     summary = phrase(
         "{side} closed its direction in frame {frame}; the {other} knew it and sent {bytes} more in {segments} over "
         "the next {time}.",
         side=The(1 - group.side),
-        frame=int(table.frame[fin]),
+        frame=fin,
         other=side_name(group.side),
         bytes=counted(data, "{n:,} byte", "{n:,} bytes"),
-        segments=counted(len(group.rows), "{n:,} segment", "{n:,} segments"),
-        time=duration(max(int(table.time_ns[group.rows[-1]] - table.time_ns[fin]), 0)),
+        segments=counted(segments, "{n:,} segment", "{n:,} segments"),
+        time=duration(max(times[-1] - time, 0)),
     )
-    rows = np.concatenate([[fin], group.rows])
+    rows = Shown.of([fin, *group.numbers], [time, *times])
     return finding(evidence, "half_closed", group.connection, SIDES[1 - group.side], rows, summary)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from pcapreport.findings.filters import FilterSigns
-from pcapreport.findings.grouping import SIDES, Ints, finding
+from pcapreport.findings.grouping import SIDES, Ints, Shown, finding
 from pcapreport.findings.model import Alternative, Confidence, Evidence, Finding, Side
 from pcapreport.findings.wording import address, duration, first_of, times
 from pcapreport.language import phrase
@@ -21,14 +23,16 @@ SILENCE = (
     Alternative(phrase("The answers took a way that this capture does not see."), Confidence.LOW),
 )
 """Why a SYN may have got no answer."""
+FOR_THE_SERVER = (Alternative(phrase("A firewall on the way sent the RST in the server's name."), Confidence.LOW),)
+"""Why a SYN may have been refused."""
 REPLAYED = (Alternative(phrase("The segments were replayed or generated, not sent by a TCP."), Confidence.MEDIUM),)
 
 
 def openings(evidence: Evidence) -> Iterator[Finding]:
     """Connections that were refused, not answered or not completed."""
-    for opening, told in (("refused", _refused), ("incomplete", _incomplete)):
-        for connection in evidence.histories.opened(opening):
-            yield from told(evidence, connection)
+    yield from _refused(evidence)
+    for connection in evidence.histories.opened("incomplete"):
+        yield from _incomplete(evidence, connection)
     unanswered = list(evidence.histories.opened("unanswered"))
     signs = FilterSigns(evidence, unanswered) if unanswered else None
     for connection in unanswered:
@@ -43,27 +47,56 @@ def _rows(evidence: Evidence, connection: int, side: int, mask: int, value: int)
     return np.asarray(rows[wanted & (evidence.passes.original[rows] < 0)])
 
 
-def _refused(evidence: Evidence, connection: int) -> Iterator[Finding]:
-    table = evidence.table
-    syns = _rows(evidence, connection, CLIENT, BOTH, SYN)
-    resets = _rows(evidence, connection, SERVER, RST, RST)
-    server = table.endpoints(connection)[1]
-    rows = np.concatenate([syns, resets])
-    if not len(resets):  # its RST stands with the next connection on these ports
+class _Sent(NamedTuple):
+    """Rows that some connections have of one kind, and where those of each begin and end."""
+
+    frame: list[int]
+    time_ns: list[int]
+    bounds: list[int]
+
+    @classmethod
+    def of(cls, evidence: Evidence, connections: Ints, side: int, mask: int, value: int) -> _Sent:
+        """As `_rows` has them; `connections`: ascending."""
+        table = evidence.table
+        concerned = np.zeros(len(table), bool)
+        concerned[connections] = True
+        chosen = ((table.flags & mask) == value) & (table.side == side) & (evidence.passes.original < 0)
+        rows = np.flatnonzero(chosen)
+        rows = rows[concerned[evidence.passes.connection[rows]]]
+        bounds = np.append(np.searchsorted(rows, table.bounds[connections]), len(rows))
+        return cls(table.frame[rows].tolist(), table.time_ns[rows].tolist(), bounds.tolist())
+
+    def of_each(self) -> Iterator[tuple[list[int], list[int]]]:
+        """(frames, times) of each connection."""
+        return ((self.frame[a:b], self.time_ns[a:b]) for a, b in pairwise(self.bounds))
+
+
+def _refused(evidence: Evidence) -> Iterator[Finding]:
+    connections = np.sort(np.array(evidence.histories.opened("refused"), np.int64))
+    if not len(connections):
         return
-    parts = {"server": address(server), "frame": int(table.frame[resets[0]])}
-    if len(syns):
-        summary = phrase(
-            "The server refused: {server} answered the SYN with a RST (frame {frame}) after {time}.",
-            time=duration(max(int(table.time_ns[resets[0]] - table.time_ns[syns[0]]), 0)),
-            **parts,
-        )
-    else:
-        summary = phrase("The server refused: {server} answered the SYN with a RST (frame {frame}).", **parts)
-    other = Alternative(phrase("A firewall on the way sent the RST in the server's name."), Confidence.LOW)
-    yield finding(
-        evidence, "connection_refused", connection, Side.SERVER, rows, summary, None, Confidence.HIGH, (other,)
-    )
+    syns = _Sent.of(evidence, connections, CLIENT, BOTH, SYN).of_each()
+    resets = _Sent.of(evidence, connections, SERVER, RST, RST).of_each()
+    for connection, (asked, when), (answered, then) in zip(connections.tolist(), syns, resets, strict=True):
+        if not answered:  # its RST stands with the next connection on these ports
+            continue
+        server = address(evidence.table.endpoints(connection)[1])
+        if asked:
+            summary = phrase(
+                "The server refused: {server} answered the SYN with a RST (frame {frame}) after {time}.",
+                time=duration(max(then[0] - when[0], 0)),
+                server=server,
+                frame=answered[0],
+            )
+        else:
+            summary = phrase(
+                "The server refused: {server} answered the SYN with a RST (frame {frame}).",
+                server=server,
+                frame=answered[0],
+            )
+        shown = Shown.of(asked + answered, when + then)
+        side, sure = Side.SERVER, Confidence.HIGH
+        yield finding(evidence, "connection_refused", connection, side, shown, summary, None, sure, FOR_THE_SERVER)
 
 
 def _unanswered(evidence: Evidence, connection: int, signs: FilterSigns | None) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,19 @@ NEVER_OPEN = ("refused", "unanswered", "incomplete")
 _ENDED_BY_BOX = phrase("a RST from a box in the path had ended it for this side")
 _KEEP_ALIVES = phrase("its keep-alives had no answer")
 _OWN_ACCORD = phrase("aborted from its own side, by its application or a timer of its own")
+_EARLIER = phrase("an earlier segment")
+_IN_STATE = {state: phrase(" in {state}", state=state.value) for state in State}
+_BY_ITSELF = (
+    Alternative(phrase("It closed while received data lay unread."), Confidence.MEDIUM),
+    Alternative(phrase("A middle box sent the RST in its name."), Confidence.LOW),
+)
+_BY_OTHERS = (
+    Alternative(
+        phrase("A RST that passed only behind this tap, such as a middle box's, had ended it."), Confidence.MEDIUM
+    ),
+    Alternative(phrase("A middle box that lost the connection's state sent it in its name."), Confidence.LOW),
+)
+_NOT_ARRIVED = (Alternative(phrase("It aborted before these bytes arrived."), Confidence.MEDIUM),)
 ABORTING = {"reset-by-client": CLIENT, "reset-by-server": SERVER}
 
 
@@ -30,18 +44,21 @@ def resets(evidence: Evidence) -> Iterator[Finding]:
     forged = evidence.forgery.forged_rows  # told by middlebox.py
     chosen[forged] = False
     first_forged = _first_forged(evidence, forged)
-    for group in groups(evidence, chosen):
+    opened = (group for group in groups(evidence, chosen) if _opened(evidence, group))
+    for group, reset in _with_resets(evidence, list(opened)):
         history = evidence.histories.like(group.connection)
-        if history.opening in NEVER_OPEN:
-            continue
-        if first_forged.get((group.connection, 1 - group.side), group.rows[0]) < group.rows[0]:
+        if first_forged and first_forged.get((group.connection, 1 - group.side), reset.row) < reset.row:
             yield _harmless(evidence, group, _ENDED_BY_BOX)
         elif ABORTING.get(history.closing) == group.side:
-            yield from _abort(evidence, group)
+            yield from _abort(evidence, group, reset)
         elif history.closing in ABORTING or _over(evidence, group):
             yield _harmless(evidence, group)
         else:
             yield _ignored(evidence, group)
+
+
+def _opened(evidence: Evidence, group: Group) -> bool:
+    return evidence.histories.like(group.connection).opening not in NEVER_OPEN
 
 
 def _first_forged(evidence: Evidence, forged: Ints) -> dict[tuple[int, int], int]:
@@ -75,20 +92,76 @@ def _before_closed(end: EndpointHistory) -> State | None:
     return states[-2] if len(states) > 1 and states[-1] is State.CLOSED else end.final
 
 
-def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
+class _Reset(NamedTuple):
+    """The first RST of a side and what came before it: looked up for all together."""
+
+    row: int
+    acks: bool
+    """It acknowledges."""
+    keeps_alive: bool
+    """Its sender's last word before, after the other side's, was a keep-alive."""
+    lost: int
+    """Bytes either side had sent that the other had not acknowledged."""
+    left: int
+    """Bytes of the other side that it does not acknowledge, their FIN apart."""
+    prompt: int
+    """The row of the other side's last word before, or -1; what it said:"""
+    prompt_frame: int
+    prompt_length: int
+    since_prompt: int
+    """ns"""
+    answers_empty: bool
+    """It has no ACK, and the number that an empty word of the other side asked for."""
+    closed_before_prompt: bool
+    """Its sender's FIN had passed by then."""
+
+
+def _with_resets(evidence: Evidence, found: list[Group]) -> Iterator[tuple[Group, _Reset]]:
+    """Each group with its first RST."""
     table, passes = evidence.table, evidence.passes
-    row = int(group.rows[0])
-    mine = _before_closed(_end(evidence, group.connection, group.side))
-    where = phrase(" in {state}", state=mine.value) if mine else ""
-    lost = _outstanding(evidence, group, row)
-    if _orphaned(evidence, group, row):
-        yield _closed_too_late(evidence, group, row)
+    if not found:
         return
-    reason, alternatives, confidence = _reason(evidence, group, row)
+    row = np.array([group.rows[0] for group in found])
+    flow = passes.connection[row] * 2 + table.side[row]
+    own_fin, peer_fin = passes.first_fin[flow], passes.first_fin[flow ^ 1]
+    prompt, alone = passes.previous_peer[row], passes.previous[row]
+    acks, taken, sent = (table.flags[row] & ACK) != 0, table.ack[row], passes.peer_sent_before[row]
+    untaken = np.maximum(sent - taken - ((taken < sent) & (peer_fin < row)), 0)
+    lost = _outstanding(passes.sent_before[row], passes.acked_before[row], own_fin < row)
+    lost += _outstanding(sent, passes.own_ack_before[row], peer_fin < row)
+    length = np.where(prompt >= 0, table.length[prompt], 0)
+    columns = (
+        row,
+        acks,
+        (prompt >= 0) & (alone > prompt) & passes.keep_alive[alone],
+        lost,
+        np.where(taken > 0, untaken, 0),
+        prompt,
+        table.frame[prompt],
+        length,
+        table.time_ns[row] - table.time_ns[prompt],
+        (prompt >= 0) & ~acks & (length == 0) & (table.seq[row] == table.ack[prompt]),
+        (prompt >= 0) & (own_fin < prompt),
+    )
+    yield from zip(found, map(_Reset._make, zip(*(column.tolist() for column in columns), strict=True)), strict=True)
+
+
+def _outstanding(sent: Ints, acked: Ints, closed: Bools) -> Ints:
+    """Bytes that one side had sent and the other had not acknowledged; `closed`: a FIN among them."""
+    return np.where((sent > 0) & (acked > 0), np.maximum(sent - acked - closed, 0), 0)
+
+
+def _abort(evidence: Evidence, group: Group, reset: _Reset) -> Iterator[Finding]:
+    mine = _before_closed(_end(evidence, group.connection, group.side))
+    lost = reset.lost
+    if _orphaned(evidence, group, reset):
+        yield _closed_too_late(evidence, group, reset.row)
+        return
+    reason, alternatives, confidence = _reason(evidence, reset)
     summary = phrase(
         "{who} reset the connection{where} ({frames}): {reason}{more}.",
         who=The(group.side),
-        where=where,
+        where=_IN_STATE[mine] if mine else "",
         frames=first_of(group.numbers),
         reason=reason,
         more=_not_acknowledged(lost) if lost else "",
@@ -105,11 +178,10 @@ def _abort(evidence: Evidence, group: Group) -> Iterator[Finding]:
         confidence,
         alternatives,
     )
-    prompt = int(passes.previous_peer[row])
-    if prompt >= 0 and table.length[prompt] and _closed_before(evidence, group.connection, group.side, prompt):
-        yield _data_after_close(evidence, group, prompt)
-    elif table.flags[row] & ACK and (left := _untaken(evidence, group, row)):
-        yield _unread(evidence, group, row, left)
+    if reset.prompt_length and reset.closed_before_prompt:
+        yield _data_after_close(evidence, group, reset.prompt)
+    elif reset.acks and reset.left:
+        yield _unread(evidence, group, reset)
 
 
 def _not_acknowledged(lost: int) -> Text:
@@ -120,65 +192,42 @@ def _not_acknowledged(lost: int) -> Text:
     )
 
 
-def _outstanding(evidence: Evidence, group: Group, row: int) -> int:
-    """Bytes either side had sent that the other had not acknowledged when `row`, of the group, passed."""
-    passes = evidence.passes
-    pairs = ((passes.sent_before, passes.acked_before), (passes.peer_sent_before, passes.own_ack_before))
-    total = 0
-    for side, (sent, acked) in zip((group.side, 1 - group.side), pairs, strict=True):
-        if sent[row] > 0 and acked[row] > 0:
-            total += max(int(sent[row] - acked[row]) - _closed_before(evidence, group.connection, side, row), 0)
-    return total
-
-
 def _closed_before(evidence: Evidence, connection: int, side: int, row: int) -> bool:
     """Its FIN had passed when `row` did."""
     return bool(evidence.passes.first_fin[2 * connection + side] < row)
 
 
-def _reason(evidence: Evidence, group: Group, row: int) -> tuple[Text, tuple[Alternative, ...], Confidence]:
+def _reason(evidence: Evidence, reset: _Reset) -> tuple[Text, tuple[Alternative, ...], Confidence]:
     """Why it was sent, as far as the RST and what came before it tell, what else could be, and how sure that is."""
-    table, passes = evidence.table, evidence.passes
-    prompt = int(passes.previous_peer[row])
-    alone = int(passes.previous[row])
-    if prompt >= 0 and alone > prompt and passes.keep_alive[alone]:
+    if reset.keeps_alive:
         return _KEEP_ALIVES, (), Confidence.HIGH
-    if table.flags[row] & ACK:
-        unread = Alternative(phrase("It closed while received data lay unread."), Confidence.MEDIUM)
-        killed = Alternative(phrase("A middle box sent the RST in its name."), Confidence.LOW)
-        return _OWN_ACCORD, (unread, killed), Confidence.HIGH
-    answered = phrase("frame {frame}", frame=int(table.frame[prompt])) if prompt >= 0 else phrase("an earlier segment")
-    if prompt >= 0 and _closed_before(evidence, group.connection, group.side, prompt):
+    if reset.acks:
+        return _OWN_ACCORD, _BY_ITSELF, Confidence.HIGH
+    answered = phrase("frame {frame}", frame=reset.prompt_frame) if reset.prompt >= 0 else _EARLIER
+    if reset.closed_before_prompt:
         closed = phrase("it had closed already and no one was left to take {segment}", segment=answered)
         return closed, (), Confidence.HIGH
     reason = phrase("it no longer knew the connection when {segment} came (a restart, or state lost)", segment=answered)
-    if prompt >= 0 and table.time_ns[row] - table.time_ns[prompt] <= evidence.settings.beside_tap_ns:
+    if reset.prompt >= 0 and reset.since_prompt <= evidence.settings.beside_tap_ns:
         return reason, (), Confidence.HIGH  # whatever else had ended it there would have passed this tap
-    others = (
-        Alternative(
-            phrase("A RST that passed only behind this tap, such as a middle box's, had ended it."), Confidence.MEDIUM
-        ),
-        Alternative(phrase("A middle box that lost the connection's state sent it in its name."), Confidence.LOW),
-    )
-    return reason, others, Confidence.MEDIUM
+    return reason, _BY_OTHERS, Confidence.MEDIUM
 
 
-def _orphaned(evidence: Evidence, group: Group, row: int) -> bool:
+def _orphaned(evidence: Evidence, group: Group, reset: _Reset) -> bool:
     """Its FIN had long been acknowledged when the other's FIN, or an empty segment, came; no data, no FIN before.
 
     In FIN-WAIT-2 a host answers these by an ACK; a RST shows that it waits no more (tcp_fin_timeout on Linux).
     """
-    table, passes = evidence.table, evidence.passes
-    prompt = int(passes.previous_peer[row])
-    if prompt < 0 or table.flags[row] & ACK or table.length[prompt] or table.seq[row] != table.ack[prompt]:
+    if not reset.answers_empty:
         return False
-    earlier = np.arange(table.bounds[group.connection], prompt)
+    table, passes = evidence.table, evidence.passes
+    earlier = np.arange(table.bounds[group.connection], reset.prompt)
     fins = earlier[((table.flags[earlier] & FIN) != 0) & passes.live[earlier]]
     if not len(fins) or np.any(table.side[fins] != group.side):
         return False
     known = earlier[(table.side[earlier] != group.side) & passes.acks[earlier]]
     known = known[table.ack[known] >= table.end[fins[0]]]
-    return bool(len(known)) and table.time_ns[prompt] - table.time_ns[known[0]] > evidence.settings.unanswered_ns
+    return bool(len(known)) and table.time_ns[reset.prompt] - table.time_ns[known[0]] > evidence.settings.unanswered_ns
 
 
 _LATE_FIN = phrase(
@@ -234,35 +283,25 @@ def _data_after_close(evidence: Evidence, group: Group, prompt: int) -> Finding:
     return finding(evidence, "data_after_close", group.connection, SIDES[1 - group.side], rows, summary)
 
 
-def _untaken(evidence: Evidence, group: Group, row: int) -> int:
-    """Bytes of the other side that a RST does not acknowledge, its FIN apart."""
-    table = evidence.table
-    sent, taken = int(evidence.passes.peer_sent_before[row]), int(table.ack[row])
-    closed = taken < sent and _closed_before(evidence, group.connection, 1 - group.side, row)
-    return max(sent - taken - closed, 0) if taken > 0 else 0
-
-
-def _unread(evidence: Evidence, group: Group, row: int, left: int) -> Finding:
-    table = evidence.table
+def _unread(evidence: Evidence, group: Group, reset: _Reset) -> Finding:
     summary = counted(
-        left,
+        reset.left,
         "{who} closed by a RST (frame {frame}) without taking the last {n:,} byte of the {side}.",
         "{who} closed by a RST (frame {frame}) without taking the last {n:,} bytes of the {side}.",
         who=The(group.side),
-        frame=int(table.frame[row]),
+        frame=int(evidence.table.frame[reset.row]),
         side=side_name(1 - group.side),
     )
-    other = Alternative(phrase("It aborted before these bytes arrived."), Confidence.MEDIUM)
     return finding(
         evidence,
         "close_with_unread_data",
         group.connection,
         SIDES[group.side],
-        [row],
+        [reset.row],
         summary,
         None,
         Confidence.MEDIUM,
-        (other,),
+        _NOT_ARRIVED,
     )
 
 
