@@ -24,7 +24,7 @@ from pcapreport.tcp.history import (
     with_values,
 )
 from pcapreport.tcp.later_syns import with_later_syns
-from pcapreport.tcp.moment import Moment, Sum, Times, Trace
+from pcapreport.tcp.moment import ByRow, Moment, Sum, Trace
 
 Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Traced(NamedTuple):
     capture_end: int
     """ns"""
 
-    def times(self, members: Ints) -> Times | Sequence[Times]:
+    def times(self, members: Ints) -> ByRow:
         """(rows, members): of the rows, of the capture's end, and what was chosen among them."""
         end = np.full(len(members), self.capture_end, np.int64)
         return self.trace.with_chosen(np.vstack([self.rows.times(members), end]))
@@ -104,7 +104,7 @@ class Family:
         return rows.frame.take(rows.bounds[self.members] + frame)
 
     @cached_property
-    def _times(self) -> Times | Sequence[Times]:
+    def _times(self) -> ByRow:
         assert self._traced is not None
         return self._traced.times(self.members)
 

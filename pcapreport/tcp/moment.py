@@ -8,77 +8,121 @@ of its own (`least`, `greatest`): which of them it is need not be the same for a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Times = npt.NDArray[np.int64]
-Terms = tuple[tuple[int, int], ...]
-"""(row, weight), by row, no weight 0."""
+_DIGIT = 64
+"""Bits of a weight. How often each row's time counts in a sum is one number, row by row a (signed) digit of it: such
+numbers are added and compared in one step, and most never need be taken apart. Products of times and constants that
+fit an array have such weights."""
+_LOWEST = (1 << _DIGIT) - 1
+
+
+class ByRow(Protocol):
+    """(rows, m): times of m connections."""
+
+    def __getitem__(self, row: int, /) -> Times: ...
 
 
 class Sum(NamedTuple):
     """constant + sum of weight * time of row."""
 
-    terms: Terms
+    weights: int
+    """Of all rows; see _DIGIT."""
     constant: int
 
-    def over(self, times: Times | Sequence[Times]) -> Times:
-        """Its value for each of m connections; `times`: (rows, m) ns."""
-        if not self.terms:
+    def over(self, times: ByRow) -> Times:
+        """Its value for each of m connections, not to be changed: it may be a row itself."""
+        if not self.weights:
             return np.full(len(times[0]), self.constant, np.int64)
-        (row, weight), *others = self.terms
-        total: Times = times[row] * weight
-        for row, weight in others:
-            if weight == 1:
-                total += times[row]
-            elif weight == -1:
-                total -= times[row]
-            else:
-                total += weight * times[row]
-        if self.constant:
-            total += self.constant
-        return total
+        total = _summed(_terms(self.weights), times)
+        return total + self.constant if self.constant else total
 
 
-class Guard(NamedTuple):
-    """How a comparison of two times came out: `left` - `right` + `constant` is below, at or above 0 (bits of `signs`),
-    or one of two of these where the comparison asked no more."""
+Terms = Sequence[tuple[int, int]]
+"""(row, weight), by row, no weight 0."""
 
-    left: Terms
-    right: Terms
-    constant: int
-    signs: int
+
+@lru_cache(maxsize=1 << 16)
+def _terms(weights: int) -> Terms:
+    """Rows with their weights: the same few for all connections."""
+    found, row = [], 0
+    while weights:
+        without = ((weights & -weights).bit_length() - 1) // _DIGIT
+        weights >>= without * _DIGIT
+        weight = weights & _LOWEST
+        if weight >> _DIGIT - 1:
+            weight -= _LOWEST + 1
+        found.append((row + without, weight))
+        weights = weights - weight >> _DIGIT
+        row += without + 1
+    return tuple(found)
+
+
+def _summed(terms: Terms, times: ByRow) -> Times:
+    total: Times | None = None
+    for row, weight in terms:
+        time = times[row]
+        if total is None:
+            total = time if weight == 1 else time * weight
+        elif weight == -1:
+            total = total - time
+        else:
+            total = total + (time if weight == 1 else time * weight)
+    assert total is not None
+    return total
 
 
 class Trace:
-    """What one connection's Moments were asked for: guards, and which of them were the least or greatest of others."""
+    """What one connection's Moments were asked for: how they compared, and which of them were the least or greatest of
+    others."""
 
     def __init__(self, times: Sequence[int]) -> None:
         """`times`: (rows,) ns."""
-        self.guards: set[Guard] = set()
-        self.moments = [Moment.made_of(time, ((row, 1),), 0, self) for row, time in enumerate(times)]
+        self.guards: dict[tuple[int, int], int] = {}
+        """(weights, constant) of a difference: that it is below, at or above 0 (bits), or one of two of these where the
+        comparisons asked no more."""
+        self.moments = [Moment.made_of(time, 1 << row * _DIGIT, 0, self) for row, time in enumerate(times)]
         """Of each row."""
-        self._chosen: dict[tuple[bool, tuple[Sum, ...]], int] = {}
+        self._chosen: dict[tuple[bool, tuple[tuple[int, int], ...]], int] = {}
 
     def chosen(self, values: Sequence[int], greatest: bool) -> Moment:
         """The least or greatest of `values`, as a row of its own."""
-        among = tuple(v.sum if isinstance(v, Moment) else Sum((), v) for v in values)
+        among = tuple([(v.weights, v.constant) if isinstance(v, Moment) else (0, v) for v in values])
         row = self._chosen.setdefault((greatest, among), len(self.moments) + len(self._chosen))
         plain = [int(v) for v in values]
-        return Moment.made_of(max(plain) if greatest else min(plain), ((row, 1),), 0, self)
+        return Moment.made_of(max(plain) if greatest else min(plain), 1 << row * _DIGIT, 0, self)
 
-    def with_chosen(self, times: Times) -> Times | Sequence[Times]:
+    def with_chosen(self, times: Times) -> ByRow:
         """`times`, (rows, m), and what was chosen among them."""
-        if not self._chosen:
-            return times
-        rows = list(times)
-        for greatest, among in self._chosen:
+        return _WithChosen(times, list(self._chosen)) if self._chosen else times
+
+
+class _WithChosen:
+    """Rows of times and, found when they are asked for, the least and greatest of them."""
+
+    def __init__(self, times: Times, chosen: Sequence[tuple[bool, tuple[tuple[int, int], ...]]]) -> None:
+        self._given, self._chosen = times, chosen
+        self._found: dict[int, Times] = {}
+
+    def __getitem__(self, row: int) -> Times:
+        if row < len(self._given):
+            given: Times = self._given[row]
+            return given
+        found = self._found.get(row)
+        if found is None:
+            greatest, among = self._chosen[row - len(self._given)]
             pick = np.maximum if greatest else np.minimum
-            rows.append(pick.reduce([value.over(rows) for value in among]))
-        return rows
+            first, *others = [Sum(*value).over(self) for value in among]
+            for other in others:
+                first = pick(first, other)
+            found = self._found[row] = first
+        return found
 
 
 def least(values: Sequence[int]) -> int:
@@ -101,43 +145,37 @@ def _chosen(values: Sequence[int], greatest: bool) -> int:
 class Moment(int):
     """An int made of rows' times; see the module."""
 
-    terms: Terms
+    weights: int
     constant: int
     trace: Trace
 
     @classmethod
-    def made_of(cls, value: int, terms: Terms, constant: int, trace: Trace) -> Moment:
-        """Of so many times each of these rows; comparisons are noted in `trace`."""
+    def made_of(cls, value: int, weights: int, constant: int, trace: Trace) -> Moment:
+        """Of so many times each row; comparisons are noted in `trace`."""
         self = cls(value)
-        self.terms, self.constant, self.trace = terms, constant, trace
+        self.weights, self.constant, self.trace = weights, constant, trace
         return self
 
     @property
     def sum(self) -> Sum:
         """How it was made."""
-        return Sum(self.terms, self.constant)
-
-    def _plus(self, other: int, sign: int) -> Moment:
-        value = int(self) + sign * int(other)
-        if isinstance(other, Moment):
-            constant = self.constant + sign * other.constant
-            return self.made_of(value, _added(self.terms, other.terms, sign), constant, self.trace)
-        return self.made_of(value, self.terms, self.constant + sign * other, self.trace)
+        return Sum(self.weights, self.constant)
 
     def __add__(self, other: int) -> Moment:
-        return self._plus(other, 1)
+        weights, constant = _made_of(other)
+        return self.made_of(int.__add__(self, other), self.weights + weights, self.constant + constant, self.trace)
 
     __radd__ = __add__
 
     def __sub__(self, other: int) -> Moment:
-        return self._plus(other, -1)
+        weights, constant = _made_of(other)
+        return self.made_of(int.__sub__(self, other), self.weights - weights, self.constant - constant, self.trace)
 
     def __rsub__(self, other: int) -> Moment:
-        return (self * -1)._plus(other, 1)
+        return self * -1 + other
 
     def __mul__(self, factor: int) -> Moment:
-        terms = tuple((row, weight * factor) for row, weight in self.terms) if factor else ()
-        return self.made_of(int(self) * factor, terms, self.constant * factor, self.trace)
+        return self.made_of(int.__mul__(self, factor), self.weights * factor, self.constant * factor, self.trace)
 
     __rmul__ = __mul__
 
@@ -147,13 +185,13 @@ class Moment(int):
     __floordiv__ = __truediv__ = __mod__ = __divmod__ = __neg__ = __abs__ = __round__ = _cannot
 
     def _compare(self, other: int, asked: int) -> bool:
-        """Whether the sign of self - other is in `asked`; notes the guard."""
-        mine, other_value = int(self), int(other)
-        sign = _ABOVE if mine > other_value else _BELOW if mine < other_value else _SAME
+        """Whether the sign of self - other is in `asked`; notes how that came out."""
+        sign = _ABOVE if int.__gt__(self, other) else _SAME if int.__eq__(self, other) else _BELOW
         holds = sign & asked != 0
-        terms, constant = (other.terms, other.constant) if isinstance(other, Moment) else ((), other)
-        if terms != self.terms:
-            self.trace.guards.add(Guard(self.terms, terms, self.constant - constant, asked if holds else _ANY - asked))
+        weights, constant = _made_of(other)
+        if weights != self.weights:
+            guards, guard = self.trace.guards, (self.weights - weights, self.constant - constant)
+            guards[guard] = guards.get(guard, _ANY) & (asked if holds else _ANY - asked)
         return holds
 
     def __lt__(self, other: int) -> bool:
@@ -183,41 +221,43 @@ _FAR = 1 << 62
 """No sum of times comes so far: an open end of a range."""
 
 
-def _added(left: Terms, right: Terms, sign: int) -> Terms:
-    """`left` + `sign` * `right`."""
-    if len(left) == 1 and len(right) == 1 and left[0][0] != right[0][0]:
-        (row, weight), (other, more) = left[0], right[0]
-        return ((row, weight), (other, sign * more)) if row < other else ((other, sign * more), (row, weight))
-    weights = dict(left)
-    for row, weight in right:
-        weights[row] = weights.get(row, 0) + sign * weight
-    return tuple(sorted((row, weight) for row, weight in weights.items() if weight))
+def _made_of(value: int) -> tuple[int, int]:
+    """(weights, constant)"""
+    return (value.weights, value.constant) if isinstance(value, Moment) else (0, value)
+
+
+class _Range(NamedTuple):
+    """What a sum of times must be: at least and at most."""
+
+    terms: Terms
+    least: int
+    most: int
 
 
 def passing(trace: Trace, times: Times) -> npt.NDArray[np.bool_]:
     """Which of m connections pass all guards; `times`: (rows, m) ns."""
-    ranges, barred = _ranges(trace.guards)
-    for terms in list(_implied(ranges, times)):
-        del ranges[terms]
-    order: dict[Terms, tuple[int, int]] = {
-        terms: ends for terms, ends in ranges.items() if len(terms) == 2 and terms[1][0] < len(times)
-    }
-    passed = _within(order, times)
+    ranges, barred = _ranges(trace)
+    implied = set(_implied(ranges, times))
+    by_rows: list[_Range] = []
+    by_chosen: list[_Range] = []
+    for index, one in enumerate(ranges):
+        if index not in implied:
+            (by_rows if one.terms[-1][0] < len(times) else by_chosen).append(one)
+    passed = _within(by_rows, times, times.shape[1])
     left = np.flatnonzero(passed)  # most who fail do not have the order of events
-    times = times.take(left, axis=1) if len(left) < len(passed) else times
-    rows = trace.with_chosen(times)
-    fits = _within({terms: ends for terms, ends in ranges.items() if terms not in order}, rows)
+    rows = trace.with_chosen(times.take(left, axis=1) if len(left) < len(passed) else times)
+    fits = _within(by_chosen, rows, len(left))
     for difference in barred:
         fits &= difference.over(rows) != 0
     passed[left] = fits
     return passed
 
 
-def _within(ranges: Mapping[Terms, tuple[int, int]], times: Times | Sequence[Times]) -> npt.NDArray[np.bool_]:
-    """Of which of m connections all these sums of times are in their ranges."""
-    within = np.ones(len(times[0]), bool)
-    for terms, (least, most) in ranges.items():
-        value = Sum(terms, 0).over(times)
+def _within(ranges: Sequence[_Range], times: ByRow, count: int) -> npt.NDArray[np.bool_]:
+    """Of which of `count` connections all these sums of times are in their ranges."""
+    within = np.ones(count, bool)
+    for terms, least, most in ranges:
+        value = _summed(terms, times)
         if least > -_FAR:
             within &= value >= least
         if most < _FAR:
@@ -225,41 +265,44 @@ def _within(ranges: Mapping[Terms, tuple[int, int]], times: Times | Sequence[Tim
     return within
 
 
-def _ranges(guards: Iterable[Guard]) -> tuple[dict[Terms, tuple[int, int]], list[Sum]]:
-    """(least and most of each sum of times that guards are about, sums that must not be 0): many guards ask about the
-    same two rows, and differ by constants or the sign alone."""
-    ranges: dict[Terms, tuple[int, int]] = {}
+def _ranges(trace: Trace) -> tuple[list[_Range], list[Sum]]:
+    """(ranges of the sums of times that guards are about, sums that must not be 0): many guards ask about the same two
+    rows, and differ by constants or the sign alone."""
+    ranges: dict[int, tuple[int, int]] = {}
     barred: list[Sum] = []
-    for left, right, constant, signs in guards:
-        terms, zero, below, above = _added(left, right, -1), -constant, _BELOW, _ABOVE
-        if signs & below and signs & above:
-            barred.append(Sum(terms, constant))
+    for (weights, constant), signs in trace.guards.items():
+        if signs == _BELOW | _ABOVE:
+            barred.append(Sum(weights, constant))
             continue
-        if terms[0][1] < 0:
-            terms, zero, below, above = tuple((row, -weight) for row, weight in terms), constant, _ABOVE, _BELOW
+        if weights < 0:
+            weights, constant, signs = -weights, -constant, _TURNED[signs]
         strictly = not signs & _SAME
-        least, most = ranges.get(terms, (-_FAR, _FAR))
-        if not signs & below:
-            least = max(least, zero + strictly)
-        if not signs & above:
-            most = min(most, zero - strictly)
-        ranges[terms] = least, most
-    return ranges, barred
+        least, most = ranges.get(weights, (-_FAR, _FAR))
+        if not signs & _BELOW:
+            least = max(least, strictly - constant)
+        if not signs & _ABOVE:
+            most = min(most, -constant - strictly)
+        ranges[weights] = least, most
+    return [_Range(_terms(weights), *ends) for weights, ends in ranges.items()], barred
 
 
-def _implied(ranges: Mapping[Terms, tuple[int, int]], times: Times) -> Iterator[Terms]:
-    """What need not be looked at since rows follow each other in time: their order, and of those that must not fall
+_TURNED = [signs & _SAME | (signs & _ABOVE and _BELOW) | (signs & _BELOW and _ABOVE) for signs in range(_ANY + 1)]
+"""Of the other difference: what was below is above."""
+
+
+def _implied(ranges: Sequence[_Range], times: Times) -> Iterator[int]:
+    """Which need not be looked at since rows follow each other in time: their order, and of those that must not fall
     together all but the nearest."""
     stretch = np.cumsum(np.append(False, (times[1:] < times[:-1]).any(axis=1))).tolist()
-    orders: list[tuple[int, int, Terms]] = []
-    for terms, (least, most) in ranges.items():
-        if least == -_FAR and -1 <= most <= 0 and len(terms) == 2 and terms[0][1] == 1 and terms[1][1] == -1:
+    orders: list[tuple[int, int, int]] = []
+    for index, (terms, least, most) in enumerate(ranges):
+        if most == _FAR and 0 <= least <= 1 and len(terms) == 2 and terms[0][1] == -1 and terms[1][1] == 1:
             first, last = terms[0][0], terms[1][0]
             if last < len(times) and stretch[first] == stretch[last]:
-                orders.append((last, -first, terms))
+                orders.append((last, -first, index))
     nearest = -1
-    for _, minus_first, terms in sorted(orders):
-        if ranges[terms][1] == 0 or -minus_first <= nearest:
-            yield terms
+    for _, minus_first, index in sorted(orders):
+        if ranges[index].least == 0 or -minus_first <= nearest:
+            yield index
         else:
             nearest = -minus_first
