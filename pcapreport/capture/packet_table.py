@@ -157,6 +157,11 @@ class PacketTable:
     def __getitem__(self, name: str) -> Array:
         return self.columns[name]
 
+    def some(self, rows: npt.NDArray[np.int64]) -> PacketTable:
+        """These rows alone."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return PacketTable(columns, self.sack_blocks, self.encapsulations)
+
     @classmethod
     def empty(cls) -> PacketTable:
         """A table without rows."""

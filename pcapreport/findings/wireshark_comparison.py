@@ -19,6 +19,7 @@ from pcapreport.capture.packet_table import Flag
 from pcapreport.findings.columns import column
 from pcapreport.findings.model import Evidence, Finding
 from pcapreport.findings.wireshark import Mark, analysis, fields_of
+from pcapreport.findings.wireshark.silent import silent_connections
 from pcapreport.language import Text, phrase
 
 Ints = npt.NDArray[np.int64]
@@ -147,9 +148,7 @@ class Compared:
     @classmethod
     def of(cls, evidence: Evidence, findings: Sequence[Finding]) -> Compared:
         """Compare what Wireshark would say with these findings about the part."""
-        table = evidence.table
-        words = analysis(table.packets)[table.row]
-        return cls(evidence, words, _named(evidence, findings))
+        return cls(evidence, _words(evidence), _named(evidence, findings))
 
     def differences(self, rows: Ints | slice = slice(None)) -> Iterator[tuple[Difference, Ints]]:
         """What differs among these rows of the connection table: (how, the rows)."""
@@ -220,6 +219,18 @@ class Compared:
             ]
         conditions, choices = zip(*cases, strict=True)
         return np.select(conditions, [np.int64(choice) for choice in choices], np.int64(Reason.OTHER))
+
+
+def _words(evidence: Evidence) -> Numbers:
+    """Per row of the connection table what Wireshark would say."""
+    table, packets = evidence.table, evidence.table.packets
+    silent = silent_connections(table, evidence.passes)
+    told = np.sort(table.row[~silent[evidence.passes.connection]])
+    if len(told) > len(packets) // 2:
+        return analysis(packets)[table.row]
+    words = np.zeros(len(packets), np.uint32)
+    words[told] = analysis(packets.some(told))
+    return words[table.row]
 
 
 def _named(evidence: Evidence, findings: Sequence[Finding]) -> Numbers:

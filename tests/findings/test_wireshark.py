@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from pcapreport.capture import PacketTable, read_capture
+from pcapreport.findings.passes import Passes
 from pcapreport.findings.wireshark import Mark, analysis, duplicate_ack_number, fields_of
 from pcapreport.findings.wireshark.conversations import Conversations, conversations_of
 from pcapreport.findings.wireshark.marks import FIELDS
 from pcapreport.findings.wireshark.passes import plain_words
+from pcapreport.findings.wireshark.silent import silent_connections
 from pcapreport.findings.wireshark.walk import walk
 from pcapreport.findings.wireshark.words import _segments
+from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.tuples import group, tuples_of
 
 from .chance import packets_by_chance
@@ -244,6 +247,35 @@ def test_the_array_passes_say_what_the_walk_says(seed: int, wild: bool) -> None:
     packets = packets_by_chance(seed, 500, wild)
     words = analysis(packets)
     assert np.flatnonzero(words != walked(packets)).tolist() == []
+
+
+def beginnings(packets: PacketTable, most: int) -> PacketTable:
+    """The first rows of each 4-tuple: less has happened by then, so that more of them are plain."""
+    whole = group(tuples_of(packets))
+    within = np.arange(len(packets)) - np.repeat(whole.bounds[:-1], np.diff(whole.bounds))
+    return packets.some(np.sort(whole.order[within < most]))
+
+
+@pytest.mark.parametrize("wild", [False, True], ids=["tame", "wild"])
+def test_nothing_is_said_of_what_is_passed_over(wild: bool) -> None:
+    passed_over = 0
+    for seed in range(6):
+        for most in (3, 4, 5, 7, 9):
+            connections = find_connections(beginnings(packets_by_chance(seed, 300, wild), most))
+            silent = silent_connections(connections, Passes.of(connections))
+            words = analysis(connections.packets)[connections.row]
+            assert np.flatnonzero((words != 0) & silent[connections.connection]).tolist() == []
+            passed_over += int(silent.sum())
+    assert passed_over > 100
+
+
+def test_what_is_passed_over_changes_nothing() -> None:
+    """Most connections of this sample are silent, and some are not."""
+    capture = read_capture(ROOT / "sample_pcaps" / "many-short-connections.pcap")
+    connections = find_connections(capture.table)
+    silent = silent_connections(connections, Passes.of(connections))
+    rows = np.sort(connections.row[~silent[connections.connection]])
+    assert analysis(capture.table.some(rows)).tolist() == analysis(capture.table)[rows].tolist()
 
 
 def test_tame_conversations_are_mostly_left_to_the_array_passes() -> None:
