@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pcapreport.capture.packet_table import RowNote
-from pcapreport.findings.columns import Ints
+from pcapreport.findings.columns import Bools, Ints
 from pcapreport.findings.model import Evidence
+from pcapreport.findings.passes import Passes
 from pcapreport.findings.segmented import NONE, Flows
+from pcapreport.tcp.connections import ConnectionTable
 from pcapreport.tcp.evidence import SYN
 
 LARGEST_SCALE = 14
@@ -18,7 +20,7 @@ CUT = RowNote.SNAPLEN_CUT | RowNote.MALFORMED_OPTIONS | RowNote.BAD_DATA_OFFSET
 
 
 class Advertised(NamedTuple):
-    """Per row of the connection table."""
+    """Per row of the connection table; NONE throughout connections in which no window shrinks or is reached."""
 
     unit: Ints
     """The scale's rounding, bytes."""
@@ -33,14 +35,36 @@ class Advertised(NamedTuple):
 def advertised(evidence: Evidence) -> Advertised:
     """The windows of all rows."""
     table, passes = evidence.table, evidence.passes
-    scale = scales(evidence)[passes.connection * 2 + table.side]
-    known = scale >= 0
-    syn = (table.flags & SYN) != 0
-    unit = np.where(known, np.int64(1) << np.maximum(scale, 0), 1)
-    says = known & passes.acks
-    edge = np.where(says, table.ack + table.window * np.where(syn, 1, unit), NONE)
-    flows = Flows(table.side, table.bounds[:-1])
-    return Advertised(unit, edge, *flows.highest_before(edge, says))
+    scale = scales(evidence)
+    flow = passes.connection * 2 + table.side
+    unit = np.where(scale >= 0, np.int64(1) << np.maximum(scale, 0), 1)[flow]
+    says = passes.acks & (scale >= 0)[flow]
+    room = table.window * unit
+    syns = np.flatnonzero((table.flags & SYN) != 0)
+    room[syns] = table.window[syns]
+    edge = np.where(says, table.ack + room, NONE)
+    own_before, peer_before = np.full(len(edge), NONE), np.full(len(edge), NONE)
+    concerned = np.zeros(len(table), bool)
+    concerned[passes.connection[_touching(table, passes, says, edge)]] = True
+    rows = np.flatnonzero(concerned[passes.connection])
+    if len(rows):
+        sizes = np.diff(table.bounds)[concerned]
+        flows = Flows(table.side[rows], np.cumsum(sizes) - sizes)
+        own_before[rows], peer_before[rows] = flows.highest_before(edge[rows], says[rows])
+    return Advertised(unit, edge, own_before, peer_before)
+
+
+def _touching(table: ConnectionTable, passes: Passes, says: Bools, edge: Ints) -> Ints:
+    """Rows that advertise less than the row before of their sender, or bring data up to what the last row of the other
+    side allows or beyond, or come behind one that tells nothing but the first: without such no window shrinks or is
+    reached."""
+    own, peer = passes.previous, passes.previous_peer
+    mute = ~says & (own >= 0)
+    less = says & (own >= 0) & ((edge < edge[own]) & says[own] | mute[own])
+    data = np.flatnonzero((table.length > 0) & (peer >= 0))
+    before = peer[data]
+    reach = says[before] & (table.seq[data] + table.length[data] >= edge[before]) | mute[before]
+    return np.concatenate([np.flatnonzero(less), data[reach]])
 
 
 def scales(evidence: Evidence) -> Ints:
