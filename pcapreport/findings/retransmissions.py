@@ -41,10 +41,11 @@ _LATE = (Alternative(phrase("The network delivered the first transmission late."
 def retransmissions(evidence: Evidence) -> Iterator[Finding]:
     """Each frame that sends bytes, SYN or FIN again, under exactly one rule."""
     table, gaps = evidence.table, evidence.passes.gaps
-    for rule, chosen in classify(evidence).items():
-        rows = np.flatnonzero(chosen)
+    for rule, rows in classify(evidence).items():
         if not len(rows):
             continue
+        chosen = np.zeros(len(table.row), bool)
+        chosen[rows] = True
         fate, before = _fates(evidence, rows, _SEEN.get(rule, SEEN)), transmission_before(evidence, rows)
         waited = np.maximum(table.time_ns[rows] - table.time_ns[before], 0)
         fate, before, waited = (_by_row(chosen, column) for column in (fate, before, waited))

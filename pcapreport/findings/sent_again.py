@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapreport.findings.columns import Bools, sack_permitted
+from pcapreport.findings.columns import Bools, Ints, sack_permitted
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.old_duplicates import last_with_these_numbers
 from pcapreport.findings.passes import Passes
@@ -18,28 +18,28 @@ SHORTEST_TIMEOUT_NS = 200 * MILLISECOND
 """Linux's least retransmission timeout; others wait longer (RFC 6298: 1 s)."""
 
 
-def classify(evidence: Evidence) -> dict[str, Bools]:
+def classify(evidence: Evidence) -> dict[str, Ints]:
     """Rule -> the rows that fall under it."""
     table, passes = evidence.table, evidence.passes
-    left = evidence.sent_again
-    syn, fin = (table.flags & SYN) != 0, (table.flags & FIN) != 0
-    ack = (table.flags & ACK) != 0
-    repeated_fin = fin & ((table.length == 0) | (table.end <= passes.sent_before))
-    prompted = _prompted(evidence)
-    kinds = (
-        ("syn_ack_retransmission", syn & ack),
-        ("syn_retransmission", syn),
-        ("fin_retransmission", repeated_fin),
-        ("spurious_retransmission", table.end <= passes.acked_before),
-        ("fast_retransmission", prompted),
-        ("tail_loss_probe", _tail_loss_probe(evidence)),
-        ("retransmission", np.ones(len(left), bool)),
-    )
-    rules = {}
-    for rule, mask in kinds:
-        rules[rule] = left & mask
-        left = left & ~mask
+    left = np.flatnonzero(evidence.sent_again)
+    rules: dict[str, Ints] = {}
+    for rule, applies in (
+        ("syn_ack_retransmission", lambda rows: (table.flags[rows] & (SYN | ACK)) == (SYN | ACK)),
+        ("syn_retransmission", lambda rows: (table.flags[rows] & SYN) != 0),
+        ("fin_retransmission", lambda rows: _repeated_fin(table, passes, rows)),
+        ("spurious_retransmission", lambda rows: table.end[rows] <= passes.acked_before[rows]),
+        ("fast_retransmission", lambda rows: _prompted(evidence, rows)),
+        ("tail_loss_probe", lambda rows: _tail_loss_probe(evidence, rows)),
+    ):
+        mask = applies(left)
+        rules[rule], left = left[mask], left[~mask]
+    rules["retransmission"] = left
     return rules
+
+
+def _repeated_fin(table: ConnectionTable, passes: Passes, rows: Ints) -> Bools:
+    nothing_new = (table.length[rows] == 0) | (table.end[rows] <= passes.sent_before[rows])
+    return np.asarray(((table.flags[rows] & FIN) != 0) & nothing_new)
 
 
 def sent_again(evidence: Evidence) -> Bools:
@@ -77,32 +77,38 @@ def _crossing_syn_ack(evidence: Evidence) -> Bools:
     return syn_ack
 
 
-def _prompted(evidence: Evidence) -> Bools:
+def _prompted(evidence: Evidence, rows: Ints) -> Bools:
     """Duplicate or selective ACKs had just named the gap."""
     table, passes, settings = evidence.table, evidence.passes, evidence.settings
-    named = (passes.duplicates_before >= settings.fast_retransmit_acks) | (passes.sacked_before > table.seq)
-    round_trip = np.maximum(passes.round_trip_ns, 0)[passes.connection]
-    since = table.time_ns - table.time_ns[passes.previous_peer]
-    prompt = since <= round_trip + settings.jitter_ns
-    return np.asarray(named & (passes.previous_peer >= 0) & prompt)
+    named = passes.duplicates_before[rows] >= settings.fast_retransmit_acks
+    named |= passes.sacked_before[rows] > table.seq[rows]
+    round_trip = np.maximum(passes.round_trip_ns, 0)[passes.connection[rows]]
+    peer = passes.previous_peer[rows]
+    since = table.time_ns[rows] - table.time_ns[peer]
+    return np.asarray(named & (peer >= 0) & (since <= round_trip + settings.jitter_ns))
 
 
-def _tail_loss_probe(evidence: Evidence) -> Bools:
+def _tail_loss_probe(evidence: Evidence, rows: Ints) -> Bools:
     """The last segment once more, earlier than a timeout could, or while older data waits (a timeout sends that).
 
     Linux probes before each first timeout where SACK is in use (tcp_schedule_loss_probe in net/ipv4/tcp_output.c); with
     one segment on its way it waits as long as the timeout.
     """
     table, passes = evidence.table, evidence.passes
-    last = (table.end == passes.sent_before) & (passes.known == table.end - table.seq)
-    first_time = passes.known[passes.previous_send] == 0
-    older_waits = (passes.acked_before != NONE) & (passes.acked_before < table.seq)
-    early = table.time_ns - table.time_ns[passes.previous_send] < SHORTEST_TIMEOUT_NS
-    return np.asarray(last & first_time & (passes.previous_send >= 0) & (older_waits | early | _probes(table, passes)))
+    seq, end, acked = table.seq[rows], table.end[rows], passes.acked_before[rows]
+    before = passes.previous_send[rows]
+    last = (end == passes.sent_before[rows]) & (passes.known[rows] == end - seq)
+    first_time = (passes.known[before] == 0) & (before >= 0)
+    older_waits = (acked != NONE) & (acked < seq)
+    early = table.time_ns[rows] - table.time_ns[before] < SHORTEST_TIMEOUT_NS
+    found = np.asarray(last & first_time)
+    if not (found & ~(older_waits | early)).any():
+        return found
+    return np.asarray(found & (older_waits | early | _probes(table, passes, rows)))
 
 
-def _probes(table: ConnectionTable, passes: Passes) -> Bools:
+def _probes(table: ConnectionTable, passes: Passes, rows: Ints) -> Bools:
     """Rows of Linux in a connection in which both sides permitted SACK."""
-    permitted = sack_permitted(table)
+    permitted, connection = sack_permitted(table), passes.connection[rows]
     both = permitted[:, CLIENT] & permitted[:, SERVER]
-    return np.asarray(both[passes.connection] & (systems_of_ends(table)[passes.connection, table.side] == LINUX))
+    return np.asarray(both[connection] & (systems_of_ends(table)[connection, table.side[rows]] == LINUX))

@@ -129,7 +129,7 @@ def _answers(table: ConnectionTable, head: Ints, flow: Ints, count: int) -> tupl
     pairs &= end[asked] > table.seq[head[asked]]
     pairs &= (flags[answered] & int(Flag.ACK) != 0) & (flags[asked] & int(Flag.RST) == 0)
     at = np.flatnonzero(pairs)
-    at = at[_sent_once(head, flow, end, at)]
+    at = at[_sent_once(flow >> 1, flow & 1, end, at)]
     took = table.time_ns[head[at + 1]] - table.time_ns[head[at]]
     whose = flow[at + 1]
     sound = took >= 0
@@ -140,15 +140,18 @@ def _answers(table: ConnectionTable, head: Ints, flow: Ints, count: int) -> tupl
     return np.where(samples > 0, quickest, UNKNOWN_NS), samples
 
 
-def _sent_once(head: Ints, flow: Ints, end: Ints, at: Ints) -> Bools:
+def _sent_once(connection: Ints, side: Ints, end: Ints, at: Ints) -> Bools:
     """Whether nothing before row `at` of the same flow reached as far (Karn: else the answer may be to that)."""
     low = int(end.min(initial=0))
     step = int(end.max(initial=0)) - low + 2
-    order = np.argsort(flow, kind="stable")
-    lifted = end[order] - low + 1 + flow[order] * step
-    before = np.zeros(len(head), np.int64)
-    before[order[1:]] = np.maximum.accumulate(lifted)[:-1] if len(order) else 0
-    return np.asarray(before[at] - flow[at] * step < end[at] - low + 1)
+    floor = connection * step
+    lifted = floor + (end - low + 1)
+    before = np.zeros(len(at), np.int64)
+    for way in (0, 1):
+        own = side[at] == way
+        reached = np.maximum.accumulate(np.where(side == way, lifted, 0))
+        before[own] = np.append(reached, 0)[at[own] - 1]  # of the row 0 the 0 behind all
+    return np.asarray(before < lifted[at])
 
 
 def _oversize(table: ConnectionTable, head: Ints, flow: Ints, count: int) -> Bools:
@@ -157,9 +160,12 @@ def _oversize(table: ConnectionTable, head: Ints, flow: Ints, count: int) -> Boo
     told = np.zeros(2 * count, np.int64)
     syns = np.flatnonzero(table.flags[head] & int(Flag.SYN) != 0)
     told[flow[syns]] = table.packets["mss"][rows[syns]]
-    most = told[flow ^ 1]
     chosen = np.zeros(count, bool)
-    chosen[flow[(most > 0) & (table.length[head] > most)] >> 1] = True
+    if not told.any():
+        return chosen
+    long = np.flatnonzero(table.length[head] > told[told > 0].min())
+    most = told[flow[long] ^ 1]
+    chosen[flow[long[(most > 0) & (table.length[head[long]] > most)]] >> 1] = True
     return chosen
 
 
