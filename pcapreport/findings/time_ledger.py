@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from pcapreport.tcp.evidence import FIN, RST, SYN
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
 
 
 class Part(IntEnum):
@@ -88,6 +90,16 @@ class _Steps:
     reacts: Bools
     """The other side sent the row before it."""
     took: Ints
+    whole: bool
+    """All rows count, so that the columns need only be cut."""
+
+    def of_before(self, column: npt.NDArray[T]) -> npt.NDArray[T]:
+        """A column of the table for the rows before."""
+        return column[:-1] if self.whole else column.take(self.before)
+
+    def of_after(self, column: npt.NDArray[T]) -> npt.NDArray[T]:
+        """The same for the rows behind."""
+        return column[1:] if self.whole else column.take(self.after)
 
 
 def time_ledger(evidence: Evidence) -> TimeLedger:
@@ -98,8 +110,8 @@ def time_ledger(evidence: Evidence) -> TimeLedger:
     count, parts = len(table), len(Part)
     spent = np.zeros((count, parts), np.int64)
     np.add.at(spent.reshape(-1), steps.connection * parts + part, thought)
-    network = np.zeros(count, np.int64)
-    np.add.at(network, steps.connection, steps.took - thought)
+    network, shared = np.zeros(count, np.int64), np.flatnonzero(steps.took != thought)
+    np.add.at(network, steps.connection[shared], steps.took[shared] - thought[shared])
     spent[:, Part.NETWORK] += network
     first, last = table.bounds[:-1], table.bounds[1:]
     both = [by.reduceat(table.time_ns, first) for by in (np.minimum, np.maximum)] if count else [first, last]
@@ -114,7 +126,8 @@ def _steps(table: ConnectionTable, passes: Passes) -> _Steps:
     connection, time, side = table.connection.take(rows), table.time_ns.take(rows), table.side.take(rows)
     took = np.diff(_never_back(time, connection))
     took[connection[1:] != connection[:-1]] = 0
-    return _Steps(rows[:-1], rows[1:], connection[1:], side[1:] == CLIENT, side[1:] != side[:-1], took)
+    whole = len(rows) == len(counts)
+    return _Steps(rows[:-1], rows[1:], connection[1:], side[1:] == CLIENT, side[1:] != side[:-1], took, whole)
 
 
 def _never_back(time: Ints, connection: Ints) -> Ints:
@@ -133,22 +146,24 @@ def _judged(evidence: Evidence, steps: _Steps) -> tuple[npt.NDArray[np.int8], In
     table, passes = evidence.table, evidence.passes
     j, took, connection = steps.after, steps.took, steps.connection
     trips = np.maximum(evidence.vantages.round_trip, 0)
-    alive = passes.keep_alive.take(j)
-    data = (table.length.take(j) > 0) & ~alive & ~passes.wandered.take(j)
-    acked = passes.acked_before.take(j)
-    waits = (passes.sent_before.take(j) > acked) & (acked >= 0)
+    alive = steps.of_after(passes.keep_alive)
+    data = (steps.of_after(table.length) > 0) & ~alive & ~steps.of_after(passes.wandered)
+    acked = steps.of_after(passes.acked_before)
+    waits = (steps.of_after(passes.sent_before) > acked) & (acked >= 0)
     long = took > (trips.sum(axis=1) + evidence.settings.longest_ack_delay_ns).take(connection)
-    thinks = data & (long | ~_midway(table, passes, steps))
-    ends = (table.flags.take(j) & (FIN | RST)) != 0
+    thinks = data.copy()
+    short = np.flatnonzero(data & ~long)
+    thinks[short[_midway(table, passes, j[short])]] = False
+    ends = (steps.of_after(table.flags) & (FIN | RST)) != 0
     part = np.full(len(j), int(Part.NETWORK), np.int8)
     part[thinks] = np.where(steps.client[thinks], np.int8(Part.CLIENT), np.int8(Part.SERVER))
     late = long & (~data | waits)
     part[late] = np.where(waits[late], np.int8(Part.UNKNOWN), np.int8(Part.IDLE))
-    part[ends & ~data & ~waits | alive | passes.keep_alive.take(steps.before)] = Part.IDLE
+    part[ends & ~data & ~waits | alive | steps.of_before(passes.keep_alive)] = Part.IDLE
     closing = steps.before >= passes.first_fin.reshape(-1, 2).min(axis=1, initial=len(table.row)).take(connection)
     part[closing & (thinks | (steps.before >= _last_data(table, passes).take(connection)))] = Part.CLOSE
     part[j <= _third(table, passes).take(connection)] = Part.HANDSHAKE
-    part[evidence.sent_again.take(j)] = Part.RECOVERY
+    part[steps.of_after(evidence.sent_again)] = Part.RECOVERY
     for closed, which in zip(_closed(table, passes, steps), (Part.CLIENT_WINDOW, Part.SERVER_WINDOW), strict=True):
         part[closed] = which
     part[_one_sided(table, passes).take(connection)] = Part.UNKNOWN
@@ -164,16 +179,17 @@ def _free(steps: _Steps, chosen: Ints, waits: Bools, trips: Ints) -> Ints:
     return np.where(steps.reacts[chosen], np.maximum(took - trip, 0), np.where(waits[chosen], 0, took))
 
 
-def _midway(table: ConnectionTable, passes: Passes, steps: _Steps) -> Bools:
-    """Goes on with a message: the sender's last segment was as long as any of its, and nobody spoke since."""
+def _midway(table: ConnectionTable, passes: Passes, rows: Ints) -> Bools:
+    """Of these rows: goes on with a message. The sender's last segment was as long as any of its, and nobody spoke
+    since."""
     largest = np.zeros(2 * len(table), np.int64)
-    flow = passes.connection * 2 + table.side
-    np.maximum.at(largest, flow, table.length)
-    last, peer = passes.previous_send.take(steps.after), passes.previous_peer.take(steps.after)
+    data = np.flatnonzero(table.length > 0)
+    np.maximum.at(largest, passes.connection[data] * 2 + table.side[data], table.length[data])
+    last, peer = passes.previous_send[rows], passes.previous_peer[rows]
     length = table.length.take(last, mode="clip")
-    midway = (last >= 0) & (length > 0) & (length >= largest.take(flow.take(steps.after)))
+    midway = (last >= 0) & (length > 0) & (length >= largest[passes.connection[rows] * 2 + table.side[rows]])
     midway[midway] = ~((peer[midway] > last[midway]) & (table.length[peer[midway]] > 0))
-    return midway
+    return np.asarray(midway)
 
 
 def _last_data(table: ConnectionTable, passes: Passes) -> Ints:
@@ -203,7 +219,7 @@ def _closed(table: ConnectionTable, passes: Passes, steps: _Steps) -> tuple[Ints
     """The steps during which the window of (client, server) is closed."""
     shut = (table.window == 0) & ((table.flags & (SYN | FIN | RST)) == 0) & passes.live
     peer_shut = passes.peer_window_zero & passes.live
-    some = np.flatnonzero((shut | peer_shut).take(steps.before))
+    some = np.flatnonzero(steps.of_before(shut | peer_shut))
     rows = steps.before[some]
     own, peer, client = shut[rows], peer_shut[rows], table.side[rows] == CLIENT
     return some[np.where(client, own, peer)], some[np.where(client, peer, own)]
