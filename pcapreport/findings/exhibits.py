@@ -123,8 +123,11 @@ def _when(finding: Finding, first: Sequence[int]) -> tuple[int, int, int, str]:
 
 
 def gravity(finding: Finding) -> tuple[int, int, int, int]:
-    order = GRAVEST_FIRST.index(finding.rule) if finding.rule in GRAVEST_FIRST else len(GRAVEST_FIRST)
+    order = _PLACE.get(finding.rule, len(_PLACE))
     return RANK[finding.severity], order, -len(finding.frames), finding.time_ns or 0
+
+
+_PLACE = {rule: place for place, rule in enumerate(GRAVEST_FIRST)}
 
 
 def _place(evidence: Evidence, finding: Finding) -> str:

@@ -37,6 +37,11 @@ class PassWork:
         self.client = table.side == CLIENT
         self.flow = self.connection * 2 + table.side
         self.flows = Flows(table.side, table.bounds[:-1])
+        self.ordinary = (table.flags & RST) == 0
+        self.top = np.full(2 * len(table), NONE)
+        """Of each flow the highest end of its rows but RSTs; NONE without any."""
+        at = np.flatnonzero(self.ordinary)
+        np.maximum.at(self.top, self.flow[at], table.end[at])
 
     def columns(self) -> dict[str, Any]:
         """The fields of `Passes`."""
@@ -109,19 +114,22 @@ class PassWork:
     def _foreign(self) -> Bools:
         """Rows with another incarnation's numbers, or with a number that fits neither neighbour of its flow."""
         table, count = self.table, len(self.table.row)
-        seen = table.isn_seen[self.connection, table.side] if count else np.zeros(0, bool)
-        is_syn = (table.flags & SYN) != 0
-        foreign = seen & ((table.seq < 0) | is_syn & (table.seq != 0))
+        seen, is_syn = table.isn_seen.reshape(-1), (table.flags & SYN) != 0
+        odd = np.flatnonzero((table.seq < 0) | is_syn & (table.seq != 0))
+        foreign = np.zeros(count, bool)
+        foreign[odd] = seen[self.flow[odd]]
         syn = np.full(2 * len(table), count)
         at = np.flatnonzero(is_syn)[::-1]
         syn[self.flow[at]] = at
-        early = np.flatnonzero(np.arange(count) < syn[self.flow])
-        early = early[seen[early]]
-        top = np.zeros(2 * len(table), np.int64)
-        np.maximum.at(top, self.flow, np.where((table.flags & RST) == 0, table.end, 0))
-        ack = table.ack[early]
-        strange = (ack < 0) | (ack > top[self.flow[early] ^ 1]) | (np.abs(table.seq[early]) > 1 << 20)
-        foreign[early[strange]] = True
+        first = self.flows.order[self.flows.first]
+        late = seen.copy()
+        late[self.flow[first]] &= syn[self.flow[first]] > first
+        if late.any():
+            early = np.flatnonzero(late[self.flow])
+            early = early[early < syn[self.flow[early]]]
+            ack, top = table.ack[early], np.maximum(self.top[self.flow[early] ^ 1], 0)
+            strange = (ack < 0) | (ack > top) | (np.abs(table.seq[early]) > 1 << 20)
+            foreign[early[strange]] = True
         foreign[self._lonely()] = True
         return np.asarray(foreign)
 
@@ -137,16 +145,15 @@ class PassWork:
 
     def _credible_ack(self) -> Bools:
         """The acknowledgment number is not far from anything the other side sent."""
-        table = self.table
-        top = np.full(2 * len(table), NONE)
-        ordinary = (table.flags & RST) == 0
-        np.maximum.at(top, self.flow, np.where(ordinary, table.end, NONE))
+        table, peer = self.table, self.flow ^ 1
         lowest = np.where(table.isn_seen.reshape(-1), 0, -FAR)
-        peer = self.flow ^ 1
-        peer_top = top[peer]
-        credible = (peer_top == NONE) | (table.ack < peer_top + FAR) & (table.ack >= lowest[peer])
-        beyond = np.flatnonzero((table.ack > peer_top) & (peer_top != NONE))
-        credible[beyond[self._taken_back(beyond, ordinary)]] = False
+        lowest[self.top == NONE] = NONE
+        highest = np.where(self.top == NONE, -NONE, self.top)
+        peer_top = highest[peer]
+        beyond = np.flatnonzero(table.ack > peer_top)
+        credible = table.ack >= lowest[peer]
+        credible[beyond[table.ack[beyond] - peer_top[beyond] >= FAR]] = False
+        credible[beyond[self._taken_back(beyond, self.ordinary)]] = False
         return np.asarray(credible)
 
     def _taken_back(self, beyond: Ints, ordinary: Bools) -> Bools:

@@ -64,12 +64,11 @@ class HostHabits:
         stamped = (table.packets["options"][table.row] & Option.TIMESTAMP) != 0
         rows = np.flatnonzero(stamped & (table.flags & RST == 0) & (table.original < 0))
         flow = connection[rows] * 2 + table.side[rows]
-        order = np.argsort(flow, kind="stable")
-        rows, flow = rows[order], flow[order]
         if not len(rows):
             return
-        parted = flow[1:] != flow[:-1]
-        first, last = rows[np.append(True, parted)], rows[np.append(parted, True)]
+        first, last = np.full(2 * len(table), -1), np.full(2 * len(table), -1)
+        first[flow[::-1]], last[flow] = rows[::-1], rows
+        first, last = first[first >= 0], last[last >= 0]
         spans = table.time_ns[last] - table.time_ns[first]
         long = spans >= SHORTEST_SPAN
         first, last, spans = first[long], last[long], spans[long]
