@@ -18,11 +18,11 @@ from pcapreport.capture.gather import Bools, Gather, Ints
 if TYPE_CHECKING:
     from pcapreport.capture.records import Layout
 
-STRETCH = 1 << 24
+STRETCH = 1 << 25
 """Bytes followed at once, and so held in memory where the file is mapped."""
 
 LANE = 1 << 15
-"""Bytes of a lane: five hundred lanes make numpy's fixed costs small, and they are followed in as many steps."""
+"""Bytes of a lane: a thousand lanes make numpy's fixed costs small, in some hundred steps."""
 
 FEW = 100
 """Lanes that are followed as fast one by one, so the last ones are."""

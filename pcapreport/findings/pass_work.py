@@ -44,7 +44,7 @@ class PassWork:
         np.maximum.at(self.top, self.flow[at], table.end[at])
 
     def columns(self) -> dict[str, Any]:
-        """The fields of `Passes`."""
+        """The fields of `Passes` but the first two, which the table has."""
         table = self.table
         original = table.original
         acking, credible = (table.flags & ACK) != 0, self._credible_ack()
@@ -55,7 +55,6 @@ class PassWork:
         has_sack = table.packets["sack"][table.row] >= 0
         previous, previous_peer = self._latest(live)
         running = {
-            "original": original,
             "live": live,
             "acks": acks,
             "sent_before": sent,

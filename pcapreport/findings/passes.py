@@ -26,7 +26,7 @@ Bools = npt.NDArray[np.bool_]
 
 ROWS_APIECE = 1 << 17
 """From so many rows on a thread of its own pays: numpy lets others run while it works on long arrays."""
-_POSITIONS = ("original", "previous", "previous_peer", "previous_send", "opener")
+_POSITIONS = ("previous", "previous_peer", "previous_send", "opener")
 """Columns that point to rows."""
 
 
@@ -93,11 +93,11 @@ class Passes:
         settings = settings or Settings()
         parts = _parts(table, min(_cores(), len(table.row) // ROWS_APIECE))
         if len(parts) == 1:
-            return cls(connection=table.connection, **PassWork(table, settings).columns())
+            return cls(table.connection, table.original, **PassWork(table, settings).columns())
         with ThreadPoolExecutor(len(parts)) as threads:
             columns = list(threads.map(lambda part: PassWork(table.between(*part), settings).columns(), parts))
         starts = [int(table.bounds[start]) for start, _ in parts]
-        return cls(connection=table.connection, **_joined(columns, starts, len(table.row)))
+        return cls(table.connection, table.original, **_joined(columns, starts, len(table.row)))
 
 
 def _cores() -> int:
