@@ -12,7 +12,6 @@ the tap where the row's time says that it passed: the ends' shares are half the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pcapreport.report.columns import columns
@@ -72,8 +71,7 @@ FAMILY_COLOUR = {
 """One colour for each family: opening, open, closing first, closing second, waiting, none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(NamedTuple):
     """One state in one lane; `state` is "" where the state is unknown."""
 
     side: Sender
@@ -85,8 +83,7 @@ class Band:
     """There is room for its name, or the next part of the diagram has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tie:
+class Tie(NamedTuple):
     """From a transmission to its repetition, beside the lifeline of who sent both."""
 
     sender: Sender
@@ -94,8 +91,7 @@ class Tie:
     bottom: float
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """The 2MSL of a TIME-WAIT, beside its lane."""
 
     side: Sender
@@ -111,8 +107,7 @@ class Wait:
         return self.top + min(self.bottom - self.top - 6, 30)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrow:
+class Arrow(NamedTuple):
     """A segment (or a folded burst) on its way; both ends lie on lifelines."""
 
     sender: Sender
@@ -126,8 +121,7 @@ class Arrow:
     lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A line of text with its baseline; `strong` is written first and bold."""
 
     x: float
@@ -136,8 +130,7 @@ class Text:
     strong: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """The box of one ladder row, over the whole width."""
 
     kind: str
@@ -146,8 +139,7 @@ class Row:
     severity: Severity | None
 
 
-@dataclass(frozen=True, slots=True)
-class Diagram:
+class Diagram(NamedTuple):
     """All shapes of one diagram."""
 
     height: float

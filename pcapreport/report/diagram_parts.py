@@ -4,7 +4,6 @@ many whole ones as it has room for. Nothing is lost at the bottom of a sheet, an
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import ceil
 
 from pcapreport.report.diagram_layout import Band, Diagram, Row, Text
@@ -49,8 +48,7 @@ def _between(diagram: Diagram, top: float, bottom: float) -> Diagram:
     def has(row: Row) -> bool:
         return inside(row.top)
 
-    return replace(
-        diagram,
+    return diagram._replace(
         top=top,
         height=bottom,
         rows=tuple(filter(has, diagram.rows)),
@@ -64,7 +62,7 @@ def _between(diagram: Diagram, top: float, bottom: float) -> Diagram:
         events=tuple(filter(inside, diagram.events)),
         ties=tuple(tie for tie in diagram.ties if tie.top < bottom and tie.bottom > top - 3),
         waits=tuple(
-            wait if inside(wait.words_at) else replace(wait, words="")
+            wait if inside(wait.words_at) else wait._replace(words="")
             for wait in diagram.waits
             if wait.top < bottom and wait.bottom > top
         ),
@@ -76,4 +74,4 @@ def _piece(band: Band, top: float, bottom: float) -> Band:
     if top <= band.top and band.bottom <= bottom and band.named:
         return band
     named = band.bottom <= bottom or bottom - max(band.top, top) >= LEAST_NAMED
-    return replace(band, top=max(band.top, top), bottom=min(band.bottom, bottom), named=named)
+    return band._replace(top=max(band.top, top), bottom=min(band.bottom, bottom), named=named)

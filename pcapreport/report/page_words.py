@@ -6,8 +6,8 @@ expressions. A page has tens of thousands of them: what is shown again and again
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -19,6 +19,8 @@ HTML_LANGUAGES = {"zh": "zh-Hans"}
 """Where a language's own name does not tell in which script it is written."""
 
 
+_markup: Callable[[str], Markup] = partial(str.__new__, Markup)
+"""What is HTML already, without being asked whether it is."""
 SHORT = 200
 """Characters of texts that are remembered as they are shown: states, addresses and flags come again and again."""
 
@@ -65,18 +67,18 @@ def phrase(form: str, **parts: Any) -> Markup:
     told = translated(form)
     if not parts:
         return _whole(told)
-    return Markup(_escaped(told).format(**{name: _part(value) for name, value in parts.items()}))
+    return _markup(_escaped(told).format(**{name: _part(value) for name, value in parts.items()}))
 
 
 def counted(n: int, one: str, several: str, **parts: Any) -> Markup:
     """The same, where a number `n` decides between two forms."""
     told = translated(one, several, n)
-    return Markup(_escaped(told).format(n=n, **{name: _part(value) for name, value in parts.items()}))
+    return _markup(_escaped(told).format(n=n, **{name: _part(value) for name, value in parts.items()}))
 
 
 def joined(items: Iterable[Any], between: str) -> Markup:
     """Items in a row with a form between each two."""
-    return Markup(_escaped(translated(between)).join(map(shown, items)))
+    return _markup(_escaped(translated(between)).join(map(shown, items)))
 
 
 def sentences(*texts: Any) -> Markup:

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 AT_ONCE = 10_000
 """Histories that are made together: they take some 50 MB."""
+FEW, MOST_KEPT = 64, 500
+"""Members of a family whose histories take little longer to make than that of one; histories that are kept."""
 
 
 class Rows(NamedTuple):
@@ -141,10 +143,6 @@ class Family:
         """These of the members."""
         return self if len(members) == len(self.members) else Family(self.like, members, self._traced)
 
-    def history(self, connection: int) -> ConnectionHistory:
-        """One member's."""
-        return next(self.some(connection, connection + 1).histories())
-
     def _endpoint(self, end: EndpointHistory) -> Iterator[EndpointHistory]:
         final = end.possible_final
         rows = self._each([self._transition(item) for item in end.transitions])
@@ -192,6 +190,8 @@ class Histories(Sequence[ConnectionHistory]):
         for number, family in enumerate(families):
             self._family[family.members] = number
         self._met: dict[int, ConnectionHistory] = {}
+        self._made: dict[int, ConnectionHistory] = {}
+        """Those asked for, and their like: more often than not those are asked for next."""
 
     def __len__(self) -> int:
         return len(self._family)
@@ -246,7 +246,13 @@ class Histories(Sequence[ConnectionHistory]):
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         connection = range(len(self))[index]
-        return self._whole(connection, self.families[int(self._family[connection])].history(connection))
+        if connection not in self._made:
+            if len(self._made) > MOST_KEPT:
+                self._made.clear()
+            family = self.families[int(self._family[connection])]
+            asked_for = family if len(family.members) <= FEW else family.some(connection, connection + 1)
+            self._made.update(self.of(asked_for))
+        return self._made[connection]
 
     def __iter__(self) -> Iterator[ConnectionHistory]:
         """All in order, many made at a time."""
