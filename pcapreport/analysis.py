@@ -6,7 +6,6 @@ another in a second process (`companion`). What came of the parts is joined in t
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,7 +30,7 @@ from pcapreport.tcp.host_habits import HostHabits
 from pcapreport.tcp.host_profile import Hosts
 from pcapreport.tcp.time_wait_population import TimeWaitPopulation
 
-FILE_BUFFER = 1 << 20
+FILE_BUFFER, HELD_IN_MEMORY = 1 << 20, 32 << 20
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,12 @@ def report(capture: Capture, settings: Settings, found: Answer) -> Report:
     return found.builder.finish(capture, found.suppression.of(overall), told_hosts, found.suppression.told())
 
 
-def in_memory() -> IO[bytes]:
-    """For a part whose connections fit."""
-    return io.BytesIO()
+def part_file() -> IO[bytes]:
+    """For the connections of one part: in memory, and on the disk once they are many. It vanishes with the process,
+    however that ends."""
+    return tempfile.SpooledTemporaryFile(HELD_IN_MEMORY)
 
 
-def on_disk() -> IO[bytes]:
-    """For others; the file vanishes with the process, however that ends."""
+def disk_file() -> IO[bytes]:
+    """The same for a part that another process writes."""
     return tempfile.TemporaryFile(buffering=FILE_BUFFER)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO
 
 from pcapreport import memory
-from pcapreport.analysis import FILE_BUFFER, Answer, Question, answer, on_disk
+from pcapreport.analysis import FILE_BUFFER, Answer, Question, answer, disk_file, part_file
 from pcapreport.capture.spill import Part, Parts
 
 POSSIBLE = sys.platform.startswith("linux")
@@ -45,7 +45,7 @@ class Companion:
                     shares.add(away.number, away.answer())
                 away = self._give(number, part)
             else:
-                shares.add(number, answer(question, part.take(), on_disk))
+                shares.add(number, answer(question, part.take(), part_file))
                 memory.give_back()
         if away:
             shares.add(away.number, away.answer())
@@ -53,7 +53,7 @@ class Companion:
         return shares.joined
 
     def _give(self, number: int, part: Part) -> _Away:
-        connections = on_disk()
+        connections = disk_file()
         path = f"/proc/{os.getpid()}/fd/{connections.fileno()}"
         return _Away(number, part, connections, self._executor.submit(_answer, part, path))
 

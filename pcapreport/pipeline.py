@@ -6,7 +6,7 @@ import os
 from typing import BinaryIO
 
 from pcapreport import memory
-from pcapreport.analysis import Answer, Question, answer, in_memory, on_disk, report
+from pcapreport.analysis import Answer, Question, answer, part_file, report
 from pcapreport.capture import Capture, read_capture
 from pcapreport.capture.spill import Budget
 from pcapreport.companion import Companion
@@ -66,10 +66,9 @@ def report_on(
     question = Question.about(capture, settings, options, baseline)
     if companion and capture.spilled is not None:
         return report(capture, settings, companion.answer(question, capture.spilled))
-    open_part = in_memory if capture.spilled is None else on_disk
     found: Answer | None = None
     for packets in capture.tables():
-        more = answer(question, packets, open_part)
+        more = answer(question, packets, part_file)
         if found is None:
             found = more
         else:

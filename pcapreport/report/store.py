@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO, Any
+from itertools import islice
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapreport.report.selection import NO_NUMBER
 
+T = TypeVar("T")
 _TOGETHER = 400
 """Connections that are given at a time, about a megabyte."""
+
+
+def batched(items: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:
+    """So many at a time; as `itertools.batched`, which is there from Python 3.12 on."""
+    rest = iter(items)
+    while some := tuple(islice(rest, count)):
+        yield some
 
 
 class _Part:
@@ -25,9 +34,9 @@ class _Part:
     def __init__(self, file: IO[bytes], texts: Iterable[bytes], frames: Iterable[int]) -> None:
         self.file: IO[bytes] | None = file
         self.sizes, self.frames = array("q"), array("q", frames)
-        for text in texts:
-            file.write(text)
-            self.sizes.append(len(text))
+        for some in batched(texts, _TOGETHER):
+            file.write(b"".join(some))
+            self.sizes.extend(map(len, some))
         file.flush()
 
     def __getstate__(self) -> dict[str, Any]:
