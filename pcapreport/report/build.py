@@ -9,6 +9,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
+from pcapreport import memory
 from pcapreport.capture.model import Capture
 from pcapreport.findings import rules
 from pcapreport.findings.model import Evidence, Finding, Severity
@@ -32,7 +33,7 @@ from pcapreport.report.time_records import times_spent
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.report.vantage_words import VantageSummary
 from pcapreport.report.wireshark_records import wireshark_records
-from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, Settings
+from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, WORTH_SHARING, Settings
 from pcapreport.tcp.host_profile import SYSTEM_NAMES
 from pcapreport.tcp.states import rule_texts
 from pcapreport.version import __version__, libraries
@@ -178,6 +179,8 @@ class DocumentBuilder:
     def _keep(self, part: Records, wanted: Set[int]) -> tuple[int, dict[int, bytes]]:
         """All connections go to the store; returns the place of the first, and those wanted as they are encoded."""
         texts: dict[int, bytes] = {}
+        if len(part.evidence.table.row) > WORTH_SHARING:
+            memory.give_back()  # what the analysis no longer needs, before the texts take as much
 
         def passing() -> Iterator[bytes]:
             for index, text in enumerate(connection_texts(part)):
