@@ -36,6 +36,10 @@ class WorkerLost(Exception):
         """As of `multiprocessing`: the signal that ended it, negative, or what it exited with."""
 
 
+class NotBegun(BrokenExecutor):
+    """No process took the task."""
+
+
 class Overdue(Exception):
     """The process that ran the task was killed, for it took too long and could not say so itself."""
 
@@ -186,8 +190,8 @@ class Processes(Executor):
         for worker in list(self._workers):
             self._lost(worker, WorkerLost(None))
         for task in waiting:
-            if not task.future.cancel():
-                task.future.set_exception(BrokenExecutor("no process can be started"))
+            if task.future.set_running_or_notify_cancel():
+                task.future.set_exception(NotBegun("no process can be started"))
 
 
 def _started(prepare: Callable[[], None]) -> _Worker:

@@ -10,7 +10,7 @@ from functools import partial
 
 from pcapreport.batch.discover import Job, is_stream
 from pcapreport.batch.index import IndexEntry
-from pcapreport.batch.processes import Overdue, Processes, WorkerLost
+from pcapreport.batch.processes import NotBegun, Overdue, Processes, WorkerLost
 from pcapreport.batch.work import Clocked, Order, carry_out, clocked, crashed, failed, overdue, prepare
 from pcapreport.errors import WorkersFailed
 from pcapreport.language import phrase
@@ -123,18 +123,22 @@ class _Run:
                     future = executor.submit(self.task, waiting[0], self.order)
                     running[future] = waiting.popleft()
                 wait(running, return_when=FIRST_COMPLETED)
-                yield from self._finished(running, lost)
+                yield from self._finished(running, waiting, lost)
         except BrokenExecutor:
             wait(running)
-            yield from self._finished(running, lost)
+            yield from self._finished(running, waiting, lost)
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
-    def _finished(self, running: dict[Future[Clocked], Job], lost: list[Lost]) -> Iterator[IndexEntry]:
+    def _finished(
+        self, running: dict[Future[Clocked], Job], waiting: deque[Job], lost: list[Lost]
+    ) -> Iterator[IndexEntry]:
         for future in [future for future in running if future.done()]:
             job = running.pop(future)
             error = future.exception()
-            if error is not None and isinstance(error, self.lost):
+            if isinstance(error, NotBegun):
+                waiting.append(job)
+            elif error is not None and isinstance(error, self.lost):
                 lost.append((job, error))
             else:
                 yield _entry(job, self.order, future.result, self.took)

@@ -87,3 +87,8 @@ def spoiled(job: Job, order: Order) -> IndexEntry:
     worse = next((does for word, does in _WORSE.items() if word in job.name), None)
     pipeline.read_within = (lambda *_: worse()) if worse else _read_within  # type: ignore[assignment]
     return carry_out(job, order)
+
+
+def die_at_once() -> None:
+    """What a process does that cannot even be prepared."""
+    os._exit(3)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pcapreport import pipeline
 from pcapreport.batch import runner, work
 from pcapreport.batch.discover import Job
 from pcapreport.batch.index import IndexEntry
+from pcapreport.batch.processes import Processes, WorkerLost
 from pcapreport.errors import WorkersFailed
 
 ORDER = work.Order(out=Path("nowhere"), formats=frozenset())
@@ -151,6 +153,12 @@ class _Broken(_Fragile):
 def test_where_no_process_can_be_started_the_run_ends_and_says_so() -> None:
     with pytest.raises(WorkersFailed, match="no worker process can be started"):
         list(runner.run(jobs("a", "b"), ORDER, runner.Workers(_Broken, 8), misbehaving.task))
+
+
+def test_so_it_does_where_every_process_dies_before_it_is_ready() -> None:
+    workers = runner.Workers(partial(Processes, 2, None, misbehaving.die_at_once), 8, (WorkerLost,))
+    with pytest.raises(WorkersFailed, match="no worker process can be started"):
+        list(runner.run(jobs("a", "b"), ORDER, workers, misbehaving.task))
 
 
 @pytest.mark.skipif(not hasattr(work.signal, "setitimer"), reason="the system has no timer for the limit")
