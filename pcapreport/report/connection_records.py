@@ -120,8 +120,11 @@ class Records:
     @cached_property
     def ranks(self) -> list[Ints]:
         """Keys by which connections are ordered, the least weighty first: the lower the more worth a look."""
-        worst_of = np.fromiter((max((RANK[f.severity] + 1 for f in each), default=0) for each in self.found), np.int64)
-        frames = np.fromiter((sum(len(f.frames) for f in each) for each in self.found), np.int64)
+        worst_of, frames = np.zeros((2, len(self.found)), np.int64)
+        for index, each in enumerate(self.found):
+            if each:
+                worst_of[index] = max(RANK[f.severity] + 1 for f in each)
+                frames[index] = sum(len(f.frames) for f in each)
         return [self.bounds.first_frame, -frames, -worst_of]
 
     def rank(self, index: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.time_ledger import Part
 from pcapreport.report.model import Responses, TimeSpent
-from pcapreport.report.stencil import Stencil, seconds
+from pcapreport.report.stencil import Stencil
 from pcapreport.settings import SECOND
 from pcapreport.tcp.connections import SERVER
 
@@ -43,11 +43,14 @@ def times_spent(spent: Ints) -> TimeSpent:
 def _spent_texts(spent: Ints) -> list[bytes]:
     """The same of each row of (connections, parts)."""
     told = [b""] * len(spent)
-    for name, ns in zip(FIELDS, spent.T, strict=True):
-        member, some = b',"%b":' % name.encode(), np.flatnonzero(ns)
-        for at, text in zip(some.tolist(), seconds(ns[some]), strict=True):
-            told[at] += member + text
-    return [b"{%b}" % members[1:] for members in told]
+    kinds = (spent != 0) @ (1 << np.arange(len(FIELDS)))  # those with the same parts are told together
+    for kind in np.unique(kinds).tolist():
+        some = np.flatnonzero(kinds == kind)
+        stencil = Stencil(len(some))
+        parts = {name: stencil.seconds(spent[some, column]) for column, name in enumerate(FIELDS) if kind >> column & 1}
+        for at, text in zip(some.tolist(), stencil.fill(TimeSpent(**parts)), strict=True):
+            told[at] = text
+    return told
 
 
 def _response_texts(evidence: Evidence) -> tuple[Ints, list[bytes]]:
