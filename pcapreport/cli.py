@@ -11,15 +11,17 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from pcapreport import errors, options
 from pcapreport.configuration import configured
 from pcapreport.language import Text, phrase, speaking
-from pcapreport.progress import Events, Progress
 from pcapreport.version import __version__
+
+if TYPE_CHECKING:
+    from pcapreport.progress import Progress
 
 
 @click.group(
@@ -204,6 +206,8 @@ def report(
 
 def _log(given: dict[str, Any]) -> Progress:
     """Who tells the user on standard error what happens."""
+    from pcapreport.progress import Events, Progress
+
     echo = partial(click.echo, err=True)
     if given["log_format"] == "json":
         warnings.simplefilter("ignore")  # of libraries: nothing else is to be there
@@ -249,13 +253,14 @@ def show(capture: str, connection: int | None, debug: bool, **given: Any) -> Non
             count=len(connections),
         )
         raise errors.UsageError(message)
-    click.echo(summary_text(document))
-    if connections:
-        detailed = [c for c in connections if c.detail is not None]
-        chosen = connections[connection - 1] if connection else _most_notable(detailed or connections)
-        width = max(80, min(shutil.get_terminal_size((100, 24)).columns, 140))
-        click.echo("")
-        click.echo(ladder_text(chosen, width))
+    with speaking(given["lang"], document.messages):
+        click.echo(summary_text(document))
+        if connections:
+            detailed = [c for c in connections if c.detail is not None]
+            chosen = connections[connection - 1] if connection else _most_notable(detailed or connections)
+            width = max(80, min(shutil.get_terminal_size((100, 24)).columns, 140))
+            click.echo("")
+            click.echo(ladder_text(chosen, width))
     if not document.capture.complete:
         sys.exit(errors.EXIT_SOME_UNREADABLE)
 
@@ -396,6 +401,8 @@ def _fail(asked: set[str], message: str, code: int) -> NoReturn:
     from pcapreport.report.wording import visible
 
     if options.EVENTS_ASKED in asked:
+        from pcapreport.progress import Events
+
         Events(partial(click.echo, err=True), time.monotonic).event("error", message=message, exit_code=code)
         sys.exit(code)
     with speaking(options.asked_language(asked)):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pcapreport.errors import UsageError, reason
 from pcapreport.language import Text, phrase
-from pcapreport.settings import RuleChange
+
+if TYPE_CHECKING:
+    from pcapreport.settings import RuleChange
 
 LOWERED = ("off", "note", "warning")
 
@@ -44,6 +44,8 @@ def rule_changes(path: Path, known: Callable[[], Iterable[str]]) -> tuple[tuple[
 
     `known`: gives the names of all rules, and is asked only if there is something to check.
     """
+    from pcapreport.settings import RuleChange
+
     given = _table(path).get("rules", {})
     place = f"{path}: [tool.pcapreport.rules]"
     if not isinstance(given, dict):
@@ -62,6 +64,8 @@ def rule_changes(path: Path, known: Callable[[], Iterable[str]]) -> tuple[tuple[
 def _wrong(rule: str, change: Any, rules: set[str]) -> Text | None:
     """What is wrong with the change of a rule, if anything is."""
     if rule not in rules:
+        import difflib
+
         near = difflib.get_close_matches(rule, rules, 1)
         if near:
             return phrase("there is no rule {rule}; is it {near}?", rule=rule, near=near[0])
@@ -79,6 +83,8 @@ def _table(path: Path) -> dict[str, Any]:
     """[tool.pcapreport], empty where there is none."""
     if not path.is_file():
         return {}
+    import tomllib
+
     try:
         given: Any = tomllib.loads(path.read_text("utf-8"))
         for key in ("tool", "pcapreport"):

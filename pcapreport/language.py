@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
+if TYPE_CHECKING:
+    from pcapreport.message import Message
 
 LANGUAGES = ("en", "zh")
 WITHOUT_SPACES = ("zh",)
@@ -30,37 +31,39 @@ _FIELD = re.compile(r"\{\w+(?:![rsa])?(?::[^{}]*)?\}")
 LOCALE = os.path.join(os.path.dirname(__file__), "locale")
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a text was made: its form with its parts; or items with the form between each two."""
-
-    form: str
-    parts: dict[str, str | int | float | Message] = {}
-    several: str = ""
-    """The form for any number `n` but 1, where there is one."""
-    items: list[str | int | float | Message] = []
+_How = tuple[str, dict[str, Any], str, Sequence[Any]]
+"""What a message is made of: form, parts, the form for any number but 1, items."""
 
 
 class Text(str):
     """A text in English, with what it takes to say it in another language."""
 
     __slots__ = ("_how",)
-    _how: Message | tuple[str, dict[str, Any], str]
-    """As a message, or what `phrase` and `counted` were given: few texts are ever said in another language."""
+    _how: Message | _How
+    """As a message, or what it was made of here: few texts are ever said in another language."""
 
     @property
     def message(self) -> Message:
         """How it was made."""
         how = self._how
         if isinstance(how, tuple):
-            form, parts, several = how
-            how = self._how = Message(str(form), {name: _part(value) for name, value in parts.items()}, several)
+            from pcapreport.message import Message
+
+            form, parts, several, items = how
+            told = {name: _part(value) for name, value in parts.items()}
+            how = self._how = Message(str(form), told, several, [_part(one) for one in items])
         return how
+
+    def holds_parts(self) -> bool:
+        """It is more than a form of the catalogue."""
+        how = self._how
+        return bool(how[1] or how[3] if isinstance(how, tuple) else how.parts or how.items)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (str(self), self.message)
 
 
-def _made(english: str, how: Message | tuple[str, dict[str, Any], str]) -> Text:
+def _made(english: str, how: Message | _How) -> Text:
     text = Text(english)
     text._how = how
     return text
@@ -72,7 +75,7 @@ def phrase(form: str, **parts: Any) -> Text:
     A form that is kept somewhere is a `phrase` without parts there, so that it is gathered.
     """
     text = Text(form.format(**parts) if parts else form)
-    text._how = (form, parts, "")
+    text._how = (form, parts, "", ())
     return text
 
 
@@ -80,7 +83,7 @@ def counted(n: int, one: str, several: str, **parts: Any) -> Text:
     """The form for 1 or the one for another number; `{n:,}` in them is the number."""
     parts = {"n": int(n), **parts}
     text = Text((one if n == 1 else several).format(**parts))
-    text._how = (one, parts, several)
+    text._how = (one, parts, several, ())
     return text
 
 
@@ -101,8 +104,8 @@ def joined(items: Iterable[str], between: str = ", ") -> Text:
     if len(parts) == 1 and isinstance(parts[0], Text):
         return parts[0]
     if not parts:
-        return _made("", Message(""))
-    return _made(between.join(parts), Message(between, items=[_part(one) for one in parts]))
+        return _made("", ("", {}, "", ()))
+    return _made(between.join(parts), (between, {}, "", parts))
 
 
 def sentences(*texts: str) -> Text:
@@ -115,7 +118,7 @@ def first_sentence(text: str) -> str:
     if isinstance(text, Text) and text.message.form == BETWEEN_SENTENCES and text.message.items:
         first = text.message.items[0]
         english = str(_spoken_of(first, _English()))
-        return _made(english, first) if isinstance(first, Message) else english
+        return english if isinstance(first, str | int | float) else _made(english, first)
     return text
 
 
@@ -124,12 +127,14 @@ def further_sentences(text: str) -> str:
     rest = text[len(first_sentence(text)) :].removeprefix(BETWEEN_SENTENCES)
     if not rest or not isinstance(text, Text):
         return rest
+    from pcapreport.message import Message
+
     return _made(rest, Message(BETWEEN_SENTENCES, items=text.message.items[1:]))
 
 
 def lowered(title: str) -> Text:
     """A title as a part of a text: in lower case in English, as it is in other languages."""
-    return _made(title.lower(), Message(title))
+    return _made(title.lower(), (title, {}, "", ()))
 
 
 def as_string(value: Any) -> str:
@@ -229,7 +234,7 @@ def with_blanks(text: str, blank: str) -> str:
 
 
 def _blanked(part: str | int | float | Message, blank: str, catalogue: Any) -> str:
-    if not isinstance(part, Message):
+    if isinstance(part, str | int | float):
         return blank
     if part.items:
         return str(catalogue.gettext(part.form)).join(_blanked(one, blank, catalogue) for one in part.items)
@@ -239,7 +244,7 @@ def _blanked(part: str | int | float | Message, blank: str, catalogue: Any) -> s
 
 def _spoken_of(part: str | int | float | Message, catalogue: Any) -> Any:
     """A part as it stands; a message in the catalogue's language, and so on down."""
-    if not isinstance(part, Message):
+    if isinstance(part, str | int | float):
         return part
     if part.items:
         return str(catalogue.gettext(part.form)).join(str(_spoken_of(one, catalogue)) for one in part.items)
@@ -262,7 +267,7 @@ def _collect(values: Iterable[Any], found: dict[str, Message]) -> None:
     for value in values:
         kind: Any = type(value)
         if kind is Text:
-            if (value.message.parts or value.message.items) and value not in found:
+            if value not in found and value.holds_parts():
                 found[str(value)] = value.message
         elif kind not in _PLAIN:
             _collect(_within(kind)(value), found)
@@ -274,6 +279,8 @@ _PLAIN = frozenset((str, int, float, bool, type(None)))
 @cache
 def _within(kind: Any) -> Callable[[Any], Iterable[Any]]:
     """Gives what is within a value of that kind and may be or hold a text."""
+    import msgspec
+
     if issubclass(kind, msgspec.Struct):
         return msgspec.structs.astuple
     if issubclass(kind, Mapping):

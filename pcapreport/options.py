@@ -52,9 +52,11 @@ class SpokenCommand(click.Command):
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """Its line in the list of commands."""
+        if spoken_language() == "en":
+            return super().get_short_help_str(limit)
         from pcapreport.report.wording import short
 
-        return super().get_short_help_str(limit) if spoken_language() == "en" else short(say(self.help or ""), limit)
+        return short(say(self.help or ""), limit)
 
 
 class SpokenGroup(SpokenCommand, click.Group):

@@ -9,7 +9,8 @@ import catalogue
 import pytest
 
 from pcapreport import analyze
-from pcapreport.language import BETWEEN_SENTENCES, Message
+from pcapreport.language import BETWEEN_SENTENCES
+from pcapreport.message import Message
 from pcapreport.tcp.states import rule_texts
 
 SAMPLES = sorted((catalogue.ROOT / "sample_pcaps").glob("*.pcap*"))

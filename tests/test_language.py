@@ -11,7 +11,6 @@ from catalogue import forms
 
 from pcapreport.errors import UnreadableCapture, UsageError
 from pcapreport.language import (
-    Message,
     Text,
     counted,
     first_sentence,
@@ -25,6 +24,7 @@ from pcapreport.language import (
     sentences,
     speaking,
 )
+from pcapreport.message import Message
 from pcapreport.report.model import Certainty, Confidence, Severity, Side, Status
 
 

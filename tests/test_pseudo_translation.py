@@ -127,7 +127,7 @@ def test_pages_say_all_that_they_show(sample: str, profile: str, saved: bool) ->
 def test_markdown_and_terminal_say_all_that_they_show(sample: str) -> None:
     told = document(sample)
     assert missed(pseudo.unsaid_in_markdown(render_markdown(told)), sample) == []
-    with speaking("zh"):
+    with speaking("zh", told.messages):
         ladders = [text for c in told.connections[:4] for text in (ladder_text(c, 100), histories_text(c))]
         assert missed(pseudo.unsaid(summary_text(told) + "".join(ladders)), sample) == []
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import msgspec
 
 from pcapreport.language import (
-    Message,
     Text,
     as_string,
     counted,
@@ -18,6 +17,7 @@ from pcapreport.language import (
     phrase,
     sentences,
 )
+from pcapreport.message import Message
 from pcapreport.report.model import Document, Endpoint, RuleCount, Severity, SlowConnection, Talker, Totals
 from pcapreport.report.shown import page_anchors
 from pcapreport.report.wording import SEVERITY_RANK

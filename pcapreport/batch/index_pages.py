@@ -21,7 +21,6 @@ from pcapreport.batch.index import READ, IndexEntry, summary_sentence, worst_fir
 from pcapreport.batch.index_overview import Overview, overview
 from pcapreport.language import (
     LANGUAGES,
-    Message,
     first_sentence,
     further_sentences,
     phrase,
@@ -29,6 +28,7 @@ from pcapreport.language import (
     say,
     speaking,
 )
+from pcapreport.message import Message
 from pcapreport.report.html import render_template, template_of
 from pcapreport.report.wording import visible
 

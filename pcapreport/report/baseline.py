@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pcapreport.errors import UsageError
-from pcapreport.language import Message, phrase, remembered
+from pcapreport.language import phrase, remembered
+from pcapreport.message import Message
 from pcapreport.report import model
 
 CAPTURE = "capture"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pcapreport.language import Message
+from pcapreport.message import Message
 from pcapreport.report import model
 
 NO_NUMBER = b'{"id":0'

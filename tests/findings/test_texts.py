@@ -12,7 +12,8 @@ from pcapreport.capture import icmp, read_capture
 from pcapreport.findings import find_all
 from pcapreport.findings.ephemeral_ports import running_out
 from pcapreport.findings.model import Finding
-from pcapreport.language import BETWEEN_SENTENCES, LANGUAGES, Message, Text, say, speaking
+from pcapreport.language import BETWEEN_SENTENCES, LANGUAGES, Text, say, speaking
+from pcapreport.message import Message
 from pcapreport.settings import SECOND, Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all

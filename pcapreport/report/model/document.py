@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from pcapreport.language import LANGUAGES, Message, as_string, phrase
+from pcapreport.language import LANGUAGES, as_string, phrase
+from pcapreport.message import Message
 from pcapreport.report.model.across import Across
 from pcapreport.report.model.base import Record, Severity
 from pcapreport.report.model.connection import Connection, TimeSpent
