@@ -92,13 +92,12 @@ def find_vantages(table: ConnectionTable, settings: Settings) -> Vantages:
     """The vantage of each connection."""
     count = len(table)
     head = _head_rows(table)
-    head = head[table.original[head] < 0]  # what was captured twice answers nothing
     connection = table.connection[head]
     side = table.side[head].astype(np.int64)
     flow = connection * 2 + side
     round_trip, samples = _answers(table, head, flow, count)
     ttl = np.zeros(2 * count, np.int64)
-    ttl[flow[::-1]] = table.packets["ttl"][table.row[head[::-1]]]
+    ttl[flow[::-1]] = table.packets["ttl"][table.row[head][::-1]]
     initial = INITIAL_TTLS[np.searchsorted(INITIAL_TTLS, ttl)]
     hops = np.where(ttl > 0, initial - ttl, 0)
     oversize = _oversize(table, head, flow, count)
@@ -110,28 +109,33 @@ def _by_side(of_flows: Ints) -> Ints:
     return of_flows.reshape(-1, 2)
 
 
-def _head_rows(table: ConnectionTable) -> Ints:
-    """Positions of the first rows of each connection, ascending."""
-    counts = np.diff(table.bounds)
+Head = Ints | slice
+"""Rows of the connection table: all as a slice, so that its columns need not be copied."""
+
+
+def _head_rows(table: ConnectionTable) -> Head:
+    """Positions of the first rows of each connection, ascending, without copies: what was captured twice answers
+    nothing."""
+    counts, copied = np.diff(table.bounds), table.original >= 0
     if not len(counts) or counts.max() <= HEAD_ROWS:
-        return np.arange(len(table.row))
+        return np.flatnonzero(~copied) if copied.any() else slice(None)
     sizes = np.minimum(counts, HEAD_ROWS)
     shift = table.bounds[:-1] - np.cumsum(sizes) + sizes
-    return np.repeat(shift, sizes) + np.arange(int(sizes.sum()))
+    head = np.repeat(shift, sizes) + np.arange(int(sizes.sum()))
+    return head[~copied[head]]
 
 
-def _answers(table: ConnectionTable, head: Ints, flow: Ints, count: int) -> tuple[Ints, Ints]:
+def _answers(table: ConnectionTable, head: Head, flow: Ints, count: int) -> tuple[Ints, Ints]:
     """Per flow (quickest answer of its sender to what passed the tap, ns; how many answers)."""
-    end, flags = table.end[head], table.flags[head]
+    end, flags, time = table.end[head], table.flags[head], table.time_ns[head]
     asked, answered = slice(None, -1), slice(1, None)
     pairs = (flow[answered] ^ flow[asked]) == 1  # the other side of the same connection
-    pairs &= end[asked] == table.ack[head[answered]]
-    pairs &= end[asked] > table.seq[head[asked]]
+    pairs &= end[asked] == table.ack[head][answered]
+    pairs &= end[asked] > table.seq[head][asked]
     pairs &= (flags[answered] & int(Flag.ACK) != 0) & (flags[asked] & int(Flag.RST) == 0)
     at = np.flatnonzero(pairs)
-    at = at[_sent_once(flow >> 1, flow & 1, end, at)]
-    took = table.time_ns[head[at + 1]] - table.time_ns[head[at]]
-    whose = flow[at + 1]
+    at = at[_sent_once(flow, end, at)]
+    took, whose = time[at + 1] - time[at], flow[at + 1]
     sound = took >= 0
     took, whose = took[sound], whose[sound]
     quickest = np.full(2 * count, np.iinfo(np.int64).max)
@@ -140,21 +144,19 @@ def _answers(table: ConnectionTable, head: Ints, flow: Ints, count: int) -> tupl
     return np.where(samples > 0, quickest, UNKNOWN_NS), samples
 
 
-def _sent_once(connection: Ints, side: Ints, end: Ints, at: Ints) -> Bools:
+def _sent_once(flow: Ints, end: Ints, at: Ints) -> Bools:
     """Whether nothing before row `at` of the same flow reached as far (Karn: else the answer may be to that)."""
     low = int(end.min(initial=0))
-    step = int(end.max(initial=0)) - low + 2
-    floor = connection * step
-    lifted = floor + (end - low + 1)
-    before = np.zeros(len(at), np.int64)
-    for way in (0, 1):
-        own = side[at] == way
-        reached = np.maximum.accumulate(np.where(side == way, lifted, 0))
-        before[own] = np.append(reached, 0)[at[own] - 1]  # of the row 0 the 0 behind all
-    return np.asarray(before < lifted[at])
+    lifted = (flow >> 1) * (int(end.max(initial=0)) - low + 2)
+    lifted += end
+    lifted += 1 - low
+    one = (flow & 1) != 0
+    of_zero, of_one = (np.maximum.accumulate(np.where(own, lifted, 0)) for own in (~one, one))
+    before = np.where(one[at], of_one[at - 1], of_zero[at - 1])
+    return np.asarray((before < lifted[at]) | (at == 0))
 
 
-def _oversize(table: ConnectionTable, head: Ints, flow: Ints, count: int) -> Bools:
+def _oversize(table: ConnectionTable, head: Head, flow: Ints, count: int) -> Bools:
     """Per connection: some segment is larger than the MSS that its receiver told (RFC 9293 3.7.1)."""
     rows = table.row[head]
     told = np.zeros(2 * count, np.int64)
@@ -163,9 +165,10 @@ def _oversize(table: ConnectionTable, head: Ints, flow: Ints, count: int) -> Boo
     chosen = np.zeros(count, bool)
     if not told.any():
         return chosen
-    long = np.flatnonzero(table.length[head] > told[told > 0].min())
+    length = table.length[head]
+    long = np.flatnonzero(length > told[told > 0].min())
     most = told[flow[long] ^ 1]
-    chosen[flow[long[(most > 0) & (table.length[head[long]] > most)]] >> 1] = True
+    chosen[flow[long[(most > 0) & (length[long] > most)]] >> 1] = True
     return chosen
 
 
