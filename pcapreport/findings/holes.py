@@ -46,7 +46,8 @@ def coverage(seq: Ints, end: Ints, sent_before: Ints, flow: Ints, live: Bools) -
     head[flow[first]] = np.flatnonzero(first)
     broken = np.zeros(len(head), bool)
     broken[flow[opens]] = True
-    broken[flow[old & (seq < seq[head[flow]])]] = True
+    again = np.flatnonzero(old)
+    broken[flow[again[seq[again] < seq[head[flow[again]]]]]] = True
     rows = np.flatnonzero((opens | old) & broken[flow])
     _fill(rows[np.argsort(flow[rows], kind="stable")], seq, end, sent_before, flow, head, result)
     return result

@@ -51,7 +51,7 @@ class PassWork:
         live = (original < 0) & ((table.flags & RST) == 0) & ~self._foreign() & (credible | ~acking)
         acks = live & acking
         sent, peer_sent = self.flows.highest_before(table.end, live)
-        own_ack, acked = self.flows.highest_before(table.ack, acks)
+        own_ack, acked, acked_at_end = self.flows.highest_before_and_last(table.ack, acks)
         has_sack = table.packets["sack"][table.row] >= 0
         previous, previous_peer = self._latest(live)
         running = {
@@ -60,7 +60,7 @@ class PassWork:
             "sent_before": sent,
             "peer_sent_before": peer_sent,
             "acked_before": acked,
-            "acked_at_end": self._acked_at_end(acks),
+            "acked_at_end": self._of_peer(acked_at_end),
             "own_ack_before": own_ack,
             "sacked_before": self.flows.highest_before(self._sack_edge(has_sack), has_sack & acks)[1],
             "previous": previous,
@@ -100,10 +100,11 @@ class PassWork:
             "gaps": judge_gaps(table, self.flow, late, covered.opener, requested, trips, self.settings),
         }
 
-    def _acked_at_end(self, acks: Bools) -> Ints:
-        best = np.full(2 * len(self.table), NONE)
-        np.maximum.at(best, (self.flow ^ 1)[acks], self.table.ack[acks])
-        return np.asarray(best[self.flow])
+    def _of_peer(self, of_flows: Ints) -> Ints:
+        """Per row what is known of the other side's flow, given that of each flow with rows; NONE without."""
+        known = np.full(2 * len(self.table), NONE)
+        known[self.flows.number[self.flows.first]] = of_flows
+        return np.asarray(known[self.flow ^ 1])
 
     def _latest(self, wanted: Bools) -> tuple[Ints, Ints]:
         by_client = latest_before(wanted & self.client, self.first)

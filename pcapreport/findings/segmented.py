@@ -15,10 +15,12 @@ NONE = -(1 << 60)
 def latest_before(wanted: Bools, first: Ints) -> Ints:
     """Per row the position of the nearest earlier row of its group where `wanted`, or -1; `first`: of each its group's
     first row."""
-    latest = np.maximum.accumulate(np.where(wanted, np.arange(len(wanted)), -1))
-    before: Ints = np.full(len(wanted), -1)
-    before[1:] = latest[:-1]
-    before[before < first] = -1
+    kind = np.int32 if len(wanted) < 1 << 31 else np.int64  # half as much to go through
+    latest = np.where(wanted, np.arange(len(wanted), dtype=kind), kind(-1))
+    np.maximum.accumulate(latest, out=latest)
+    before: Ints = np.empty(len(wanted), np.int64)
+    before[:1], before[1:] = -1, latest[:-1]
+    np.putmask(before, before < first, -1)
     return before
 
 
@@ -58,9 +60,18 @@ class Flows:
 
     def highest_before(self, values: Ints, wanted: Bools) -> tuple[Ints, Ints]:
         """Per row the highest of `values` where `wanted` before it: (of its own side, of the other); NONE without."""
+        return self._before(self._running(values, wanted), NONE)
+
+    def highest_before_and_last(self, values: Ints, wanted: Bools) -> tuple[Ints, Ints, Ints]:
+        """The same; and per flow that has rows (see `first`) the highest of all."""
+        running = self._running(values, wanted)
+        return *self._before(running, NONE), running[np.append(self.first, len(running))[1:] - 1]
+
+    def _running(self, values: Ints, wanted: Bools) -> Ints:
+        """Per place the highest of `values` where `wanted` in its flow, up to and with its row; NONE without."""
         chosen = values[wanted]
         if not len(chosen):
-            return np.full(len(values), NONE), np.full(len(values), NONE)
+            return np.full(len(values), NONE)
         low = int(chosen.min()) - 1
         span = int(chosen.max()) - low + 1
         flows = int(self.number[-1]) + 1
@@ -68,16 +79,15 @@ class Flows:
             distinct, ranks = np.unique(chosen, return_inverse=True)
             compared = np.zeros(len(values), np.int64)
             compared[wanted] = np.arange(len(distinct))[ranks]
-            of_ranks = self.highest_before(compared, wanted)
-            own, peer = (np.where(best == NONE, NONE, distinct[np.maximum(best, 0)]) for best in of_ranks)
-            return own, peer
+            best = self._running(compared, wanted)
+            return np.where(best == NONE, NONE, distinct[np.maximum(best, 0)])
         lift = self.number * span
         running = np.where(wanted, values - low, 0).take(self.order)
         running += lift
         np.maximum.accumulate(running, out=running)
         running -= lift
         running += np.where(running == 0, NONE, low)
-        return self._before(running, NONE)
+        return np.asarray(running)
 
     def count_since(self, counted: Bools, reset: Bools) -> Ints:
         """Per row how many rows `counted` the other side sent before it, since its last `reset`."""

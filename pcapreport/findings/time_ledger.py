@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from pcapreport.findings.model import Evidence
 from pcapreport.findings.passes import Passes
-from pcapreport.tcp.connections import CLIENT, SERVER, ConnectionTable
+from pcapreport.tcp.connections import CLIENT, ConnectionTable
 from pcapreport.tcp.evidence import FIN, RST, SYN
 
 Ints = npt.NDArray[np.int64]
@@ -194,25 +194,24 @@ def _midway(table: ConnectionTable, passes: Passes, rows: Ints) -> Bools:
 
 def _last_data(table: ConnectionTable, passes: Passes) -> Ints:
     """Per connection the last row with data, or -1."""
-    found = np.full(len(table), -1)
     rows = np.flatnonzero(passes.live & (table.length > 0) & ~passes.keep_alive)
-    found[table.connection[rows]] = rows
-    return found
+    return _last(table, rows)
+
+
+def _last(table: ConnectionTable, rows: Ints) -> Ints:
+    """Per connection the last of these rows, or -1."""
+    found = np.append(-1, rows)[np.searchsorted(rows, table.bounds[1:])]
+    return np.where(found >= table.bounds[:-1], found, -1)
 
 
 def _third(table: ConnectionTable, passes: Passes) -> Ints:
     """Per connection the row that completes the handshake (the client's first without SYN, or what its SYNs came to
     where it sent none), or -1 where the capture begins later."""
     syn = (table.flags & SYN) != 0
-    begun = np.zeros(len(table), bool)
-    begun[table.connection[np.flatnonzero(syn & passes.live)]] = True
-    found = np.full(len(table), -1)
-    rows = np.flatnonzero(passes.live & syn)
-    found[table.connection[rows]] = rows
-    rows = np.flatnonzero(passes.live & ~syn & (table.side == CLIENT))[::-1]
-    first = np.full(len(table), -1)
-    first[table.connection[rows]] = rows
-    return np.where(begun, np.maximum(found, first), -1)
+    found = _last(table, np.flatnonzero(passes.live & syn))
+    rows = np.append(np.flatnonzero(passes.live & ~syn & (table.side == CLIENT)), len(table.row))
+    first = rows[np.searchsorted(rows, table.bounds[:-1])]
+    return np.where(found >= 0, np.maximum(found, np.where(first < table.bounds[1:], first, -1)), -1)
 
 
 def _closed(table: ConnectionTable, passes: Passes, steps: _Steps) -> tuple[Ints, Ints]:
@@ -227,10 +226,11 @@ def _closed(table: ConnectionTable, passes: Passes, steps: _Steps) -> tuple[Ints
 
 def _one_sided(table: ConnectionTable, passes: Passes) -> Bools:
     """Per connection: it is not the case that both sides were captured."""
-    seen = np.zeros((len(table), 2), bool)
-    rows = np.flatnonzero(passes.live)
-    seen[table.connection[rows], table.side[rows]] = True
-    return ~(seen[:, CLIENT] & seen[:, SERVER])
+    if not len(table):
+        return np.zeros(0, bool)
+    first, client = table.bounds[:-1], table.side == CLIENT
+    seen = [np.logical_or.reduceat(passes.live & own, first) for own in (client, ~client)]
+    return np.asarray(~(seen[0] & seen[1]))
 
 
 def _turns(evidence: Evidence, steps: _Steps, part: npt.NDArray[np.int8], own: Ints) -> Turns:
