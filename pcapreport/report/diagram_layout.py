@@ -169,11 +169,13 @@ class Diagram(NamedTuple):
 def lay_out(connection: Connection) -> Diagram:
     """Place every row of the connection's ladder."""
     ladder = connection.detail.ladder if connection.detail else []
-    rows = tuple(_rows(ladder))
+    notes = [row_note(item) for item in ladder]
+    rows = tuple(_rows(ladder, notes))
     height = (rows[-1].bottom if rows else HEADER) + FOOT
     placed = list(zip(ladder, rows, strict=True))
     way = _way(connection)
-    falls = [_fall(item, row, way, pause) for (item, row), pause in zip(placed, _pauses(ladder), strict=True)]
+    beside = zip(placed, notes, _pauses(ladder), strict=True)
+    falls = [_fall(item, row, note, way, pause) for (item, row), note, pause in beside]
     ends = connection.endpoints
     lanes: tuple[tuple[Sender, EndpointHistory], ...] = (("client", ends.client), ("server", ends.server))
     return Diagram(
@@ -183,7 +185,9 @@ def lay_out(connection: Connection) -> Diagram:
         arrows=tuple(
             _arrow(item, fall) for item, fall in zip(ladder, falls, strict=True) if item.sender and is_sent(item)
         ),
-        labels=tuple(label for item, row in placed for label in _labels(item, row)),
+        labels=tuple(
+            label for (item, row), note in zip(placed, notes, strict=True) for label in _labels(item, row, note)
+        ),
         times=tuple(
             Text(TIME_RIGHT, row.top + 14, _time(item.time_s))
             for item, row in placed
@@ -210,10 +214,10 @@ def _time(seconds: float) -> str:
     return exact if len(exact) <= TIME_CHARACTERS else f"{seconds:.6f}"
 
 
-def _rows(ladder: Sequence[LadderRow]) -> Iterator[Row]:
+def _rows(ladder: Sequence[LadderRow], notes: Sequence[str]) -> Iterator[Row]:
     top = HEADER
-    for item in ladder:
-        bottom = top + HEIGHT[item.kind] + (LINE if row_note(item) else 0)
+    for item, note in zip(ladder, notes, strict=True):
+        bottom = top + HEIGHT[item.kind] + (LINE if note else 0)
         yield Row(item.kind, top, bottom, item.severity)
         top = bottom
 
@@ -252,11 +256,11 @@ def _pauses(ladder: Sequence[LadderRow]) -> Iterator[float | None]:
     return reversed(pauses)
 
 
-def _fall(item: LadderRow, row: Row, way: _Way | None, pause: float | None) -> tuple[float, float]:
+def _fall(item: LadderRow, row: Row, note: str, way: _Way | None, pause: float | None) -> tuple[float, float]:
     """Heights of an arrow's tail and head; the middle of a row without one."""
     if not is_sent(item):
         return _middle(row), _middle(row)
-    top = row.top + TAIL + (LINE if row_note(item) else 0)
+    top = row.top + TAIL + (LINE if note else 0)
     if way is None:
         tail = top + (MOST_FALL - USUAL_FALL) / 2
         return tail, tail + USUAL_FALL
@@ -354,11 +358,11 @@ def _waits(
         yield Wait(side, borders[entered], bottom, tuple(starts), words)
 
 
-def _labels(item: LadderRow, row: Row) -> Iterator[Text]:
+def _labels(item: LadderRow, row: Row, note: str) -> Iterator[Text]:
     middle = (CLIENT_LINE + SERVER_LINE) / 2
     strong, plain = caption(item)
-    baseline = _middle(row) + 4 if item.kind in ("gap", "event") and not row_note(item) else row.top + 14
+    baseline = _middle(row) + 4 if item.kind in ("gap", "event") and not note else row.top + 14
     strong = short(strong, LABEL_CHARACTERS)
     yield Text(middle, baseline, short(plain, LABEL_CHARACTERS - columns(strong)), strong)
-    if note := row_note(item):
+    if note:
         yield Text(middle, baseline + LINE, short(note, LABEL_CHARACTERS + 6))
