@@ -214,12 +214,13 @@ class _Cluster(Executor):
         )
 
     def _useless(self, error: BaseException) -> WorkersFailed:
+        told = f"{type(error).__name__}: {reason(error)}"
         return WorkersFailed(
             phrase(
                 "dask://{address}: tasks cannot be carried out there ({error}); install the same Python, pcapreport "
                 "and distributed for scheduler and workers as here",
                 address=self._address,
-                error=f"{type(error).__name__}: {reason(error)}",
+                error=told,
             )
         )
 
