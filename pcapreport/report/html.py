@@ -1,8 +1,8 @@
 """The result document as one HTML page: no request of any kind, complete without scripts, readable without styles.
 
-The only module that imports jinja2 (the batch page comes through `render_template`). Two rules guard the page against
-hostile capture text: autoescape is always on, and `finalize` passes every string that a template prints through
-`wording.visible`, so that no template can forget it.
+The only module that imports jinja2, beside `templating` (the batch page comes through `render_template`). Two rules
+guard the page against hostile capture text: autoescape is always on, and `finalize` passes every string that a template
+prints through `wording.visible`, so that no template can forget it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from keyword import iskeyword
 from typing import Any
 
 import msgspec
-from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, nodes
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader
 from markupsafe import Markup, escape
 
 from pcapreport.language import phrase, say, speaking
@@ -34,6 +32,7 @@ from pcapreport.report.model import Connection, Document, EndpointHistory, Findi
 from pcapreport.report.row_words import caption
 from pcapreport.report.sequence_diagram import FAMILY_COLOUR
 from pcapreport.report.shown import frame_links, page_anchors, shown_connections, slug
+from pcapreport.report.templating import environment_of
 from pcapreport.report.timeline import timeline
 
 MOST_BYTES = 5 << 20
@@ -178,45 +177,13 @@ def script_hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-class _Generator(CodeGenerator):
-    """Makes of a template's expressions calls of `page_words.shown` alone, which makes visible and escapes at once."""
-
-    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        self.write("environment.finalize(")
-
-    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        self.write(")")
-
-    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:
-        """A call as Python has it: no function that the templates have asks for the context."""
-        if node.dyn_args is not None or node.dyn_kwargs is not None or any(iskeyword(one.key) for one in node.kwargs):
-            super().visit_Call(node, frame, forward_caller=forward_caller)
-            return
-        self.visit(node.node, frame)
-        self.write("(")
-        for argument in (*node.args, *node.kwargs):
-            self.visit(argument, frame)
-            self.write(", ")
-        self.write("caller=caller)" if forward_caller else ")")
-
-
-class _Environment(Environment):
-    """A page has thousands of expressions and macros: what jinja2 does about each of them is most of its time."""
-
-    code_generator_class = _Generator
-
-
 @lru_cache(maxsize=4)
 def _environment(templates: pathlib.Path | None) -> Environment:
     packaged: BaseLoader = PackageLoader("pcapreport.templates", "")
-    environment = _Environment(
-        loader=ChoiceLoader([FileSystemLoader(templates), packaged]) if templates else packaged,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=False,
-        finalize=page_words.shown,
+    environment = environment_of(
+        ChoiceLoader([FileSystemLoader(templates), packaged]) if templates else packaged,
+        page_words.shown,
+        kept=templates is None,
     )
     environment.filters.update(
         duration=wording.duration,
