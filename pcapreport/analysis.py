@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import IO
 
 from pcapreport.capture import Capture
@@ -44,6 +45,11 @@ class Question:
     baseline: Baseline | None
     """What an earlier run said of the capture."""
 
+    @cached_property
+    def hosts(self) -> Hosts:
+        """Looked at once, for all parts."""
+        return Hosts(self.capture.openings)
+
     @classmethod
     def about(
         cls, capture: Capture, settings: Settings, options: DocumentOptions, baseline: Baseline | None = None
@@ -78,7 +84,7 @@ def answer(question: Question, packets: PacketTable, open_part: Callable[[], IO[
     """What one part says; its connections are kept, encoded, in what `open_part` gives."""
     capture, settings = question.capture, question.settings
     table = find_connections(packets, settings)
-    histories = reconstruct_all(table, capture.last_ns or 0, settings, Hosts(capture.openings))
+    histories = reconstruct_all(table, capture.last_ns or 0, settings, question.hosts)
     evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
     builder = DocumentBuilder(capture, settings, question.options, question.baseline, open_part)
     found = Answer(builder, Suppression(settings))
@@ -90,9 +96,9 @@ def answer(question: Question, packets: PacketTable, open_part: Callable[[], IO[
     return found
 
 
-def report(capture: Capture, settings: Settings, found: Answer) -> Report:
-    """The report, given what was found in all parts."""
-    hosts, waits = Hosts(capture.openings), found.population.hosts()
+def report(question: Question, capture: Capture, found: Answer) -> Report:
+    """The report on a capture, given what was found in all its parts."""
+    settings, hosts, waits = question.settings, question.hosts, found.population.hosts()
     overall = found.quality.findings(capture) + found.scans.findings(capture, settings)
     overall += running_out(found.population, waits, hosts, settings, capture.first_ns or 0)
     told_hosts = host_records(found.population, waits, hosts, found.habits, settings, capture.first_ns or 0)

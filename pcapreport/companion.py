@@ -6,7 +6,6 @@ which the other reaches through /proc. So it needs Linux; elsewhere there is non
 
 from __future__ import annotations
 
-import os
 import sys
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from typing import IO
 
 from pcapreport import memory
 from pcapreport.analysis import FILE_BUFFER, Answer, Question, answer, disk_file, part_file
-from pcapreport.capture.spill import Part, Parts
+from pcapreport.capture.spill import Part, Parts, path_of
 
 POSSIBLE = sys.platform.startswith("linux")
 
@@ -54,8 +53,7 @@ class Companion:
 
     def _give(self, number: int, part: Part) -> _Away:
         connections = disk_file()
-        path = f"/proc/{os.getpid()}/fd/{connections.fileno()}"
-        return _Away(number, part, connections, self._executor.submit(_answer, part, path))
+        return _Away(number, part, connections, self._executor.submit(_answer, part, path_of(connections)))
 
 
 @dataclass

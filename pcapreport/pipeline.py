@@ -65,7 +65,7 @@ def report_on(
     said of it; `companion`: a second process that takes its share."""
     question = Question.about(capture, settings, options, baseline)
     if companion and capture.spilled is not None:
-        return report(capture, settings, companion.answer(question, capture.spilled))
+        return report(question, capture, companion.answer(question, capture.spilled))
     found: Answer | None = None
     for packets in capture.tables():
         more = answer(question, packets, part_file)
@@ -77,4 +77,4 @@ def report_on(
         if capture.spilled is not None:
             memory.give_back()
     assert found
-    return report(capture, settings, found)
+    return report(question, capture, found)

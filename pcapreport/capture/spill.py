@@ -159,4 +159,9 @@ class Parts:
 
 def _empty_part() -> Part:
     file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the part)
-    return Part(file, f"/proc/{os.getpid()}/fd/{file.fileno()}")
+    return Part(file, path_of(file))
+
+
+def path_of(file: IO[bytes]) -> str:
+    """By which another process reaches a file that this one has open, even one without a name (Linux only)."""
+    return f"/proc/{os.getpid()}/fd/{file.fileno()}"

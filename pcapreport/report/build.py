@@ -163,14 +163,8 @@ class DocumentBuilder:
         lesson = self._lesson(evidence) if self._options.lab else None
         first, texts = self._keep(part, {*listed, *notable, *([lesson[1]] if lesson else [])})
         self._across.add(part, first)
-        self._listed.add(
-            Kept(part.list_rank(i), first + i, part.told_as(i, texts[i]))
-            for i in listed
-            if self._listed.admits(part.list_rank(i))
-        )
-        for index in notable:
-            if self._detailed.admits(part.rank(index)):
-                self._detailed.add([Kept(part.rank(index), first + index, part.told_in_detail(index, texts[index]))])
+        self._listed.add(Kept(part.list_rank(i), first + i, part.told_as(i, texts[i])) for i in listed)
+        self._detailed.add(Kept(part.rank(i), first + i, part.told_in_detail(i, texts[i])) for i in notable)
         if lesson:
             rank, index = lesson
             about = Lesson(evidence, index, evidence.histories[index], tuple(part.found[index]), self._clock)
@@ -191,12 +185,11 @@ class DocumentBuilder:
         return self.store.add(passing(), part.bounds.first_frame.tolist()), texts
 
     def _lesson(self, evidence: Evidence) -> tuple[Rank, int] | None:
-        """The part's connection to learn from (its rank, its index), if none before it was better."""
+        """The part's connection to learn from: its rank, its index."""
         self._likeness.add(evidence)
         count, only = len(evidence.table), self._options.lesson
         candidates = range(min(count, LESSONS)) if only is None else range(only, min(only + 1, count))
-        best = min(((suitability(evidence, one), one) for one in candidates), default=None)
-        return None if best is None or (self._lab and self._lab.kept.rank <= best[0]) else best
+        return min(((suitability(evidence, one), one) for one in candidates), default=None)
 
     def join(self, other: DocumentBuilder) -> None:
         """And what another made of later parts."""

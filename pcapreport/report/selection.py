@@ -63,10 +63,6 @@ class Foremost:
     def __iter__(self) -> Iterator[Kept]:
         return iter(self._kept)
 
-    def admits(self, rank: Rank) -> bool:
-        """Whether one of this rank would be kept."""
-        return self._most is None or len(self._kept) < self._most or (self._most > 0 and rank < self._kept[-1].rank)
-
     def join(self, other: Foremost, place: int) -> None:
         """And those of a later part, whose places in the store begin with this one."""
         self.add(one.moved(place) for one in other)
