@@ -103,5 +103,6 @@ def _rate(rows: Rows, fresh: Bools, side: int, clock: Clock) -> Series:
     span = np.clip(share * SPANS, 0, SPANS - 1).astype(np.int64)
     total = np.bincount(span, rows.length[fresh], SPANS)
     times = [clock.seconds(first + number * length // SPANS) for number in range(SPANS)]
-    rate = (total * SPANS * SECOND / length).astype(np.int64).tolist()
+    most = float(1 << 62)  # what is said to come within a nanosecond may be more a second than 64 bits tell
+    rate = np.minimum(total * SPANS * SECOND / length, most).astype(np.int64).tolist()
     return Series(sender=SENDERS[side], kind="rate", time_s=times, value=rate)
