@@ -196,10 +196,8 @@ def analysis_options(command: Command) -> Command:
             option(
                 "--max-connections",
                 type=click.IntRange(0),
-                default=30,
-                show_default=True,
                 metavar="N",
-                help="Connections told in detail; the JSON always holds all.",
+                help="Connections told in detail; default: some of each kind, 30 at most. The JSON always holds all.",
             ),
             option(
                 "--set",

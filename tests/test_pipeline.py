@@ -264,7 +264,7 @@ def test_the_command_and_the_function_give_the_same_document(written: dict[str, 
         "max_size": 5 << 20,
         "profile": "full",
         "lang": "en",
-        "max_connections": 30,
+        "max_connections": None,
         "time_wait": "auto",
     }
     ours = plain(sample)

@@ -46,7 +46,7 @@ class Order:
     out: Path | Url
     formats: frozenset[str]
     settings: Settings = field(default_factory=Settings)
-    details: int = 30
+    details: int | None = None
     effective: dict[str, Any] = field(default_factory=dict)
     memory: int | None = None
     """Bytes that the analysis of one capture may take; None: any number."""

@@ -27,7 +27,7 @@ from pcapreport.report.connection_texts import connection_texts
 from pcapreport.report.lab.lesson import Lesson, suitability
 from pcapreport.report.lab.record import lab_record
 from pcapreport.report.likeness import Likeness
-from pcapreport.report.selection import Foremost, Kept, Rank, Told
+from pcapreport.report.selection import Examples, Foremost, Kept, Rank, Told
 from pcapreport.report.store import ConnectionStore
 from pcapreport.report.time_records import times_spent
 from pcapreport.report.times import Clock, iso_utc
@@ -75,8 +75,8 @@ LESSONS = 5_000
 class DocumentOptions:
     """What of the document the user may choose; `effective` is what the page prints of all options."""
 
-    details: int = 30
-    """How many connections are told in detail."""
+    details: int | None = None
+    """How many connections are told in detail; None: enough to show each kind (`selection.Examples`)."""
     only: int | None = None
     """Tell this connection (an index) in detail and no other."""
     listed: int | None = None
@@ -139,7 +139,7 @@ class DocumentBuilder:
         self._wireshark = WiresharkComparison()
         self.store = ConnectionStore(open_part)
         self._listed = Foremost(options.listed)
-        self._detailed = Foremost(options.details if options.only is None else 1)
+        self._detailed = Examples(options.details if options.only is None else 1)
         self._lab: _KeptLab | None = None
         self._likeness = Likeness()
 
@@ -157,18 +157,26 @@ class DocumentBuilder:
         self._retransmitted += int(part.sums.resent.sum())
         for told in part.told:
             self._comparison.add(told)
-        most = self._options.details if self._options.only is None else 1
         listed = part.ordered_for_list(self._options.listed)
-        notable = part.notable(most, self._options.only)
+        notable = self._notable(part)
         lesson = self._lesson(evidence) if self._options.lab else None
         first, texts = self._keep(part, {*listed, *notable, *([lesson[1]] if lesson else [])})
         self._across.add(part, first)
         self._listed.add(Kept(part.list_rank(i), first + i, part.told_as(i, texts[i])) for i in listed)
-        self._detailed.add(Kept(part.rank(i), first + i, part.told_in_detail(i, texts[i])) for i in notable)
+        self._detailed.add(
+            Kept(part.rank(i), first + i, part.told_in_detail(i, texts[i]), part.kinds[i]) for i in notable
+        )
         if lesson:
             rank, index = lesson
             about = Lesson(evidence, index, evidence.histories[index], tuple(part.found[index]), self._clock)
             self._lab = _KeptLab(Kept(rank, first + index, part.told_in_detail(index, texts[index])), lab_record(about))
+
+    def _notable(self, part: Records) -> list[int]:
+        """The part's connections that may be told in detail."""
+        only = self._options.only
+        if only is None:
+            return part.notable(self._detailed.among)
+        return [only] if only < len(part.found) else []
 
     def _keep(self, part: Records, wanted: Set[int]) -> tuple[int, dict[int, bytes]]:
         """All connections go to the store; returns the place of the first, and those wanted as they are encoded."""
@@ -254,7 +262,7 @@ class DocumentBuilder:
                 },
             ),
             hosts=list(hosts),
-            connections_shown_in_detail=len(self._detailed),
+            connections_shown_in_detail=len(self._detailed.chosen()),
             lab=self._lab_of_document(),
             vantage=self._vantages.record(),
             method=[*METHOD, _two_msl_sentence(self._settings), *_changes(self._options.effective.get("set"))],
@@ -296,7 +304,7 @@ class DocumentBuilder:
 
     def _kept(self) -> dict[int, Told]:
         """Connections to be listed or told in detail, by number."""
-        kept = {one.place: one.told for one in (*self._listed, *self._detailed)}
+        kept = {one.place: one.told for one in (*self._listed, *self._detailed.chosen())}
         if self._lab:
             kept[self._lab.kept.place] = self._lab.kept.told
         numbers = self.store.numbers()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -131,11 +131,23 @@ class Records:
         """The lower the more worth a look."""
         return (*(int(key[index]) for key in reversed(self.ranks)), index)
 
-    def notable(self, most: int, only: int | None) -> list[int]:
-        """The connections worth a look: the worst first, then the first ones; or that one."""
-        if only is not None:
-            return [only] if only < len(self.found) else []
-        return [int(index) for index in np.lexsort(self.ranks)[:most]]
+    @cached_property
+    def kinds(self) -> list[str]:
+        """What each connection is an example of: its gravest finding, or else the way it opened and closed."""
+        kinds = [""] * len(self.found)
+        for family in self.evidence.histories.families:
+            kind = f"{family.like.opening} {family.like.closing}"
+            for index in family.members.tolist():
+                kinds[index] = kind
+        for index, each in enumerate(self.found):
+            if each:
+                kinds[index] = min(each, key=lambda one: (-RANK[one.severity], one.rule)).rule
+        return kinds
+
+    def notable(self, among: Callable[[Sequence[str]], Sequence[int]]) -> list[int]:
+        """The connections worth a look, as `among` takes them from the kinds of all, the worst first."""
+        ranked = np.lexsort(self.ranks)
+        return [int(ranked[place]) for place in among([self.kinds[index] for index in ranked.tolist()])]
 
     def ordered_for_list(self, most: int | None) -> list[int]:
         """The connections that a list begins with: by the worst finding, then as they began."""
