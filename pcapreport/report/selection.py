@@ -87,11 +87,15 @@ class Examples:
         self._kept: list[Kept] = []
 
     def among(self, kinds: Sequence[str]) -> list[int]:
-        """Of connections in the order of their ranks, the places of those that may be told in detail."""
+        """Of connections in the order of their ranks, the places of those that may be told in detail.
+
+        Of the whole capture these, up to the limit, are told: it has no fewer first ones of a kind than a part has, so
+        the part never needs more of the others to be few.
+        """
         if not self._most:
             return []
         first, others = _first_of_kinds(kinds)
-        return sorted((*first, *others[: self._few]))
+        return [*first, *others[: max(self._few - len(first), 0)]]
 
     def join(self, other: Examples, place: int) -> None:
         """And those of a later part, whose places in the store begin with this one."""
@@ -104,9 +108,7 @@ class Examples:
 
     def chosen(self) -> list[Kept]:
         """Those told in detail."""
-        first, others = _first_of_kinds([one.kind for one in self._kept])
-        first = first[: self._most]
-        return [self._kept[at] for at in (*first, *others[: max(self._few - len(first), 0)])]
+        return self._kept[: self._most]
 
 
 def _first_of_kinds(kinds: Sequence[str]) -> tuple[list[int], list[int]]:
