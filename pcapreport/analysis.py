@@ -7,9 +7,9 @@ another in a second process (`companion`). What came of the parts is joined in t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from io import BytesIO
 from typing import IO
 
 from pcapreport.capture import Capture
@@ -24,14 +24,18 @@ from pcapreport.findings.suppression import Suppression
 from pcapreport.report.baseline import Baseline
 from pcapreport.report.build import DocumentBuilder, DocumentOptions, Report
 from pcapreport.report.host_records import host_records
+from pcapreport.report.store import Open
 from pcapreport.settings import Settings
 from pcapreport.tcp.connections import find_connections
 from pcapreport.tcp.histories import reconstruct_all
 from pcapreport.tcp.host_habits import HostHabits
 from pcapreport.tcp.host_profile import Hosts
+from pcapreport.tcp.shapes import Patterns
 from pcapreport.tcp.time_wait_population import TimeWaitPopulation
 
-FILE_BUFFER, HELD_IN_MEMORY = 1 << 20, 32 << 20
+FILE_BUFFER = 1 << 20
+HELD_IN_MEMORY = 10_000
+"""Connections, of some 3 kB each."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class Question:
     def hosts(self) -> Hosts:
         """Looked at once, for all parts."""
         return Hosts(self.capture.openings)
+
+    @cached_property
+    def patterns(self) -> Patterns:
+        """Of the parts so far."""
+        return Patterns()
 
     @classmethod
     def about(
@@ -80,11 +89,11 @@ class Answer:
         self.population.join(other.population)
 
 
-def answer(question: Question, packets: PacketTable, open_part: Callable[[], IO[bytes]]) -> Answer:
+def answer(question: Question, packets: PacketTable, open_part: Open) -> Answer:
     """What one part says; its connections are kept, encoded, in what `open_part` gives."""
     capture, settings = question.capture, question.settings
     table = find_connections(packets, settings)
-    histories = reconstruct_all(table, capture.last_ns or 0, settings, question.hosts)
+    histories = reconstruct_all(table, capture.last_ns or 0, settings, question.hosts, question.patterns)
     evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
     builder = DocumentBuilder(capture, settings, question.options, question.baseline, open_part)
     found = Answer(builder, Suppression(settings))
@@ -105,12 +114,12 @@ def report(question: Question, capture: Capture, found: Answer) -> Report:
     return found.builder.finish(capture, found.suppression.of(overall), told_hosts, found.suppression.told())
 
 
-def part_file() -> IO[bytes]:
-    """For the connections of one part: in memory, and on the disk once they are many. It vanishes with the process,
-    however that ends."""
-    return tempfile.SpooledTemporaryFile(HELD_IN_MEMORY)
+def part_file(connections: int) -> IO[bytes]:
+    """For the connections of one part: in memory if they are few."""
+    return BytesIO() if connections <= HELD_IN_MEMORY else disk_file()
 
 
 def disk_file() -> IO[bytes]:
-    """The same for a part that another process writes."""
+    """For those of a part that is large, or that another process writes. It vanishes with the process, however that
+    ends."""
     return tempfile.TemporaryFile(buffering=FILE_BUFFER)

@@ -7,8 +7,9 @@ which the other reaches through /proc. So it needs Linux; elsewhere there is non
 from __future__ import annotations
 
 import sys
+from collections import deque
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import IO
 
 from pcapreport import memory
@@ -33,40 +34,51 @@ class Companion:
     def answer(self, question: Question, parts: Parts) -> Answer:
         """What was found in all parts, joined in their order, so that it does not matter who took which.
 
+        All parts are offered to the other process, and those that it has not begun when their turn comes are done here.
         Raises CompanionLost.
         """
         self._executor.submit(_ask, replace(question, capture=replace(question.capture, frames=None)))
-        shares = _Shares()
-        away: _Away | None = None
-        for number, part in enumerate(parts.each()):
-            if away is None or away.future.done():
-                if away:
-                    shares.add(away.number, away.answer())
-                away = self._give(number, part)
-            else:
-                shares.add(number, answer(question, part.take(), part_file))
+        offered = deque(self._offer(part) for part in parts.each())
+        found, begun = _Joined(), deque[_Offered]()
+        while offered:
+            offer = offered.popleft()
+            if offer.future.cancel():
+                offer.connections.close()
+                begun.append(replace(offer, found=answer(question, offer.part.take(), part_file)))
                 memory.give_back()
-        if away:
-            shares.add(away.number, away.answer())
-        assert shares.joined
-        return shares.joined
+            else:
+                begun.append(offer)
+            while begun and begun[0].is_done():
+                found.add(begun.popleft().answer())
+        for offer in begun:
+            found.add(offer.answer())
+        assert found.joined
+        return found.joined
 
-    def _give(self, number: int, part: Part) -> _Away:
+    def _offer(self, part: Part) -> _Offered:
         connections = disk_file()
-        return _Away(number, part, connections, self._executor.submit(_answer, part, path_of(connections)))
+        return _Offered(part, connections, self._executor.submit(_answer, part, path_of(connections)))
 
 
-@dataclass
-class _Away:
-    """A part that the other process is at."""
+@dataclass(frozen=True)
+class _Offered:
+    """A part that either process may take."""
 
-    number: int
     part: Part
     """Kept here, for the sake of its file."""
     connections: IO[bytes]
     future: Future[Answer]
+    found: Answer | None = None
+    """What this process found in it."""
+
+    def is_done(self) -> bool:
+        """By whichever process."""
+        return self.found is not None or self.future.done()
 
     def answer(self) -> Answer:
+        """What was found in it."""
+        if self.found:
+            return self.found
         try:
             found = self.future.result()
         except Exception as error:
@@ -75,23 +87,17 @@ class _Away:
         return found
 
 
-@dataclass
-class _Shares:
-    """Answers that come in any order and are joined in that of the parts."""
+class _Joined:
+    """What was found in the parts so far."""
 
     joined: Answer | None = None
-    _waiting: dict[int, Answer] = field(default_factory=dict)
-    _next: int = 0
 
-    def add(self, number: int, found: Answer) -> None:
-        self._waiting[number] = found
-        while self._next in self._waiting:
-            following = self._waiting.pop(self._next)
-            if self.joined is None:
-                self.joined = following
-            else:
-                self.joined.join(following)
-            self._next += 1
+    def add(self, found: Answer) -> None:
+        """And in the next one."""
+        if self.joined is None:
+            self.joined = found
+        else:
+            self.joined.join(found)
 
 
 # --- in the other process ---------------------------------------------------------------------------------------------
@@ -109,4 +115,4 @@ def _ask(question: Question) -> None:
 
 def _answer(part: Part, path: str) -> Answer:
     with memory.for_analysis():
-        return answer(_asked[0], part.take(), lambda: open(path, "wb", FILE_BUFFER))
+        return answer(_asked[0], part.take(), lambda _: open(path, "wb", FILE_BUFFER))

@@ -72,13 +72,13 @@ def test_so_it_is_where_the_other_process_is_a_real_one(memory: int | None) -> N
 def test_a_process_that_is_lost_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it dies at its work or before it, when another takes its place that was not asked anything."""
     executor = Processes(1)
-    give = Companion._give
+    give = Companion._offer
 
     def killed(self: Companion, *arguments: Any) -> Any:
         executor.submit(os.kill, executor.submit(os.getpid).result(), signal.SIGKILL)
         return give(self, *arguments)
 
-    monkeypatch.setattr(Companion, "_give", killed)
+    monkeypatch.setattr(Companion, "_offer", killed)
     try:
         with pytest.raises(CompanionLost):
             shared(MANY, None, executor)

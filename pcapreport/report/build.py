@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ from pcapreport.report.lab.lesson import Lesson, suitability
 from pcapreport.report.lab.record import lab_record
 from pcapreport.report.likeness import Likeness
 from pcapreport.report.selection import Examples, Foremost, Kept, Rank, Told
-from pcapreport.report.store import ConnectionStore
+from pcapreport.report.store import ConnectionStore, Open
 from pcapreport.report.time_records import times_spent
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.report.vantage_words import VantageSummary
@@ -123,7 +123,7 @@ class DocumentBuilder:
         settings: Settings,
         options: DocumentOptions,
         baseline: Baseline | None,
-        open_part: Callable[[], IO[bytes]],
+        open_part: Open,
     ) -> None:
         """`open_part` gives the file that the encoded connections of one part are kept in."""
         self._comparison = Comparison(baseline)
@@ -184,13 +184,14 @@ class DocumentBuilder:
         if len(part.evidence.table.row) > WORTH_SHARING:
             memory.give_back()  # what the analysis no longer needs, before the texts take as much
 
-        def passing() -> Iterator[bytes]:
-            for index, text in enumerate(connection_texts(part)):
+        def passing(connections: Sequence[int], each: Iterator[bytes]) -> Iterator[bytes]:
+            for index, text in zip(connections, each, strict=True):
                 if index in wanted:
                     texts[index] = text
                 yield text
 
-        return self.store.add(passing(), part.bounds.first_frame.tolist()), texts
+        told = ((some, passing(some.tolist(), each)) for some, each in connection_texts(part))
+        return self.store.add(told, part.bounds.first_frame), texts
 
     def _lesson(self, evidence: Evidence) -> tuple[Rank, int] | None:
         """The part's connection to learn from: its rank, its index."""

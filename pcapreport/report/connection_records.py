@@ -115,7 +115,7 @@ class Records:
     @cached_property
     def times(self) -> Times:
         """Where each connection's time went."""
-        return Times.of(self.evidence)
+        return Times.of_all(self.evidence)
 
     @cached_property
     def ranks(self) -> list[Ints]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,14 @@ from pcapreport.report import model
 from pcapreport.report.connection_records import Records
 from pcapreport.report.history_records import endpoints_texts
 from pcapreport.report.ladder import worst
-from pcapreport.report.measures import metrics_slots
+from pcapreport.report.measures import Totals, metrics_slots
 from pcapreport.report.stencil import NULL, Stencil, strings
+from pcapreport.report.times import Clock
 from pcapreport.report.vantage_words import vantage_slots
 from pcapreport.tcp import hashing
 from pcapreport.tcp.connections import CLIENT, OPENER_TEXT, SERVER, OpenerEvidence
-from pcapreport.tcp.families import Histories
+from pcapreport.tcp.families import Family, Histories
+from pcapreport.tcp.vantage import Vantages
 
 _FILTER = (
     "{0}.addr == {1} && {0}.addr == {2} && tcp.port == {3} && tcp.port == {4}"
@@ -24,56 +26,83 @@ _FILTER = (
 )
 """A display filter that needs no stream index and tells incarnations of the same ports apart."""
 _SIDES = (CLIENT, SERVER)
+AT_ONCE = 8_000
+"""Connections that are told together: their texts take some 70 MB on the way."""
+Ints = npt.NDArray[np.int64]
 _encode = model.encoder().encode
 
 
-def connection_texts(part: Records) -> Iterator[bytes]:
-    """Each connection encoded, in order."""
-    evidence, clock = part.evidence, part.clock
-    table, histories, vantages = evidence.table, evidence.histories, evidence.vantages
-    stencil = Stencil(len(table))
-    first, last = stencil.numbers(part.bounds.first_frame), stencil.numbers(part.bounds.last_frame)
-    family = stencil.texts([b"ip" if version == 4 else b"ipv6" for version in table.ends[:, CLIENT, 0].tolist()])
-    addresses = [stencil.texts([ends[side].address.encode() for ends in table.all_endpoints]) for side in _SIDES]
-    ports = [stencil.numbers(table.ends[:, side, 3]) for side in _SIDES]
+def connection_texts(part: Records) -> Iterator[tuple[Ints, Iterator[bytes]]]:
+    """All connections of the part, some of them at a time: (which they are, each encoded)."""
+    for families in _some(part.evidence.histories.families):
+        some = np.concatenate([family.members for family in families])
+        yield some, _texts(part, some, families)
+
+
+def _some(families: Iterable[Family]) -> Iterator[list[Family]]:
+    """About AT_ONCE members at a time."""
+    some: list[Family] = []
+    room = AT_ONCE
+    for family in families:
+        for start in range(0, len(family.members), AT_ONCE):
+            some.append(family.only(family.members[start : start + AT_ONCE]))
+            room -= len(some[-1].members)
+            if room <= 0:
+                yield some
+                some, room = [], AT_ONCE
+    if some:
+        yield some
+
+
+def _texts(part: Records, of: Ints, families: Sequence[Family]) -> Iterator[bytes]:
+    """Connections `of`, which are the members of these families, encoded."""
+    evidence, clock, which = part.evidence, part.clock, of.tolist()
+    table, histories, bounds = evidence.table, evidence.histories, part.bounds
+    sums = Totals._make(column[of] for column in part.sums)
+    vantages = Vantages._make(column[of] for column in evidence.vantages)
+    stencil, ends = Stencil(len(of)), table.ends[of]
+    first, last = stencil.numbers(bounds.first_frame[of]), stencil.numbers(bounds.last_frame[of])
+    version = stencil.texts([b"ip" if version == 4 else b"ipv6" for version in ends[:, CLIENT, 0].tolist()])
+    endpoints = [table.all_endpoints[one] for one in which]
+    addresses = [stencil.texts([both[side].address.encode() for both in endpoints]) for side in _SIDES]
+    ports = [stencil.numbers(ends[:, side, 3]) for side in _SIDES]
     client, server = (
         model.Endpoint(address=stencil.string("{}", address), port=port)
         for address, port in zip(addresses, ports, strict=True)
     )
-    opening, closing = _kinds(histories)
+    opening, closing = ([_encode(getattr(family.like, name)) for family in families] for name in ("opening", "closing"))
     record = model.Connection(
         id=0,
         client=client,
         server=server,
-        start_s=stencil.seconds(part.bounds.start_ns, clock.zero_ns),
-        end_s=stencil.seconds(part.bounds.end_ns, clock.zero_ns),
-        packets=stencil.numbers(part.sums.packets.sum(axis=1)),
-        opening=stencil.texts(opening),
-        closing=stencil.texts(closing),
-        endpoints=stencil.texts(endpoints_texts(histories, vantages.round_trip, clock)),
-        findings=stencil.texts([_encode(told) if told else b"[]" for told in part.told]),
-        metrics=metrics_slots(stencil, part.sums, part.times),
+        start_s=stencil.seconds(bounds.start_ns[of], clock.zero_ns),
+        end_s=stencil.seconds(bounds.end_ns[of], clock.zero_ns),
+        packets=stencil.numbers(sums.packets.sum(axis=1)),
+        opening=stencil.texts(_of_members(families, opening)),
+        closing=stencil.texts(_of_members(families, closing)),
+        endpoints=stencil.texts(_histories(families, histories, evidence.vantages.round_trip, clock)),
+        findings=stencil.texts([_encode(part.told[one]) if part.told[one] else b"[]" for one in which]),
+        metrics=metrics_slots(stencil, sums, part.times.of(of)),
         first_frame=first,
         last_frame=last,
-        opener_known_by=stencil.texts(_openers(table.opener)),
-        filter=stencil.string(_FILTER, family, *addresses, *ports, first, last),
-        severity=stencil.texts([_encode(worst(found)) if found else NULL for found in part.found]),
-        anchor=stencil.texts(_anchors(part)),
-        encapsulation=stencil.texts(strings(table.paths)),
+        opener_known_by=stencil.texts(_openers(table.opener[of])),
+        filter=stencil.string(_FILTER, version, *addresses, *ports, first, last),
+        severity=stencil.texts([_encode(worst(part.found[one])) if part.found[one] else NULL for one in which]),
+        anchor=stencil.texts(_anchors(ends, sums.isn, bounds.first_frame[of])),
+        encapsulation=stencil.texts(strings([table.paths[one] for one in which])),
         vantage=vantage_slots(stencil, vantages),
         detail=None,
     )
     return stencil.fill(record)
 
 
-def _kinds(histories: Histories) -> tuple[list[bytes], list[bytes]]:
-    """How each connection opened and closed."""
-    opening, closing = ([b""] * len(histories) for _ in range(2))
-    for family in histories.families:
-        opened, closed = _encode(family.like.opening), _encode(family.like.closing)
-        for connection in family.members.tolist():
-            opening[connection], closing[connection] = opened, closed
-    return opening, closing
+def _of_members(families: Sequence[Family], texts: Sequence[bytes]) -> list[bytes]:
+    """What is one text for all members of a family."""
+    return [text for family, text in zip(families, texts, strict=True) for _ in range(len(family.members))]
+
+
+def _histories(families: Sequence[Family], histories: Histories, round_trip: Ints, clock: Clock) -> list[bytes]:
+    return [text for family in families for text in endpoints_texts(family, histories, round_trip, clock)]
 
 
 def _openers(how: npt.NDArray[np.uint8]) -> list[bytes]:
@@ -81,10 +110,9 @@ def _openers(how: npt.NDArray[np.uint8]) -> list[bytes]:
     return [texts[one] for one in how.tolist()]
 
 
-def _anchors(part: Records) -> list[bytes]:
+def _anchors(ends: npt.NDArray[np.uint64], isn: npt.NDArray[np.uint32], first_frame: Ints) -> list[bytes]:
     """A stable id from content: the same connection has it in every report on the same capture."""
-    table = part.evidence.table
-    content = [*table.ends.reshape(len(table), 8).T, part.sums.isn[:, CLIENT], part.bounds.first_frame]
+    content = [*ends.reshape(len(ends), 8).T, isn[:, CLIENT], first_frame]
     marks = hashing.mixed([column.astype(np.uint64) for column in content])
     digits = marks.astype(">u8").tobytes().hex().encode()
     return [b'"c-%b"' % digits[at : at + 12] for at in range(0, len(digits), 16)]

@@ -23,6 +23,7 @@ from pcapreport.tcp.vantage import UNKNOWN_NS
 
 Ints = npt.NDArray[np.int64]
 
+_ALONE = -1
 LEAST_ALIKE = 3
 """Fewer connections are told one by one: that is quicker."""
 
@@ -34,18 +35,28 @@ def endpoints_record(history: ConnectionHistory, round_trip: Sequence[int], cloc
     return model.Endpoints(client=client, server=server)
 
 
-def endpoints_texts(histories: Histories, round_trip: Ints, clock: Clock) -> list[bytes]:
-    """The same of every connection, encoded; `round_trip`: (connections, 2)."""
-    texts: list[bytes] = [b""] * len(histories)
-    encode = model.encoder().encode
-    for family in histories.families:
-        alone = _told_alone(family, histories)
-        for alike in _told_together(family.only(family.members[~alone]), round_trip):
-            for connection, text in zip(alike.members.tolist(), _of_all(alike, round_trip, clock), strict=True):
-                texts[connection] = text
-        for connection, history in histories.of(family.only(family.members[alone])):
-            texts[connection] = encode(endpoints_record(history, round_trip[connection].tolist(), clock))
+def endpoints_texts(family: Family, histories: Histories, round_trip: Ints, clock: Clock) -> list[bytes]:
+    """The same of every member of a family, encoded; `round_trip`: (connections, 2)."""
+    kinds = _kinds(family, histories, round_trip)
+    if len(kinds) and (kinds == kinds[0]).all():
+        return list(_of_kind(family, int(kinds[0]), histories, round_trip, clock))
+    texts: list[bytes] = [b""] * len(kinds)
+    for kind in set(kinds.tolist()):
+        some = np.flatnonzero(kinds == kind)
+        of_kind = _of_kind(family.only(family.members[some]), kind, histories, round_trip, clock)
+        for at, text in zip(some.tolist(), of_kind, strict=True):
+            texts[at] = text
     return texts
+
+
+def _of_kind(family: Family, kind: int, histories: Histories, round_trip: Ints, clock: Clock) -> Iterator[bytes]:
+    if kind != _ALONE:
+        return _of_all(family, round_trip, clock)
+    encode = model.encoder().encode
+    return (
+        encode(endpoints_record(history, round_trip[connection].tolist(), clock))
+        for connection, history in histories.of(family)
+    )
 
 
 def _told_alone(family: Family, histories: Histories) -> npt.NDArray[np.bool_]:
@@ -56,12 +67,12 @@ def _told_alone(family: Family, histories: Histories) -> npt.NDArray[np.bool_]:
     return histories.with_later_syns(family)
 
 
-def _told_together(family: Family, round_trip: Ints) -> Iterator[Family]:
-    """The family in groups that differ in values alone: of some the round trips were measured, of some not."""
+def _kinds(family: Family, histories: Histories, round_trip: Ints) -> Ints:
+    """Of each member with which others it is told together, since they differ in values alone, or _ALONE: of some the
+    round trips were measured, of some not."""
     measured = round_trip[family.members] != UNKNOWN_NS
-    kind = measured[:, CLIENT] * 2 + measured[:, SERVER]
-    for one in np.unique(kind).tolist():
-        yield family.only(family.members[kind == one])
+    together = measured[:, CLIENT] * 2 + measured[:, SERVER]
+    return np.where(_told_alone(family, histories), _ALONE, together)
 
 
 def _of_all(family: Family, round_trip: Ints, clock: Clock) -> Iterator[bytes]:

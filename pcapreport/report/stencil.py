@@ -7,9 +7,9 @@ ten times as much as to encode one of each kind and to fill in the values of all
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, repeat
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,15 +20,25 @@ from pcapreport.settings import SECOND
 
 Ints = npt.NDArray[np.signedinteger[Any]] | npt.NDArray[np.unsignedinteger[Any]]
 Bools = npt.NDArray[np.bool_]
+T = TypeVar("T")
 Texts = Sequence[bytes]
 """JSON, one for each record."""
 
 NULL = b"null"
+AT_ONCE = 1 << 14
+"""Numbers that are written together."""
 _EXACT = 1 << 53
 """Whole numbers up to here are the same as floats."""
 _SLOT = re.compile(rb"\x00(\d+)\x00")
 """JSON never holds a NUL, so nothing that a capture says looks like it."""
 _KEY = re.compile(rb',"\w+":$')
+
+
+def batched(items: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:
+    """So many at a time; as `itertools.batched`, which is there from Python 3.12 on."""
+    rest = iter(items)
+    while some := tuple(islice(rest, count)):
+        yield some
 
 
 def numbers(values: Ints) -> list[bytes]:
@@ -61,6 +71,19 @@ def _elements(values: Sequence[float]) -> list[bytes]:
     return msgspec.json.encode(values)[1:-1].split(b",") if values else []
 
 
+_Writer = Callable[[Ints], list[bytes]]
+
+
+class _Numeric(NamedTuple):
+    """A column of numbers."""
+
+    values: Ints
+    """Kept, so that no other takes its place."""
+    since: int
+    column: int
+    slot: Any
+
+
 class Stencil:
     """Makes the JSON of `count` records; its methods give what stands for a column in the record to be filled."""
 
@@ -68,8 +91,8 @@ class Stencil:
         self.count = count
         self._columns: list[Iterable[bytes]] = []
         self._optional: set[int] = set()
-        self._met: dict[tuple[str, int], tuple[object, Texts]] = {}
-        """By kind and identity of a column: the column, lest another take its place, and its texts."""
+        self._numeric: dict[tuple[_Writer, int], _Numeric] = {}
+        """By how it is written and by identity: what is yet to be written."""
 
     def texts(self, texts: Iterable[bytes]) -> Any:
         """Values that are JSON already."""
@@ -82,11 +105,11 @@ class Stencil:
 
     def numbers(self, values: Ints) -> Any:
         """Whole numbers."""
-        return self.texts(self._once("numbers", values))
+        return self._later(numbers, values)
 
     def seconds(self, ns: Ints, since: int = 0) -> Any:
         """Nanoseconds, as seconds since `since`."""
-        return self.texts(self._once("seconds", ns, since))
+        return self._later(seconds, ns, since)
 
     def optional(self, given: Bools, texts: Iterable[bytes]) -> Any:
         """Values of a field that is left out where none is given; not of the first field of its record."""
@@ -95,14 +118,30 @@ class Stencil:
             texts = [text if has else b"" for text, has in zip(texts, given.tolist(), strict=True)]
         return self.texts(texts)
 
-    def _once(self, kind: str, values: Ints, since: int = 0) -> Texts:
-        key = kind, id(values)
-        if key not in self._met:
-            self._met[key] = values, numbers(values) if kind == "numbers" else seconds(values - since)
-        return self._met[key][1]
+    def _later(self, write: _Writer, values: Ints, since: int = 0) -> Any:
+        key = write, id(values)
+        if key not in self._numeric:
+            self._numeric[key] = _Numeric(values, since, len(self._columns), self.texts(()))
+        return self._numeric[key].slot
+
+    def _write(self, write: _Writer) -> None:
+        """Columns that hold the same are written once, and short ones together."""
+        columns: dict[bytes, list[int]] = {}
+        for writer, one in ((key[0], one) for key, one in self._numeric.items()):
+            if writer is write:
+                content = (one.values - one.since if one.since else one.values).astype(np.int64, copy=False).tobytes()
+                columns.setdefault(content, []).append(one.column)
+        for some in batched(columns, AT_ONCE // max(self.count, 1) or 1):
+            texts = write(np.frombuffer(b"".join(some), np.int64))
+            for at, content in enumerate(some):
+                own = texts[at * self.count : (at + 1) * self.count]
+                for column in columns[content]:
+                    self._columns[column] = own
 
     def fill(self, record: Record) -> Iterator[bytes]:
         """The JSON of each record."""
+        self._write(numbers)
+        self._write(seconds)
         literal, *rest = _SLOT.split(encoder().encode(record))
         columns: list[Iterable[bytes]] = []
         for number, after in zip(map(int, rest[::2]), rest[1::2], strict=True):

@@ -1,69 +1,90 @@
 """All connections of a document, already encoded: in memory, or in files on the disk where they would not fit.
 
 A capture larger than memory is finished part by part, and only at the end is it known which number each connection
-has. So the parts are kept as they come and merged when they are read: each is in order by itself.
+has. So the parts are kept as they come and merged when they are read.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
-from typing import IO, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapreport.report.selection import NO_NUMBER
+from pcapreport.report.stencil import batched
 
-T = TypeVar("T")
 _TOGETHER = 400
 """Connections that are given at a time, about a megabyte."""
 
 
-def batched(items: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:
-    """So many at a time; as `itertools.batched`, which is there from Python 3.12 on."""
-    rest = iter(items)
-    while some := tuple(islice(rest, count)):
-        yield some
+Told = tuple[npt.NDArray[np.int64], Iterable[bytes]]
+"""Connections of a part, and each of them encoded with 0 for its id."""
+Open = Callable[[int], IO[bytes]]
+"""Gives the file that the connections of one part, so many, are kept in."""
 
 
 class _Part:
-    """Encoded connections one behind the other, in the order of their first frames."""
+    """Encoded connections, in whichever order they came."""
 
-    def __init__(self, file: IO[bytes], texts: Iterable[bytes], frames: Iterable[int]) -> None:
-        self.file: IO[bytes] | None = file
-        self.sizes, self.frames = array("q"), array("q", frames)
-        for some in batched(texts, _TOGETHER):
-            file.write(b"".join(some))
-            self.sizes.extend(map(len, some))
-        file.flush()
+    def __init__(self, open_file: Open, told: Iterable[Told], frames: npt.NDArray[np.int64]) -> None:
+        """`frames`: of each connection the first one."""
+        self.frames = frames
+        self.starts, self.sizes = np.zeros((2, len(frames)), np.int64)
+        """Of each connection, where it stands in the file, and how many bytes it takes."""
+        self.file: IO[bytes] | None = open_file(len(frames))
+        end = 0
+        for connections, texts in told:
+            sizes: list[int] = []
+            for some in batched(texts, _TOGETHER):
+                self.file.write(b"".join(some))
+                sizes.extend(map(len, some))
+            ends = end + np.cumsum(sizes)
+            self.starts[connections], self.sizes[connections] = ends - sizes, sizes
+            end = int(ends[-1])
+        self.file.flush()
 
     def __getstate__(self) -> dict[str, Any]:
         """A file does not go along to another process; see `ConnectionStore.adopt`."""
         return {**self.__dict__, "file": None}
 
+    def reader(self) -> Callable[[int, int], bytes | memoryview]:
+        """Function of where a connection stands and of its size."""
+        assert self.file
+        if isinstance(self.file, BytesIO):
+            held = self.file.getbuffer()
+            return lambda start, size: held[start : start + size]
+        raw = self.file.raw  # type: ignore[attr-defined]  # what it holds ready is behind each connection, not the next
+
+        def read(start: int, size: int) -> bytes:
+            raw.seek(start)
+            data: bytes = raw.read(size)
+            return data
+
+        return read
+
 
 class ConnectionStore:
     """Encoded connections, part by part."""
 
-    def __init__(self, open_part: Callable[[], IO[bytes]]) -> None:
-        """`open_part` gives the file that the connections of one part are kept in."""
-        self._open_part: Callable[[], IO[bytes]] | None = open_part
+    def __init__(self, open_part: Open) -> None:
+        self._open_part: Open | None = open_part
         self._parts: list[_Part] = []
 
     def __len__(self) -> int:
-        return sum(len(part.sizes) for part in self._parts)
+        return sum(len(part.frames) for part in self._parts)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open_part": None}
 
-    def add(self, texts: Iterable[bytes], frames: Iterable[int]) -> int:
-        """Keep the connections of one more part, encoded with 0 for their id, in the order of their first frames;
-        returns the place of the first among all that were added."""
+    def add(self, told: Iterable[Told], frames: npt.NDArray[np.int64]) -> int:
+        """Keep the connections of one more part, which stand in the order of their first frames, those with one frame
+        too; returns the place of the first among all that were added."""
         assert self._open_part
         first = len(self)
-        self._parts.append(_Part(self._open_part(), texts, frames))
+        self._parts.append(_Part(self._open_part, told, frames))
         return first
 
     def adopt(self, file: IO[bytes]) -> None:
@@ -83,27 +104,27 @@ class ConnectionStore:
 
     def _order(self) -> npt.NDArray[np.intp]:
         """Those with one first frame stay as the parts are, which is by the hash of their endpoints."""
-        frames = [np.array(part.frames, np.int64) for part in self._parts]
-        return np.argsort(np.concatenate([np.empty(0, np.int64), *frames]), kind="stable")
+        return np.argsort(_joined([part.frames for part in self._parts]), kind="stable")
 
     def pieces(self, instead: Mapping[int, bytes]) -> Iterator[bytes]:
         """The elements of a JSON array, in order; `instead` has those to be written another way, by number."""
-        reads = []
-        for part in self._parts:
-            assert part.file
-            part.file.seek(0)
-            reads.append(part.file.read)
-        sizes = [size for part in self._parts for size in part.sizes]
-        whose = np.repeat(np.arange(len(self._parts)), [len(part.sizes) for part in self._parts]).tolist()
+        readers = [part.reader() for part in self._parts]
+        whose = np.repeat(np.arange(len(self._parts)), [len(part.frames) for part in self._parts])
+        starts, sizes = (_joined([getattr(part, name) for part in self._parts]) for name in ("starts", "sizes"))
+        order = self._order()
         waiting: list[bytes | memoryview] = []
-        for number, at in enumerate(self._order().tolist(), 1):
-            data = reads[whose[at]](sizes[at])
+        columns = (column[order].tolist() for column in (whose, starts, sizes))
+        for number, (part, start, size) in enumerate(zip(*columns, strict=True), 1):
             waiting.append(b"," if number > 1 else b"")
             if number in instead:
                 waiting.append(instead[number])
             else:
-                waiting += b'{"id":%d' % number, memoryview(data)[len(NO_NUMBER) :]
+                waiting += b'{"id":%d' % number, readers[part](start + len(NO_NUMBER), size - len(NO_NUMBER))
             if number % _TOGETHER == 0:
                 yield b"".join(waiting)
                 waiting.clear()
         yield b"".join(waiting)
+
+
+def _joined(columns: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *columns])

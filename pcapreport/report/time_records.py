@@ -30,9 +30,15 @@ class Times(NamedTuple):
     """All its answers; nothing where there was none."""
 
     @classmethod
-    def of(cls, evidence: Evidence) -> Times:
+    def of_all(cls, evidence: Evidence) -> Times:
         """Of those of a part."""
         return cls(_spent_texts(evidence.ledger.spent), *_response_texts(evidence))
+
+    def of(self, connections: Ints) -> Times:
+        """Those of some connections."""
+        some = connections.tolist()
+        spent, responses = ([texts[one] for one in some] for texts in (self.spent, self.responses))
+        return Times(spent, self.longest_ns[connections], responses)
 
 
 def times_spent(spent: Ints) -> TimeSpent:

@@ -78,13 +78,20 @@ class Candidates:
         order = np.argsort(kind, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(kind[order])) + 1) if len(order) else []
 
+    def key(self, connection: int) -> bytes:
+        """What connections of one shape have in common, in whichever part of a capture."""
+        return self._rows_of(connection).tobytes()
+
+    def _rows_of(self, connection: int) -> Ints:
+        like = self._same_rows[connection]
+        return self._shape[self._bounds[like] : self._bounds[like + 1]]
+
     def shape(self, connection: int) -> tuple[list[Segment], list[Segment]]:
         """(a connection's own segments, those that opened the next one), their numbers by rank.
 
         Times and frames are to be filled in.
         """
-        like = self._same_rows[connection]
-        rows = self._shape[self._bounds[like] : self._bounds[like + 1]].tolist()
+        rows = self._rows_of(connection).tolist()
         segments = [Segment(0, 0, *values) for *values, _ in rows]
         own = sum(not row[-1] for row in rows)
         return segments[:own], segments[own:]

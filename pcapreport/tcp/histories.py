@@ -18,12 +18,19 @@ from pcapreport.tcp.history import ConnectionHistory
 from pcapreport.tcp.host_profile import NO_HOSTS, Hosts, time_wait_choices
 from pcapreport.tcp.phantoms import with_unseen
 from pcapreport.tcp.reconstructor import Surroundings, reconstruct
-from pcapreport.tcp.shapes import families_of
+from pcapreport.tcp.shapes import Patterns, families_of
 
 
-def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings, hosts: Hosts = NO_HOSTS) -> Histories:
-    """The histories of all connections. `hosts`: which systems they run, so how long they keep TIME-WAIT."""
-    candidates = Candidates(table)
+def reconstruct_all(
+    table: ConnectionTable,
+    capture_end: int,
+    settings: Settings,
+    hosts: Hosts = NO_HOSTS,
+    patterns: Patterns | None = None,
+) -> Histories:
+    """The histories of all connections. `hosts`: which systems they run, so how long they keep TIME-WAIT; `patterns`:
+    what other parts of the capture, read with these settings, have taught."""
+    candidates, patterns = Candidates(table), patterns or Patterns()
     choices, profiles = time_wait_choices(hosts, table, settings)
     of_profile = [replace(settings, time_wait=profile) for profile in profiles]
     families: list[Family] = []
@@ -43,7 +50,8 @@ def reconstruct_all(table: ConnectionTable, capture_end: int, settings: Settings
                 [*segments[:own], *_of_the_old(aftermath)], _surroundings(end, aftermath), of_ends
             )
 
-        families.extend(families_of(alike, candidates.rows, own + after, capture_end, of_shape))
+        known = patterns.of((candidates.key(first), of_client.time_wait, of_server.time_wait))
+        families.extend(families_of(alike, candidates.rows, own + after, capture_end, of_shape, known))
     return Histories(table, families)
 
 

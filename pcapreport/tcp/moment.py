@@ -8,8 +8,8 @@ of its own (`least`, `greatest`): which of them it is need not be the same for a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import NamedTuple, NoReturn, Protocol
 
 import numpy as np
@@ -97,6 +97,11 @@ class Trace:
         row = self._chosen.setdefault((greatest, among), len(self.moments) + len(self._chosen))
         plain = [int(v) for v in values]
         return Moment.made_of(max(plain) if greatest else min(plain), 1 << row * _DIGIT, 0, self)
+
+    @cached_property
+    def demands(self) -> Demands:
+        """What the guards ask; not to be looked at before all is traced."""
+        return _demands(self.guards)
 
     def with_chosen(self, times: Times) -> ByRow:
         """`times`, (rows, m), and what was chosen among them."""
@@ -236,7 +241,7 @@ class _Range(NamedTuple):
 
 def passing(trace: Trace, times: Times) -> npt.NDArray[np.bool_]:
     """Which of m connections pass all guards; `times`: (rows, m) ns."""
-    ranges, barred = _ranges(trace)
+    ranges, barred = trace.demands
     implied = set(_implied(ranges, times))
     by_rows: list[_Range] = []
     by_chosen: list[_Range] = []
@@ -265,12 +270,15 @@ def _within(ranges: Sequence[_Range], times: ByRow, count: int) -> npt.NDArray[n
     return within
 
 
-def _ranges(trace: Trace) -> tuple[list[_Range], list[Sum]]:
-    """(ranges of the sums of times that guards are about, sums that must not be 0): many guards ask about the same two
-    rows, and differ by constants or the sign alone."""
+Demands = tuple[Sequence[_Range], Sequence[Sum]]
+"""(ranges of the sums of times that guards are about, sums that must not be 0)"""
+
+
+def _demands(guards: Mapping[tuple[int, int], int]) -> Demands:
+    """Many guards ask about the same two rows, and differ by constants or the sign alone."""
     ranges: dict[int, tuple[int, int]] = {}
     barred: list[Sum] = []
-    for (weights, constant), signs in trace.guards.items():
+    for (weights, constant), signs in guards.items():
         if signs == _BELOW | _ABOVE:
             barred.append(Sum(weights, constant))
             continue

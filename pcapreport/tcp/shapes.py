@@ -7,7 +7,8 @@ of them: their order, and whether two follow on each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,29 @@ LEAST_CAUGHT = 4
 MOST_MISSES = 20
 """After so many in a row that were not, the rest of a shape is done one by one."""
 
+MOST_KNOWN = 5_000
+"""Shapes whose traced histories are kept for later parts of a capture."""
+
 Reconstruct = Callable[[Sequence[Segment], int], ConnectionHistory]
 """(segments, time of the capture's end) -> history."""
+
+
+class Pattern(NamedTuple):
+    """A traced history, which holds for every connection of its shape that passes the trace's guards."""
+
+    like: ConnectionHistory
+    trace: Trace
+
+
+class Patterns:
+    """What was traced of each shape, in whichever part of a capture."""
+
+    def __init__(self) -> None:
+        self._of: dict[Hashable, list[Pattern]] = {}
+
+    def of(self, shape: Hashable) -> list[Pattern]:
+        """Those of a shape, to be added to; `shape` tells all but times and frames."""
+        return self._of.setdefault(shape, []) if len(self._of) < MOST_KNOWN else self._of.get(shape, [])
 
 
 def canonical_numbers(space: Ints, values: Ints) -> Ints:
@@ -62,26 +84,47 @@ def _sorted_by(first: Ints, second: Ints) -> npt.NDArray[np.intp]:
 
 
 def families_of(
-    connections: Ints, rows: Rows, shape: Sequence[Segment], capture_end: int, reconstruct: Reconstruct
+    connections: Ints,
+    rows: Rows,
+    shape: Sequence[Segment],
+    capture_end: int,
+    reconstruct: Reconstruct,
+    known: list[Pattern],
 ) -> Iterator[Family]:
     """The families of some connections of one shape.
 
-    `shape`: the segments of one of them with canonical numbers, whatever their times and frames.
+    `shape`: the segments of one of them with canonical numbers, whatever their times and frames; `known`: what was
+    traced of the shape before, to which is added what proves worth it.
     """
     times = np.vstack([rows.times(connections), np.full(len(connections), capture_end, np.int64)])
     left = np.arange(len(connections))
-    misses = 0
-    while len(left) >= LEAST_ALIKE and misses < MOST_MISSES:
-        trace = Trace(times[:, left[0]].tolist())
-        *moments, end = trace.moments
-        rows_of_one = enumerate(zip(shape, moments, strict=True))
-        like = reconstruct([s._replace(at=moment, frame=i) for i, (s, moment) in rows_of_one], end)
-        alike = passing(trace, times.take(left, axis=1) if len(left) < len(connections) else times)
+    misses, untried = 0, iter(tuple(known))
+    while len(left):
+        pattern = next(untried, None)
+        new = pattern is None
+        if pattern is None:
+            if len(left) < LEAST_ALIKE or misses == MOST_MISSES:
+                break
+            pattern = _traced(shape, times[:, left[0]].tolist(), reconstruct)
+        alike = passing(pattern.trace, times.take(left, axis=1) if len(left) < len(connections) else times)
         caught = left[alike]
-        yield Family(like, connections[caught], Traced(trace, rows, capture_end))
-        misses = misses + 1 if len(caught) < LEAST_CAUGHT else 0
+        if len(caught):
+            yield Family(pattern.like, connections[caught], Traced(pattern.trace, rows, capture_end))
+        if new and len(caught) >= LEAST_CAUGHT:
+            known.append(pattern)
+            misses = 0
+        elif new:
+            misses += 1
         left = left[~alike]
     frames = rows.frames(connections[left])
     for index, own in zip(left.tolist(), frames.T.tolist(), strict=True):
         plain = [s._replace(at=t, frame=f) for s, t, f in zip(shape, times[:-1, index].tolist(), own, strict=True)]
         yield Family(reconstruct(plain, capture_end), connections[index : index + 1])
+
+
+def _traced(shape: Sequence[Segment], times: Sequence[int], reconstruct: Reconstruct) -> Pattern:
+    """What a connection's history is made of, given the times of its rows and of the capture's end."""
+    trace = Trace(times)
+    *moments, end = trace.moments
+    rows_of_one = enumerate(zip(shape, moments, strict=True))
+    return Pattern(reconstruct([s._replace(at=moment, frame=i) for i, (s, moment) in rows_of_one], end), trace)

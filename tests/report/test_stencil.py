@@ -82,4 +82,6 @@ def test_histories_told_together_are_those_told_one_by_one(
     one_by_one = [
         encode(endpoints_record(one, trip, clock)) for one, trip in zip(histories, trips.tolist(), strict=True)
     ]
-    assert endpoints_texts(histories, trips, clock) == one_by_one
+    for family in histories.families:
+        expected = [one_by_one[member] for member in family.members.tolist()]
+        assert endpoints_texts(family, histories, trips, clock) == expected
