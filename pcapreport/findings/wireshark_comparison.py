@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -135,7 +136,7 @@ class Difference(NamedTuple):
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Compared:
     """One part, by row of its connection table."""
 
@@ -150,16 +151,25 @@ class Compared:
         """Compare what Wireshark would say with these findings about the part."""
         return cls(evidence, _words(evidence), _named(evidence, findings))
 
-    def differences(self, rows: Ints | slice = slice(None)) -> Iterator[tuple[Difference, Ints]]:
-        """What differs among these rows of the connection table: (how, the rows)."""
-        at = np.arange(len(self.words))[rows]
-        words, ours = self.words[at], self.ours[at]
+    @cached_property
+    def _differing(self) -> dict[Mark, Ints]:
+        """By field the rows, ascending, that only one of the two names by it."""
+        differing: dict[Mark, Ints] = {}
         for mark, rules in COUNTERPARTS.items():
             bits = np.bitwise_or.reduce([_BIT[rule] for rule in rules]) if rules else np.uint32(0)
-            theirs, here = (words & np.uint32(mark)) != 0, (ours & bits) != 0
-            where = np.flatnonzero(theirs != here)
+            where = np.flatnonzero(((self.words & np.uint32(mark)) != 0) != ((self.ours & bits) != 0))
             if len(where):
-                yield from self._explained(mark, at[where], theirs[where])
+                differing[mark] = where
+        return differing
+
+    def differences(self, rows: slice | None = None) -> Iterator[tuple[Difference, Ints]]:
+        """What differs among these rows of the connection table, or all: (how, the rows)."""
+        for mark, where in self._differing.items():
+            if rows is not None:
+                first, end = np.searchsorted(where, (rows.start, rows.stop)).tolist()
+                where = where[first:end]
+            if len(where):
+                yield from self._explained(mark, where, (self.words[where] & np.uint32(mark)) != 0)
 
     def _explained(self, mark: Mark, rows: Ints, theirs: Bools) -> Iterator[tuple[Difference, Ints]]:
         named = self.ours[rows]

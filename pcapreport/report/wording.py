@@ -38,7 +38,7 @@ def visible(text: str) -> str:
     if isinstance(text, Text):
         text = say(text)
     start = text[:LONGEST]
-    if not (start.isascii() and start.isprintable()):
+    if not start.isprintable():  # which all of those categories are not
         start = "".join(_escape(c) if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in start)
     if len(text) <= LONGEST:
         return start

@@ -153,7 +153,9 @@ def test_frames_lead_to_their_rows():
 
 
 def test_connections_without_details_are_counted_in_words():
-    assert "1 other is in this table only. The JSON has the histories of them all." in render_html(documents.reset())
+    page = render_html(documents.reset())
+    assert "1 other is in this table only. Connections that are alike" in page
+    assert "--max-connections N shows more. The JSON has the histories of them all." in page
 
 
 def test_long_tables_are_cut_in_words():
