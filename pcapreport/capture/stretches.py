@@ -95,10 +95,10 @@ def _guessed(gather: Gather, start: int, stop: int, layout: Layout) -> Ints:
     seconds_at = 4 * (layout.header.names or ()).index("sec")
     highest = gather.span(start + LANE + seconds_at + (3 if layout.order == "<" else 0), stop)
     rows = np.lib.stride_tricks.as_strided(highest, (len(begins), SEARCHED), (LANE, 1), writeable=False)
-    alike = rows == first_s >> 24
-    if np.count_nonzero(alike) > alike.size // COMMON:
+    alike = np.flatnonzero(rows == first_s >> 24)  # of one dimension: that is several times faster
+    if len(alike) > rows.size // COMMON:
         return np.array([start])
-    lane, behind = np.nonzero(alike)
+    lane, behind = np.divmod(alike, SEARCHED)
     at = begins[lane] + behind
 
     def sound(positions: Ints) -> Bools:

@@ -6,6 +6,7 @@ has. So the parts are kept as they come and merged when they are read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import IO, Any
@@ -56,7 +57,10 @@ class _Part:
         if isinstance(self.file, BytesIO):
             held = self.file.getbuffer()
             return lambda start, size: held[start : start + size]
-        raw = self.file.raw  # type: ignore[attr-defined]  # what it holds ready is behind each connection, not the next
+        if hasattr(os, "pread"):
+            handle = self.file.fileno()
+            return lambda start, size: os.pread(handle, size, start)
+        raw = self.file.raw  # type: ignore[attr-defined]  # to have more read ready is of no use: another one comes next
 
         def read(start: int, size: int) -> bytes:
             raw.seek(start)

@@ -87,14 +87,18 @@ class Trace:
         self.guards: dict[tuple[int, int], int] = {}
         """(weights, constant) of a difference: that it is below, at or above 0 (bits), or one of two of these where the
         comparisons asked no more."""
-        self.moments = [Moment.made_of(time, 1 << row * _DIGIT, 0, self) for row, time in enumerate(times)]
-        """Of each row."""
+        self._times = times
         self._chosen: dict[tuple[bool, tuple[tuple[int, int], ...]], int] = {}
+
+    @property
+    def moments(self) -> list[Moment]:
+        """Of each row; made when asked for, since each holds on to the trace, which would hold on to them."""
+        return [Moment.made_of(time, 1 << row * _DIGIT, 0, self) for row, time in enumerate(self._times)]
 
     def chosen(self, values: Sequence[int], greatest: bool) -> Moment:
         """The least or greatest of `values`, as a row of its own."""
         among = tuple([(v.weights, v.constant) if isinstance(v, Moment) else (0, v) for v in values])
-        row = self._chosen.setdefault((greatest, among), len(self.moments) + len(self._chosen))
+        row = self._chosen.setdefault((greatest, among), len(self._times) + len(self._chosen))
         plain = [int(v) for v in values]
         return Moment.made_of(max(plain) if greatest else min(plain), 1 << row * _DIGIT, 0, self)
 
