@@ -48,6 +48,8 @@ class Question:
     options: DocumentOptions
     baseline: Baseline | None
     """What an earlier run said of the capture."""
+    threads: int | None = None
+    """That go over one part, where other parts are gone over at the same time; None: as many as pay."""
 
     @cached_property
     def hosts(self) -> Hosts:
@@ -94,7 +96,7 @@ def answer(question: Question, packets: PacketTable, open_part: Open) -> Answer:
     capture, settings = question.capture, question.settings
     table = find_connections(packets, settings)
     histories = reconstruct_all(table, capture.last_ns or 0, settings, question.hosts, question.patterns)
-    evidence = Evidence(capture, table, histories, Passes.of(table, settings), settings)
+    evidence = Evidence(capture, table, histories, Passes.of(table, settings, question.threads), settings)
     builder = DocumentBuilder(capture, settings, question.options, question.baseline, open_part)
     found = Answer(builder, Suppression(settings))
     found.quality.add(evidence)

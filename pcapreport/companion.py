@@ -37,6 +37,7 @@ class Companion:
         All parts are offered to the other process, and those that it has not begun when their turn comes are done here.
         Raises CompanionLost.
         """
+        question = replace(question, threads=1)
         self._executor.submit(_ask, replace(question, capture=replace(question.capture, frames=None)))
         offered = deque(self._offer(part) for part in parts.each())
         found, begun = _Joined(), deque[_Offered]()

@@ -88,14 +88,14 @@ class Passes:
     """Per connection: SYN to the first segment after the SYN-ACK; UNKNOWN where the handshake was not clean."""
 
     @classmethod
-    def of(cls, table: ConnectionTable, settings: Settings | None = None) -> Passes:
-        """All passes over `table`."""
+    def of(cls, table: ConnectionTable, settings: Settings | None = None, threads: int | None = None) -> Passes:
+        """All passes over `table`, by so many threads at most (None: one for each processor)."""
         settings = settings or Settings()
-        parts = _parts(table, min(_cores(), len(table.row) // ROWS_APIECE))
+        parts = _parts(table, min(threads or _cores(), len(table.row) // ROWS_APIECE))
         if len(parts) == 1:
             return cls(table.connection, table.original, **PassWork(table, settings).columns())
-        with ThreadPoolExecutor(len(parts)) as threads:
-            columns = list(threads.map(lambda part: PassWork(table.between(*part), settings).columns(), parts))
+        with ThreadPoolExecutor(len(parts)) as pool:
+            columns = list(pool.map(lambda part: PassWork(table.between(*part), settings).columns(), parts))
         starts = [int(table.bounds[start]) for start, _ in parts]
         return cls(table.connection, table.original, **_joined(columns, starts, len(table.row)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -155,8 +156,7 @@ class DocumentBuilder:
         part = Records.of(compared, self._clock, findings, self._comparison)
         self._vantages.add(evidence.vantages, evidence.table.all_endpoints)
         self._retransmitted += int(part.sums.resent.sum())
-        for told in part.told:
-            self._comparison.add(told)
+        self._comparison.add(chain.from_iterable(part.told))
         listed = part.ordered_for_list(self._options.listed)
         notable = self._notable(part)
         lesson = self._lesson(evidence) if self._options.lab else None
