@@ -202,3 +202,15 @@ def test_ranks_in_place_of_numbers_change_no_history_in_real_captures(collection
             ranks_change_nothing(find_connections(capture.table), capture.last_ns or 0)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
+
+
+def test_what_one_part_taught_holds_in_the_next() -> None:
+    wires = []
+    for n in range(12):
+        script = [Step(CLIENT, SYN, 0, 0), Step(SERVER, SYN | ACK, 0, 1), Step(CLIENT, ACK, 1, 1)]
+        wires += on_the_wire(script, [1000 * n, 5 + n % 3, 7], (A._replace(port=2000 + n), B))
+    table, patterns = connections_of(wires), shapes.Patterns()
+    found = [histories.reconstruct_all(table, 10**9, Settings(), patterns=patterns) for _ in range(2)]
+    assert list(found[0]) == list(found[1]) == list(reconstructed(table, 10**9, stamped=False))
+    first, second = ([family.like for family in each.families] for each in found)
+    assert all(any(like is other for other in first) for like in second)
