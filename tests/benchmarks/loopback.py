@@ -64,7 +64,7 @@ def talk(port: int, dice: random.Random) -> None:
     end = dice.choice(["client", "client", "client", "server", "server", "half", "reset"])
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, dice.random() < 0.5)
-        requests = dice.choice([1, 1, 1, 2, 2, 3])
+        requests = dice.choice([1, 2, 2, 3, 4, 4])
         for number in range(requests):
             last = number == requests - 1
             follows, piece, pieces = dice.choice([0, 200, 900]), dice.choice([0, 100, 1400, 3000]), dice.choice([1, 2])
