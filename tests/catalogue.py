@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -34,7 +35,8 @@ SEPARATORS = (", ",)
 OPTIONS = {"trimmed": "true", "silent": "false"}
 
 
-def forms() -> Iterator[str | tuple[str, str]]:
+@cache
+def forms() -> tuple[str | tuple[str, str], ...]:
     """Every form of the program's texts, each once; a pair where the number decides."""
     seen: dict[str, str | tuple[str, str]] = {}
     sources = (("pcapreport", "**/*.py", "python", {}), ("templates", "*.jinja", "jinja2", {"_": None}))
@@ -47,7 +49,7 @@ def forms() -> Iterator[str | tuple[str, str]]:
     meanings = (threshold.means for threshold in thresholds().values())
     for text in (*SEPARATORS, *_manual(), *meanings, *_help()):
         seen.setdefault(text, text)
-    yield from (both for both in seen.values() if both and both != BETWEEN_SENTENCES)
+    return tuple(both for both in seen.values() if both and both != BETWEEN_SENTENCES)
 
 
 def _manual() -> Iterator[str]:

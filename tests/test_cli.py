@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -66,8 +67,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     for name in [name for name in os.environ if name.startswith("PCAPREPORT_")]:
         monkeypatch.delenv(name)
 
-    def call(*arguments: object) -> Outcome:
+    def call(*arguments: object, env: Mapping[str, str] | None = None) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["pcapreport", *map(str, arguments)])
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
         code: object = 0
         try:
             main()
@@ -130,18 +133,18 @@ def test_report_writes_pages_documents_and_index_and_names_the_index_last(tmp_pa
     }  # fmt: skip
 
 
-def test_quiet_says_nothing_and_verbose_a_line_for_every_capture_on_standard_error_only(tmp_path: Path) -> None:
-    quiet = run("report", REFUSED, CLEAN, "-q", "-o", "o", cwd=tmp_path)
+def test_quiet_says_nothing_and_verbose_a_line_for_every_capture_on_standard_error_only(here: Here) -> None:
+    quiet = here("report", REFUSED, CLEAN, "-q", "-o", "o")
     assert (quiet.out.splitlines(), quiet.err) == (["o/index.html"], "")
-    verbose = run("report", REFUSED, CLEAN, "-v", "-o", "o", cwd=tmp_path)
+    verbose = here("report", REFUSED, CLEAN, "-v", "-o", "o")
     assert verbose.out.splitlines() == ["o/index.html"]
     first, second, last = sorted(verbose.err.splitlines())[1:] + sorted(verbose.err.splitlines())[:1]
     assert first.startswith("refused.pcap: The server refused") and second.startswith("server-closes-first.pcap: ")
     assert last == "2 of 2 captures done, 2 of them by an earlier run"
 
 
-def test_show_prints_the_verdict_and_a_ladder_and_writes_no_file(tmp_path: Path) -> None:
-    shown = run("show", REFUSED, cwd=tmp_path)
+def test_show_prints_the_verdict_and_a_ladder_and_writes_no_file(here: Here, tmp_path: Path) -> None:
+    shown = here("show", REFUSED)
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith("refused.pcap\n")
     for words in ("The server refused", "SYN-SENT │", "RST, ACK", "connection_refused"):
@@ -149,12 +152,12 @@ def test_show_prints_the_verdict_and_a_ladder_and_writes_no_file(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_show_draws_the_connection_asked_for_or_says_there_is_none(tmp_path: Path) -> None:
-    second = run("show", SAMPLES / "fast-open.pcap", "--connection", 2, cwd=tmp_path)
+def test_show_draws_the_connection_asked_for_or_says_there_is_none(here: Here) -> None:
+    second = here("show", SAMPLES / "fast-open.pcap", "--connection", 2)
     document = pcapreport.analyze(SAMPLES / "fast-open.pcap")
     ladders = [f"client {c.client.address}:{c.client.port}" for c in document.connections]
     assert second.code == 0 and ladders[1] in second.out and ladders[0] not in second.out
-    none = run("show", SAMPLES / "fast-open.pcap", "--connection", 3, cwd=tmp_path)
+    none = here("show", SAMPLES / "fast-open.pcap", "--connection", 3)
     assert (none.code, none.out) == (2, "")
     assert none.err == "pcapreport: fast-open.pcap: there is no connection 3; connections in it: 2\n"
 
@@ -167,49 +170,49 @@ def test_rules_lists_every_rule_and_explains_each() -> None:
         assert shown.exit_code == 0 and shown.output.startswith(f"{rule}: {page.title}\n")
 
 
-def test_an_unknown_rule_is_a_usage_error_with_a_hint(tmp_path: Path) -> None:
-    shown = run("rules", "unanswered", cwd=tmp_path)
+def test_an_unknown_rule_is_a_usage_error_with_a_hint(here: Here) -> None:
+    shown = here("rules", "unanswered")
     assert (shown.code, shown.out) == (2, "")
     assert "no such rule" in shown.err and "syn_unanswered" in shown.err
 
 
-def test_render_writes_beside_the_document_or_into_a_directory(tmp_path: Path) -> None:
-    run("report", REFUSED, "--format", "json", "-o", ".", cwd=tmp_path)
-    beside = run("render", "refused.pcap.json", cwd=tmp_path)
+def test_render_writes_beside_the_document_or_into_a_directory(here: Here, tmp_path: Path) -> None:
+    here("report", REFUSED, "--format", "json", "-o", ".")
+    beside = here("render", "refused.pcap.json")
     assert (beside.code, beside.out, beside.err) == (0, "refused.pcap.html\n", "")
-    elsewhere = run("render", "refused.pcap.json", "-o", "other", "--format", "md,html", cwd=tmp_path)
+    elsewhere = here("render", "refused.pcap.json", "-o", "other", "--format", "md,html")
     assert sorted(elsewhere.out.splitlines()) == ["other/refused.pcap.html", "other/refused.pcap.md"]
     assert (tmp_path / "other/refused.pcap.html").read_bytes() == (tmp_path / "refused.pcap.html").read_bytes()
 
 
-def test_verify_knows_the_capture_a_report_was_made_from(tmp_path: Path) -> None:
-    run("report", REFUSED, "--format", "html,json,md,png,zip", "-o", ".", cwd=tmp_path)
+def test_verify_knows_the_capture_a_report_was_made_from(here: Here, tmp_path: Path) -> None:
+    here("report", REFUSED, "--format", "html,json,md,png,zip", "-o", ".")
     for suffix in ("html", "json", "md", "zip"):
-        shown = run("verify", f"refused.pcap.{suffix}", REFUSED, cwd=tmp_path)
+        shown = here("verify", f"refused.pcap.{suffix}", REFUSED)
         assert shown.code == 0 and "was made from" in shown.out
     for suffix in ("html", "zip"):
-        shown = run("verify", f"refused.pcap.{suffix}", CLEAN, cwd=tmp_path)
+        shown = here("verify", f"refused.pcap.{suffix}", CLEAN)
         assert shown.code == 1 and "was not made from" in shown.out
-    shown = run("verify", "refused.pcap.png", CLEAN, cwd=tmp_path)
+    shown = here("verify", "refused.pcap.png", CLEAN)
     assert (shown.code, shown.out) == (2, "") and "cannot be searched" in shown.err
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as other:
         other.writestr("report.html", "")
-    shown = run("verify", "other.zip", CLEAN, cwd=tmp_path)
+    shown = here("verify", "other.zip", CLEAN)
     assert (shown.code, shown.out) == (2, "") and "is no bundle" in shown.err
 
 
-def test_the_document_is_the_same_in_whatever_company_it_is_written(tmp_path: Path) -> None:
+def test_the_document_is_the_same_in_whatever_company_it_is_written(here: Here, tmp_path: Path) -> None:
     for out, formats in (("a", "json"), ("b", "html,json"), ("c", "zip")):
-        run("report", REFUSED, "--format", formats, "-o", out, cwd=tmp_path)
+        here("report", REFUSED, "--format", formats, "-o", out)
     alone = (tmp_path / "a/refused.pcap.json").read_bytes()
     assert alone == (tmp_path / "b/refused.pcap.json").read_bytes()
     with zipfile.ZipFile(tmp_path / "c/refused.pcap.zip") as archive:
         assert archive.read("report.json") == alone
 
 
-def test_other_formats_than_before_are_made_afresh(tmp_path: Path) -> None:
-    run("report", REFUSED, "--format", "html", "-o", "o", cwd=tmp_path)
-    run("report", REFUSED, "--format", "json", "-o", "o", cwd=tmp_path)
+def test_other_formats_than_before_are_made_afresh(here: Here, tmp_path: Path) -> None:
+    here("report", REFUSED, "--format", "html", "-o", "o")
+    here("report", REFUSED, "--format", "json", "-o", "o")
     assert json.loads((tmp_path / "o/index.json").read_bytes())["captures"][0]["report"] == ""
 
 
@@ -224,8 +227,8 @@ def test_schema_is_json() -> None:
 @pytest.mark.parametrize(
     ("sample", "level", "code"), [(REFUSED, "error", 1), (REFUSED, "never", 0), (CLEAN, "note", 0)]
 )
-def test_fail_on_turns_a_finding_into_exit_1(sample: Path, level: str, code: int, tmp_path: Path) -> None:
-    shown = run("report", sample, "--fail-on", level, cwd=tmp_path)
+def test_fail_on_turns_a_finding_into_exit_1(sample: Path, level: str, code: int, here: Here) -> None:
+    shown = here("report", sample, "--fail-on", level)
     assert (shown.code, shown.out) == (code, "pcapreport-out/index.html\n")
 
 
@@ -298,11 +301,11 @@ def test_a_broken_capture_is_one_line_that_says_where_and_no_traceback(kind: str
         assert shown.err.startswith("pcapreport: x.pcap: ") and words in shown.err and shown.err.count("\n") == 1
 
 
-def test_some_unreadable_is_exit_3_and_the_rest_is_done(tmp_path: Path) -> None:
+def test_some_unreadable_is_exit_3_and_the_rest_is_done(here: Here, tmp_path: Path) -> None:
     shutil.copy(REFUSED, tmp_path)
     (tmp_path / "bad.pcap").write_bytes(b"no capture")
     (tmp_path / "gone.pcap").symlink_to("nowhere")
-    shown = run("report", ".", cwd=tmp_path)
+    shown = here("report", ".")
     assert (shown.code, shown.out) == (3, "pcapreport-out/index.html\n")
     found = {name: line["status"] for name, line in captures(tmp_path / "pcapreport-out").items()}
     assert found == {"bad.pcap": "unreadable", "gone.pcap": "unreadable", "refused.pcap": "ok"}
@@ -310,30 +313,30 @@ def test_some_unreadable_is_exit_3_and_the_rest_is_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every file")
-def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_one_line(here: Here, tmp_path: Path) -> None:
     shutil.copy(REFUSED, tmp_path / "x.pcap")
     (tmp_path / "x.pcap").chmod(0)
-    shown = run("report", "x.pcap", cwd=tmp_path)
+    shown = here("report", "x.pcap")
     assert shown.code == 4 and "x.pcap: byte 0: cannot be read (Permission denied)" in shown.err
 
 
-def test_a_directory_given_to_show_is_one_line(tmp_path: Path) -> None:
-    shown = run("show", SAMPLES, cwd=tmp_path)
+def test_a_directory_given_to_show_is_one_line(here: Here) -> None:
+    shown = here("show", SAMPLES)
     assert (shown.code, shown.out) == (4, "")
     assert "sample_pcaps" in shown.err and "is a directory" in shown.err and shown.err.count("\n") == 1
 
 
-def test_no_capture_at_all_is_exit_4_and_said(tmp_path: Path) -> None:
+def test_no_capture_at_all_is_exit_4_and_said(here: Here, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("no capture")
-    shown = run("report", "in", cwd=tmp_path)
+    shown = here("report", "in")
     assert (shown.code, shown.out) == (4, "pcapreport-out/index.html\n")
     assert shown.err == "no captures there, only 1 other file\n0 of 0 captures done\n"
 
 
-def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(here: Here, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    shown = run("report", REFUSED, "-o", "file/out", cwd=tmp_path)
+    shown = here("report", REFUSED, "-o", "file/out")
     assert (shown.code, shown.out) == (2, "")
     assert shown.err.startswith("pcapreport: file/out: ") and shown.err.count("\n") == 1
 
@@ -355,9 +358,9 @@ def test_a_broken_saved_document_is_one_line_and_exit_2(data: bytes, here: Here,
     assert shown.err.startswith("pcapreport: x.json: is no result document (") and shown.err.count("\n") == 1
 
 
-def test_the_index_is_no_document_to_render(tmp_path: Path) -> None:
-    run("report", REFUSED, cwd=tmp_path)
-    shown = run("render", "pcapreport-out/index.json", cwd=tmp_path)
+def test_the_index_is_no_document_to_render(here: Here) -> None:
+    here("report", REFUSED)
+    shown = here("render", "pcapreport-out/index.json")
     assert shown.code == 2 and "is no result document" in shown.err
 
 
@@ -493,6 +496,15 @@ def test_output_into_a_pipe_has_no_control_sequences_whatever_the_environment_sa
 HOSTILE = ("new\nline.pcap", "\x1b[31mred\x07 rtl\u202egnp \u200bhidden\u2066.pcap")
 
 
+def everything(reader: int, written: list[bytes]) -> None:
+    """All that comes until the other end of a terminal is closed."""
+    try:
+        while chunk := os.read(reader, 65_536):
+            written.append(chunk)
+    except OSError:  # how Linux says that the other end is closed
+        pass
+
+
 def on_a_terminal(*arguments: object, cwd: Path) -> bytes:
     """All that the program writes where both its outputs are a terminal."""
     import pty
@@ -503,20 +515,43 @@ def on_a_terminal(*arguments: object, cwd: Path) -> bytes:
         stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
-    written = b""
-    try:
-        while chunk := os.read(ours, 65_536):
-            written += chunk
-    except OSError:  # how Linux says that the other end is closed
-        pass
+    written: list[bytes] = []
+    everything(ours, written)
     process.wait(PATIENCE)
     os.close(ours)
-    return written
+    return b"".join(written)
+
+
+@pytest.fixture
+def on_a_terminal_here(here: Here, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bytes]:
+    """The same in this process, for what starts no workers."""
+    import pty
+
+    def call(*arguments: object) -> bytes:
+        written: list[bytes] = []
+        ours, theirs = pty.openpty()
+        reading = threading.Thread(target=everything, args=(ours, written))
+        reading.start()
+        with (
+            open(theirs, "w", encoding="utf-8") as out,
+            open(os.dup(theirs), "w", encoding="utf-8", errors="backslashreplace") as err,
+            monkeypatch.context() as patched,
+        ):
+            patched.setattr(sys, "stdout", out)
+            patched.setattr(sys, "stderr", err)
+            here(*arguments)
+        reading.join(PATIENCE)
+        os.close(ours)
+        return b"".join(written)
+
+    return call
 
 
 @posix
 @pytest.mark.parametrize("broken", [False, True], ids=["whole", "broken"])
-def test_hostile_names_never_reach_the_terminal_raw(broken: bool, tmp_path: Path) -> None:
+def test_hostile_names_never_reach_the_terminal_raw(
+    broken: bool, on_a_terminal_here: Callable[..., bytes], tmp_path: Path
+) -> None:
     (tmp_path / "in").mkdir()
     for name in HOSTILE:
         (tmp_path / "in" / name).write_bytes(b"junk" if broken else REFUSED.read_bytes())
@@ -533,8 +568,9 @@ def test_hostile_names_never_reach_the_terminal_raw(broken: bool, tmp_path: Path
         *(["show", path] for path in paths),
         *([] if broken else [["render", f"out/{name}.json"] for name in HOSTILE]),
     ]
-    for arguments in runs:
-        written = on_a_terminal(*arguments, cwd=tmp_path).decode()
+    for number, arguments in enumerate(runs):
+        told = on_a_terminal(*arguments, cwd=tmp_path) if number < 2 else on_a_terminal_here(*arguments)
+        written = told.decode()
         assert written, arguments
         kept = written.replace("\r\n", "").replace("\r\x1b[K", "")  # the progress line's own
         assert not [c for c in "\x1b\x07\r\u202e\u200b\u2066" if c in kept], (arguments, written)
@@ -558,21 +594,21 @@ def test_a_name_that_is_no_utf8_is_reported_like_any_other(tmp_path: Path) -> No
 # --- options from elsewhere -----------------------------------------------------------------------------------------
 
 
-def test_the_environment_sets_options_and_the_command_line_wins(tmp_path: Path) -> None:
+def test_the_environment_sets_options_and_the_command_line_wins(here: Here, tmp_path: Path) -> None:
     env = {"PCAPREPORT_OUTPUT": "o", "PCAPREPORT_FORMAT": "json", "PCAPREPORT_TIME_WAIT": "bsd",
            "PCAPREPORT_MAX_CONNECTIONS": "3", "PCAPREPORT_FAIL_ON": "error", "PCAPREPORT_QUIET": "1"}  # fmt: skip
-    shown = run("report", REFUSED, "--time-wait", "90", cwd=tmp_path, env=env)
+    shown = here("report", REFUSED, "--time-wait", "90", env=env)
     assert (shown.code, shown.out, shown.err) == (1, "o/index.html\n", "")
     assert options(tmp_path / "o/refused.pcap.json").items() >= {"time_wait": "90", "max_connections": 3}.items()
     assert not (tmp_path / "o/refused.pcap.html").exists()
 
 
-def test_pyproject_sets_options_below_the_environment_and_the_command_line(tmp_path: Path) -> None:
+def test_pyproject_sets_options_below_the_environment_and_the_command_line(here: Here, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         '[tool.pcapreport]\nformat = ["json"]\noutput = "o"\ntime-wait = 45\nmax-connections = 5\nfail_on = "error"\n'
     )
     env = {"PCAPREPORT_MAX_CONNECTIONS": "6"}
-    shown = run("report", REFUSED, "--fail-on", "never", cwd=tmp_path, env=env)
+    shown = here("report", REFUSED, "--fail-on", "never", env=env)
     assert (shown.code, shown.out) == (0, "o/index.html\n")
     assert options(tmp_path / "o/refused.pcap.json").items() >= {"time_wait": "45", "max_connections": 6}.items()
     assert not (tmp_path / "o/refused.pcap.html").exists()
@@ -605,30 +641,30 @@ def test_a_wrong_pyproject_is_one_line_and_exit_2(text: str, words: str, here: H
     assert not (tmp_path / "pcapreport-out").exists()
 
 
-def test_the_pyproject_of_other_tools_is_left_alone(tmp_path: Path) -> None:
+def test_the_pyproject_of_other_tools_is_left_alone(here: Here, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'other'\n[tool.ruff]\nline-length = 9\n")
-    assert run("rules", cwd=tmp_path).code == 0
+    assert here("rules").code == 0
 
 
-def test_templates_of_the_user_replace_the_built_in_ones(tmp_path: Path) -> None:
+def test_templates_of_the_user_replace_the_built_in_ones(here: Here, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.html.jinja").write_text("<p>{{ capture.file }}</p>")
-    shown = run("report", REFUSED, "--templates", "mine", "-o", "o", cwd=tmp_path)
+    shown = here("report", REFUSED, "--templates", "mine", "-o", "o")
     assert shown.code == 0
     assert (tmp_path / "o/refused.pcap.html").read_text() == "<p>refused.pcap</p>"
 
 
-def test_a_compressed_capture_may_grow_as_far_as_the_user_says(tmp_path: Path) -> None:
+def test_a_compressed_capture_may_grow_as_far_as_the_user_says(here: Here, tmp_path: Path) -> None:
     packed = tmp_path / "big.pcap.gz"
     packed.write_bytes(gzip.compress(CLEAN.read_bytes()))
-    shown = run("report", str(packed), "-o", "o", "--max-input", "200", cwd=tmp_path)
+    shown = here("report", str(packed), "-o", "o", "--max-input", "200")
     assert shown.code == 3 and "more than 200 bytes" in shown.err
-    assert run("report", str(packed), "-o", "o", "--max-input", "1M", cwd=tmp_path).code == 0
+    assert here("report", str(packed), "-o", "o", "--max-input", "1M").code == 0
 
 
 @pytest.mark.parametrize("option", ["--memory", "--max-size", "--max-input"])
-def test_sizes_are_bytes_with_a_letter_or_refused(option: str, tmp_path: Path) -> None:
-    shown = run("report", REFUSED, option, "lots", cwd=tmp_path)
+def test_sizes_are_bytes_with_a_letter_or_refused(option: str, here: Here) -> None:
+    shown = here("report", REFUSED, option, "lots")
     assert shown.code == 2 and "500M" in shown.err
 
 

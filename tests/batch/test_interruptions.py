@@ -147,7 +147,7 @@ def done_by(request: session.Request) -> tuple[dict[str, str], int, list[IndexEn
 def test_captures_that_hang_eat_or_kill_cost_only_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = {"hangs": "timeout", "dawdles": "timeout", "eats": "unreadable", "killed": "crashed", "exits": "crashed"}
     given = captures(tmp_path / "in", *bad, *numbered(7))
-    order = Order(tmp_path / "out", frozenset(("html", "json")), timeout=20, most_memory=1 << 30)
+    order = Order(tmp_path / "out", frozenset(("html", "json")), timeout=8, most_memory=1 << 30)
     request = session.Request((str(given),), order, jobs=2)
     with monkeypatch.context() as patched:
         spoil(patched)

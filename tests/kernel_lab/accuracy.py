@@ -63,8 +63,10 @@ def _width(tally: Tally, place: str) -> str:
 
 def update() -> int:
     """Score the runs of this repository and write everything that tells of it."""
-    scores = [score for folder in FOLDERS for score in score_run(folder)]
-    README.write_text(readme(README.read_text(), scores, sent_again.table(FOLDERS)))
+    runs = [(score_run(folder), sent_again.score_run(folder)) for folder in FOLDERS]
+    scores = [score for found, _ in runs for score in found]
+    labels = sent_again.table(sent_again.total(again for _, again in runs))
+    README.write_text(readme(README.read_text(), scores, labels))
     ACCURACY.write_text(by_scenario(scores))
     KNOWN.write_text(known_wrong(scores))
     UNDECIDABLE.write_text(undecidable(scores))

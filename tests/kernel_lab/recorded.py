@@ -6,8 +6,13 @@ import gzip
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from pcapreport.pipeline import analyze
+from pcapreport.report import model
+from pcapreport.report.build import DocumentOptions
 
 from .wire import other
 
@@ -59,6 +64,15 @@ class Recorded:
                 at = packet["t_send"] if packet["dir"] == near else packet["t_deliver"][0]
             found[packet["conn"]].append((number, at, packet["id"]))
         return {connection: sorted(frames) for connection, frames in found.items()}
+
+
+@lru_cache(maxsize=16)
+def document_of(path: Path) -> model.Document:
+    """What is told of a capture, without the ladders, which nothing here asks for; the last few are kept.
+
+    So each is analysed once if all that is asked of a run is asked at a time.
+    """
+    return analyze(path, options=DocumentOptions(details=0))
 
 
 def read_text(path: Path) -> str:

@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pcapreport.language import as_string
-from pcapreport.pipeline import analyze
 
 from .hidden import hidden, restarted_unseen
-from .recorded import NEAR, Recorded
+from .recorded import NEAR, Recorded, document_of
 
 TOLERANCE = 1500
 """ns: captures with microseconds cut their times."""
@@ -163,7 +162,7 @@ def score_run(folder: Path) -> list[CaptureScore]:
 
 def score_capture(run: Recorded, capture: str) -> CaptureScore:
     """One capture of a run."""
-    document = msgspec.to_builtins(analyze(run.captures[capture]), enc_hook=as_string)
+    document = msgspec.to_builtins(document_of(run.captures[capture]), enc_hook=as_string)
     told = _told(document)
     frames = run.frames(capture)
     view = View(run, capture, {packet for held in frames.values() for _, _, packet in held})

@@ -10,11 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from pcapreport.pipeline import analyze
 from pcapreport.report import model
 
-from .recorded import NEAR, Recorded
+from .recorded import NEAR, Recorded, document_of
 
 CONTROL = ("syn_retransmission", "syn_ack_retransmission", "fin_retransmission")
 RULES = (*CONTROL, "retransmission", "fast_retransmission", "spurious_retransmission", "tail_loss_probe")
@@ -37,6 +37,13 @@ class Labels:
     missed_seen: int = 0
     """It is."""
 
+    def add(self, other: Labels) -> None:
+        """Those of another run too."""
+        self.right += other.right
+        self.false += other.false
+        self.missed += other.missed
+        self.missed_seen += other.missed_seen
+
     @property
     def precision(self) -> float:
         """Share of what is said that is true."""
@@ -57,26 +64,41 @@ class Causes:
     """More than the sender's kernel did so often."""
 
 
-def score(folders: Iterable[Path]) -> tuple[dict[str, Labels], Causes]:
-    """(labels by tap, causes at all taps) of recorded runs."""
-    labels: dict[str, Labels] = defaultdict(Labels)
-    causes = Causes()
-    for folder in folders:
-        run = Recorded(folder)
-        for tap, path in run.captures.items():
-            if "." in tap:
-                continue
-            document = analyze(path)
-            _compare(run, tap, _said(document), labels[tap])
-            for side in (NEAR[tap],) if tap in NEAR else "AB":
-                if "counters" in run.meta:
-                    _count(run.meta["counters"][side], document, side, causes)
-    return labels, causes
+class Score(NamedTuple):
+    """Labels by tap, causes at all taps."""
+
+    labels: dict[str, Labels]
+    causes: Causes
 
 
-def table(folders: Iterable[Path]) -> str:
+def score_run(folder: Path) -> Score:
+    """Of the complete captures of a recorded run."""
+    found, run = Score(defaultdict(Labels), Causes()), Recorded(folder)
+    for tap, path in run.captures.items():
+        if "." in tap:
+            continue
+        document = document_of(path)
+        _compare(run, tap, _said(document), found.labels[tap])
+        for side in (NEAR[tap],) if tap in NEAR else "AB":
+            if "counters" in run.meta:
+                _count(run.meta["counters"][side], document, side, found.causes)
+    return found
+
+
+def total(scores: Iterable[Score]) -> Score:
+    """Of all these runs."""
+    found = Score(defaultdict(Labels), Causes())
+    for labels, causes in scores:
+        for tap, more in labels.items():
+            found.labels[tap].add(more)
+        found.causes.said += causes.said
+        found.causes.wrong += causes.wrong
+    return found
+
+
+def table(score: Score) -> str:
     """In words of Markdown: a row for each tap."""
-    labels, causes = score(folders)
+    labels, causes = score
     heads = ("Tap", "Sent again", "said so", "falsely", "missed", "missed though the first transmission is captured")
     rows = [heads, tuple("---" for _ in heads)]
     for tap, found in labels.items():

@@ -15,6 +15,7 @@ from typing import Any
 
 from pcapreport import analyze
 from pcapreport.findings.tally import NETWORK
+from pcapreport.report.build import DocumentOptions
 
 RUNS = Path(__file__).parent / "verdict_runs"
 OUTCOMES = ("right", "allowed", "missed", "WRONG")
@@ -56,7 +57,7 @@ def judged(folder: Path = RUNS) -> Iterator[Judged]:
     for path in sorted(folder.glob("*/truth.json")):
         truth = json.loads(path.read_text())
         for tap in truth["taps"]:
-            document = analyze(path.with_name(f"{tap}.pcap.gz"))
+            document = analyze(path.with_name(f"{tap}.pcap.gz"), options=DocumentOptions(details=0))
             found = [*document.findings, *(f for c in document.connections for f in c.findings)]
             grave = [f for f in found if f.severity != "note"]
             sides = frozenset("network" if f.rule in NETWORK else str(f.side) for f in grave)

@@ -2,12 +2,14 @@
 
 import http.server
 import pathlib
+import re
 import threading
 
 import pytest
 from test_in_browser import ALL, browser, missing, pages  # noqa: F401  (fixtures)
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+TEMPLATES = pathlib.Path(__file__).parents[2] / "templates"
 LOCKED = "sandbox; default-src 'none'; img-src 'self'; style-src 'self';"
 """What a common build server sends with the files that it keeps: no script, no style, no data: image."""
 
@@ -21,20 +23,48 @@ def axe() -> str:
     return (pathlib.Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 
 
+@pytest.fixture(scope="module")
+def page(browser):  # noqa: F811
+    """One for all: each test goes to a file of its own with it."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
 SAME_STYLES = ("chinese", "chinese-ticket", "chinese-lab", "chinese-index", "chinese-class")
 """Pages whose colours other pages have as well: in the dark one of each kind will do."""
 SCHEMES = [(name, "light") for name in ALL] + [(name, "dark") for name in ALL if name not in SAME_STYLES]
+ASKED = {"light": RULES, "dark": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+"""In the dark what colours decide; the rest is the same, as a test below holds."""
+RUN = """async asked => (await axe.run(document, {
+  runOnly: asked, resultTypes: ["violations"], preload: false,
+})).violations"""
+"""Styles are in the pages themselves, so that nothing is to be fetched before."""
 
 
 @pytest.mark.parametrize(("name", "scheme"), SCHEMES)
-def test_axe_finds_nothing(browser, pages, axe, name, scheme):  # noqa: F811
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
+def test_axe_finds_nothing(page, pages, axe, name, scheme):  # noqa: F811
+    page.emulate_media(color_scheme=scheme)
     page.goto((pages / f"{name}.html").as_uri())
     page.evaluate(axe)
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)["violations"]
-    context.close()
+    found = page.evaluate(RUN, ASKED[scheme])
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+
+
+@pytest.mark.parametrize("scheme", ASKED)
+def test_axe_would_find_what_is_too_faint(page, axe, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.set_content("<html lang=en><title>x</title><main><h1 style='color:#999;background:#aaa'>Faint</h1></main>")
+    page.evaluate(axe)
+    assert [one["id"] for one in page.evaluate(RUN, ASKED[scheme])] == ["color-contrast"]
+
+
+def test_the_dark_differs_in_colours_alone():
+    sources = [path.read_text("utf-8") for path in TEMPLATES.iterdir() if path.suffix in (".css", ".jinja", ".js")]
+    (dark,) = (found for text in sources for found in text.split("prefers-color-scheme")[1:])
+    block = re.match(r": dark\) \{\s*:root \{([^{}]*)\}\s*\}", dark)
+    assert block and block[1].count("--") >= 10
+    assert re.fullmatch(r"(\s*--[a-z]+: #[0-9a-f]{6};)+\s*", block[1])
 
 
 @pytest.fixture

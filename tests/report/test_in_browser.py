@@ -79,21 +79,31 @@ def path(request, pages) -> pathlib.Path:
     return pages / f"{request.param}.html"
 
 
-@pytest.mark.parametrize("width", [320, 768, 1400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_request_no_message_no_sideways_scrolling(browser, path, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page = context.new_page()
-    requests, messages = [], []
+@pytest.fixture(scope="module")
+def watched(browser):
+    """A page with what it asks for and what it says; one for all tests, as a new one costs more than most of them."""
+    context = browser.new_context()
+    page, requests, messages = context.new_page(), [], []
     page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: messages.append(message.text))
     page.on("pageerror", lambda error: messages.append(str(error)))
-    page.on("dialog", lambda dialog: messages.append(dialog.message))
+    page.on("dialog", lambda dialog: (messages.append(dialog.message), dialog.dismiss()))
+    yield page, requests, messages
+    context.close()
+
+
+@pytest.mark.parametrize("width", [320, 768, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_request_no_message_no_sideways_scrolling(watched, path, width, scheme):
+    page, requests, messages = watched
+    page.goto("about:blank")  # so that what the page before may still say is not taken for this one's
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    del requests[:], messages[:]
     page.goto(path.as_uri())
     assert requests == [path.as_uri()]
     assert messages == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    context.close()
 
 
 def test_the_page_is_complete_without_scripts(browser, pages):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import zlib
+from functools import cache
 from html.parser import HTMLParser
 
 import documents
@@ -67,18 +68,23 @@ def inflated(made: bytes):
         yield zlib.decompress(stream)
 
 
+@cache
+def printed(name: str) -> bytes:
+    """Of a document the PDF, which takes seconds to make."""
+    return pdf.render_pdf(documents.DOCUMENTS[name]())
+
+
 @pytest.mark.parametrize("name", ["clean_close", "hostile", "time_wait_restart"])
 def test_each_cell_of_each_table_is_on_paper(name, tmp_path):
-    document = documents.DOCUMENTS[name]()
-    page, text = Cells(), words(pdf.render_pdf(document), tmp_path, "-raw")
-    page.feed(render_html(document))
+    page, text = Cells(), words(printed(name), tmp_path, "-raw")
+    page.feed(render_html(documents.DOCUMENTS[name]()))
     cells = {re.sub(r"\s", "", cell) for cell in page.found}
     assert len(cells) > 50
     assert [cell for cell in cells if cell not in text] == []
 
 
 def test_title_language_page_numbers_and_the_name_in_the_margin(tmp_path):
-    made = pdf.render_pdf(documents.clean_close())
+    made = printed("clean_close")
     assert b"/Lang (en)" in b"".join(inflated(made))
     if shutil.which("pdfinfo") is None:
         missing("pdfinfo")
