@@ -6,12 +6,12 @@ The line, left to right; each stage takes the one before's type and returns the 
                     capture/   capture/        tcp/           tcp/                  findings/   report/     report/
 
 `pipeline.analyze` is this line as one function. Around it: `batch/` runs it over many captures in worker processes,
-`cli` is the only module that prints and reads the clock. Imports point down only:
+`cli` and `commands/` alone print and read the clock. Imports point down only:
 
-    cli > batch > pipeline > renderers > report.build > report.model > findings > tcp > capture > settings, errors
+    cli > commands > batch > pipeline > renderers > report.build > report.model > findings > tcp > capture > settings
 
 Each third party has one door: dpkt in capture/dissect, matplotlib in report/picture, jinja2 in report/html,
-weasyprint in report/pdf, click in cli, yacryptopan in pseudonyms, duckdb in batch/parquet.
+weasyprint in report/pdf, click in cli, commands and options, yacryptopan in pseudonyms, duckdb in batch/parquet.
 """
 
 from __future__ import annotations

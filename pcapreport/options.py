@@ -300,21 +300,23 @@ def meta(_context: click.Context, _parameter: click.Parameter, values: Sequence[
     return pairs
 
 
-def pseudonyms_of(given: dict[str, Any]) -> tuple[Any, str]:
-    """What replaces names, None if nothing does; and a word on a key that was made for it."""
+def pseudonyms_of(given: dict[str, Any], note: Callable[[str], None]) -> Any:
+    """What replaces names, None if nothing does; a key that was made for it is told of."""
     if not (given["anonymize"] or given["anonymize_ports"]):
         _check_no_key_given()
-        return None, ""
+        return None
     from pcapreport.key_file import key_in
     from pcapreport.pseudonyms import Pseudonyms, available
 
     if not available():
         raise UsageError(phrase("--anonymize needs the library yacryptopan: pip install 'pcapreport[anon]'"))
     if not given["key_file"]:
-        return Pseudonyms.of_this_run(given["anonymize_ports"]), ""
-    key, made = key_in(Path(given["key_file"]))
-    told = phrase("{file}: a new key was made; whoever has it can tell originals, so keep it", file=given["key_file"])
-    return Pseudonyms(key, given["anonymize_ports"]), told if made else ""
+        return Pseudonyms.of_this_run(given["anonymize_ports"])
+    file = given["key_file"]
+    key, made = key_in(Path(file))
+    if made:
+        note(phrase("{file}: a new key was made; whoever has it can tell originals, so keep it", file=file))
+    return Pseudonyms(key, given["anonymize_ports"])
 
 
 def _check_no_key_given() -> None:
