@@ -18,7 +18,7 @@ from pcapreport.findings.suppression import Suppressed
 from pcapreport.findings.time_ledger import Part
 from pcapreport.findings.verdict import Case
 from pcapreport.findings.wireshark_comparison import Compared, WiresharkComparison
-from pcapreport.language import Text, joined, messages_of, phrase
+from pcapreport.language import messages_of
 from pcapreport.report import model
 from pcapreport.report.across import AcrossCaptures
 from pcapreport.report.activity import CaptureActivity
@@ -28,46 +28,17 @@ from pcapreport.report.connection_texts import connection_texts
 from pcapreport.report.lab.lesson import Lesson, suitability
 from pcapreport.report.lab.record import lab_record
 from pcapreport.report.likeness import Likeness
+from pcapreport.report.method import method
 from pcapreport.report.selection import Examples, Foremost, Kept, Rank, Told
 from pcapreport.report.store import ConnectionStore, Open
 from pcapreport.report.time_records import times_spent
 from pcapreport.report.times import Clock, iso_utc
 from pcapreport.report.vantage_words import VantageSummary
 from pcapreport.report.wireshark_records import wireshark_records
-from pcapreport.settings import SECOND, TIME_WAIT_PROFILES, WORTH_SHARING, Settings
-from pcapreport.tcp.host_profile import SYSTEM_NAMES
+from pcapreport.settings import WORTH_SHARING, Settings
 from pcapreport.tcp.states import rule_texts
 from pcapreport.version import __version__, libraries
 
-METHOD = (
-    phrase("The capture was read as it stands; nothing was sent, resolved or looked up."),
-    phrase(
-        "A tap sees segments, not endpoints. A state is proven where that endpoint's own segment shows it, supposed"
-        " where its cause passed the tap, and assumed where only a timer or a convention says so."
-    ),
-    phrase(
-        "Each state carries the interval of capture time in which it was entered; an open end means that the capture"
-        " does not bound it."
-    ),
-    phrase(
-        "Within its interval the likeliest moment is estimated from the round trip between the tap and that endpoint,"
-        " the quickest answer captured: half of it after a segment to the endpoint passed the tap, half of it before"
-        " one of its own did. The two ways need not take the same time; the interval is what the capture proves."
-    ),
-    phrase(
-        "Where the capture was taken is told by how fast each side answers what passes the tap, and by the TTL with"
-        " which its segments arrive; a side that answers within 0.2 ms, the other taking far longer, is the host of"
-        " the tap."
-    ),
-    phrase(
-        "What an endpoint received is judged by what it sent afterwards: a reset or a FIN that it went on to ignore"
-        " moved nothing."
-    ),
-    phrase(
-        "Frames are counted over all records of the file, from 1, as Wireshark counts them; sequence numbers are"
-        " relative to each side's initial sequence number."
-    ),
-)
 LESSONS = 5_000
 """Connections of a part that a laboratory report may be about: the first ones."""
 
@@ -266,7 +237,7 @@ class DocumentBuilder:
             connections_shown_in_detail=len(self._detailed.chosen()),
             lab=self._lab_of_document(),
             vantage=self._vantages.record(),
-            method=[*METHOD, _two_msl_sentence(self._settings), *_changes(self._options.effective.get("set"))],
+            method=method(self._settings, self._options.effective.get("set")),
             wireshark=wireshark_records(self._wireshark),
             activity=self._activity.traffic(),
             round_trips=self._activity.round_trips(),
@@ -311,34 +282,6 @@ class DocumentBuilder:
         numbers = self.store.numbers()
         numbered = {int(numbers[place]): told for place, told in kept.items()}
         return dict(sorted(numbered.items()))
-
-
-def _changes(thresholds: Mapping[str, str] | None) -> Iterator[Text]:
-    if thresholds:
-        told = [f"{name} {change}" for name, change in thresholds.items()]
-        yield phrase("Thresholds that are not the usual ones here: {thresholds}.", thresholds=joined(told))
-
-
-def _two_msl_sentence(settings: Settings) -> Text:
-    profile = settings.time_wait
-    if profile.guessed:
-        lengths = (
-            phrase("{system} {seconds:g} s", system=spoken, seconds=TIME_WAIT_PROFILES[name].two_msl_ns / SECOND)
-            for name, spoken in SYSTEM_NAMES.items()
-        )
-        return phrase(
-            "How long TIME-WAIT lasts is taken from the system that each host's own SYN or SYN, ACK looks like"
-            " ({lengths}), and for hosts that it does not tell from Linux; no segment shows how long it really lasts.",
-            lengths=joined(lengths),
-        )
-    return phrase(
-        "TIME-WAIT is taken to last {seconds:g} s and up to {slack:g} s more ({profile}: {source}); no segment shows"
-        " how long it really lasts.",
-        seconds=profile.two_msl_ns / SECOND,
-        slack=profile.slack_ns / SECOND,
-        profile=profile.name,
-        source=profile.source,
-    )
 
 
 def _capture(capture: Capture, clock: Clock) -> model.Capture:
