@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import IO
 
@@ -56,10 +56,10 @@ class Question:
         """Looked at once, for all parts."""
         return Hosts(self.capture.openings)
 
-    @cached_property
+    @property
     def patterns(self) -> Patterns:
-        """Of the parts so far."""
-        return Patterns()
+        """Of the parts so far, and of the captures before."""
+        return _patterns_with(self.settings)
 
     @classmethod
     def about(
@@ -68,6 +68,12 @@ class Question:
         """A capture's rows are no part of the question."""
         bare = replace(capture, table=PacketTable.empty(), spilled=None)
         return cls(bare, settings, options, baseline)
+
+
+@lru_cache(maxsize=2)
+def _patterns_with(settings: Settings) -> Patterns:
+    """What captures read with these settings have taught."""
+    return Patterns()
 
 
 @dataclass

@@ -25,11 +25,15 @@ LEAST_ALIKE = 4
 """Fewer connections of one shape are reconstructed one by one: tracing one costs about as much as four plain runs."""
 LEAST_CAUGHT = 4
 """A traced history must fit at least so many connections to have been worth its while."""
+ENOUGH = 4
+"""Traced histories of a shape that are kept though they fitted fewer: others to come may be like them."""
 MOST_MISSES = 20
 """After so many in a row that were not, the rest of a shape is done one by one."""
 
-MOST_KNOWN = 5_000
-"""Shapes whose traced histories are kept for later parts of a capture."""
+MOST_KNOWN = 1_000
+"""Traced histories that are kept for later parts and captures, of some 65 kB each."""
+MOST_MET = 50_000
+"""Shapes that are counted, of less than one kB each."""
 
 Reconstruct = Callable[[Sequence[Segment], int], ConnectionHistory]
 """(segments, time of the capture's end) -> history."""
@@ -42,15 +46,34 @@ class Pattern(NamedTuple):
     trace: Trace
 
 
+class Known:
+    """What is known of a shape."""
+
+    def __init__(self, among: Patterns) -> None:
+        self.met = 0
+        """Connections that had it."""
+        self.patterns: list[Pattern] = []
+        self._among = among
+
+    def add(self, pattern: Pattern) -> None:
+        """Keep it for connections to come."""
+        self.patterns.append(pattern)
+        self._among.count += 1
+
+
 class Patterns:
-    """What was traced of each shape, in whichever part of a capture."""
+    """What was traced of each shape, in whichever part of whichever capture."""
 
     def __init__(self) -> None:
-        self._of: dict[Hashable, list[Pattern]] = {}
+        self.count = 0
+        self._of: dict[Hashable, Known] = {}
 
-    def of(self, shape: Hashable) -> list[Pattern]:
-        """Those of a shape, to be added to; `shape` tells all but times and frames."""
-        return self._of.setdefault(shape, []) if len(self._of) < MOST_KNOWN else self._of.get(shape, [])
+    def of(self, shape: Hashable) -> Known:
+        """Of one shape, to be added to; `shape` tells all but times and frames. All go once they are many."""
+        if self.count >= MOST_KNOWN or len(self._of) >= MOST_MET:
+            self.count = 0
+            self._of.clear()
+        return self._of.setdefault(shape, Known(self))
 
 
 def canonical_numbers(space: Ints, values: Ints) -> Ints:
@@ -89,7 +112,7 @@ def families_of(
     shape: Sequence[Segment],
     capture_end: int,
     reconstruct: Reconstruct,
-    known: list[Pattern],
+    known: Known,
 ) -> Iterator[Family]:
     """The families of some connections of one shape.
 
@@ -98,23 +121,24 @@ def families_of(
     """
     times = np.vstack([rows.times(connections), np.full(len(connections), capture_end, np.int64)])
     left = np.arange(len(connections))
-    misses, untried = 0, iter(tuple(known))
+    misses, untried = 0, iter(tuple(known.patterns))
+    known.met += len(connections)
     while len(left):
         pattern = next(untried, None)
         new = pattern is None
         if pattern is None:
-            if len(left) < LEAST_ALIKE or misses == MOST_MISSES:
+            rare = known.met < LEAST_ALIKE or len(known.patterns) >= ENOUGH
+            if len(left) < LEAST_ALIKE and rare or misses == MOST_MISSES:
                 break
             pattern = _traced(shape, times[:, left[0]].tolist(), reconstruct)
         alike = passing(pattern.trace, times.take(left, axis=1) if len(left) < len(connections) else times)
         caught = left[alike]
         if len(caught):
             yield Family(pattern.like, connections[caught], Traced(pattern.trace, rows, capture_end))
-        if new and len(caught) >= LEAST_CAUGHT:
-            known.append(pattern)
-            misses = 0
-        elif new:
-            misses += 1
+        if new and (len(caught) >= LEAST_CAUGHT or len(known.patterns) < ENOUGH):
+            known.add(pattern)
+        if new:
+            misses = 0 if len(caught) >= LEAST_CAUGHT else misses + 1
         left = left[~alike]
     frames = rows.frames(connections[left])
     for index, own in zip(left.tolist(), frames.T.tolist(), strict=True):

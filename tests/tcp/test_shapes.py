@@ -214,3 +214,19 @@ def test_what_one_part_taught_holds_in_the_next() -> None:
     assert list(found[0]) == list(found[1]) == list(reconstructed(table, 10**9, stamped=False))
     first, second = ([family.like for family in each.families] for each in found)
     assert all(any(like is other for other in first) for like in second)
+
+
+def test_a_shape_met_in_one_capture_after_another_is_traced_once_and_too_many_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = [Step(CLIENT, SYN, 0, 0), Step(SERVER, SYN | ACK, 0, 1), Step(CLIENT, ACK, 1, 1)]
+    table, patterns = connections_of(on_the_wire(script, [0, 5, 7], (A, B))), shapes.Patterns()
+    found = [histories.reconstruct_all(table, 10**9, Settings(), patterns=patterns) for _ in range(10)]
+    assert all(list(one) == list(reconstructed(table, 10**9, stamped=False)) for one in found)
+    likes = [one.families[0].like for one in found]
+    assert len({id(like) for like in likes[: shapes.LEAST_ALIKE]}) == shapes.LEAST_ALIKE
+    assert len({id(like) for like in likes[shapes.LEAST_ALIKE :]}) == 1
+    assert patterns.count == 1
+    monkeypatch.setattr(shapes, "MOST_KNOWN", 1)
+    histories.reconstruct_all(table, 10**9, Settings(), patterns=patterns)
+    assert patterns.count == 0
