@@ -172,12 +172,19 @@ def _relative(path: str, top: str) -> str:
 
 
 def _remote(url: str, info: dict[str, Any]) -> Remote:
-    size = int(info.get("size") or 0)
-    key = next((key for key in _MARKS if info.get(key)), None)
-    if key is None or _is_recent(info[key]):
-        return Remote(url, str(info["name"]), size)
-    number = int.from_bytes(hashlib.sha256(f"{key} {_plain(info[key])}".encode()).digest()[:7])
-    return Remote(url, str(info["name"]), size, number)
+    recent = any(_is_recent(info[key]) for key in _marks(info))
+    return Remote(url, str(info["name"]), int(info.get("size") or 0), None if recent else _mark(info))
+
+
+def _marks(info: dict[str, Any]) -> list[str]:
+    """The best of what changes with a file, if it has any."""
+    return [key for key in _MARKS if info.get(key)][:1]
+
+
+def _mark(info: dict[str, Any]) -> int | None:
+    for key in _marks(info):
+        return int.from_bytes(hashlib.sha256(f"{key} {_plain(info[key])}".encode()).digest()[:7])
+    return None
 
 
 def _plain(mark: Any) -> str:
@@ -322,5 +329,5 @@ class Folder:
 
 
 def _stamp(info: dict[str, Any]) -> tuple[int, int]:
-    remote = _remote("", info)
-    return remote.size, remote.mark or 0
+    """Of a file of ours, which has just been written more often than not: a recent time is as good as any."""
+    return int(info.get("size") or 0), _mark(info) or 0
