@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pcapreport.batch.discover import Job, is_stream
+from pcapreport.batch import sameness
+from pcapreport.batch.discover import Job
 from pcapreport.batch.index import IndexEntry
 from pcapreport.batch.index_names import is_index_file
 from pcapreport.batch.output import RECORD, Output, is_gone, machine
+from pcapreport.batch.sameness import UNSURE, Stamp
 from pcapreport.language import as_string
 from pcapreport.report.model import SCHEMA_VERSION
 from pcapreport.version import __version__
@@ -43,22 +45,10 @@ _TABLES = (
     "create table written_index (mark text, files blob)",
     f"pragma user_version = {_LAYOUT}",
 )
-_RECENT_NS = 2_000_000_000
-"""The coarsest times of change that file systems keep (FAT) are two seconds apart."""
 _PATIENCE_S, _SHORT_PATIENCE_S = 10.0, 0.5
 """Seconds that another run is waited for which writes to the record."""
-_UNSURE = -1
-"""Instead of a time of change."""
 Files = dict[str, tuple[int, int]]
 """Of a report the formats (of the index its names), each with size and time of change of its file as it was written."""
-
-
-class Stamp(NamedTuple):
-    """What a file has as long as nobody changes it."""
-
-    size: int
-    mtime_ns: int
-    inode: int
 
 
 class Stale(NamedTuple):
@@ -75,31 +65,6 @@ class _Row(NamedTuple):
     stamp: Stamp
     sha256: str
     entry: bytes
-
-
-def stamp_of(job: Job) -> Stamp | None:
-    """None if there is no telling whether the capture is the same next time."""
-    if job.remote:
-        return None if job.remote.mark is None else Stamp(job.remote.size, job.remote.mark, 0)
-    if is_stream(job.source):
-        return None
-    try:
-        status = os.stat(job.source)
-    except OSError:
-        return None
-    recent = time.time_ns() - status.st_mtime_ns < _RECENT_NS
-    return Stamp(status.st_size, _UNSURE if recent else status.st_mtime_ns, status.st_ino)
-
-
-def digest_of(job: Job) -> str:
-    """SHA-256 of a capture's bytes; "" if they cannot be read, or not without fetching them."""
-    if job.remote:
-        return ""
-    try:
-        with open(job.source, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 class Manifest:
@@ -227,12 +192,12 @@ class Manifest:
         counts as changed.
         """
         self._jobs = {job.name: job for job in jobs}
-        self._stamps = {job.name: stamp for job in jobs if (stamp := stamp_of(job))}
+        self._stamps = {job.name: stamp for job in jobs if (stamp := sameness.stamp_of(job))}
         rows = self._standing()
-        same = [name for name, row in rows.items() if row.stamp == self._stamps[name] and row.stamp.mtime_ns != _UNSURE]
+        same = [name for name, row in rows.items() if row.stamp == self._stamps[name] and row.stamp.mtime_ns != UNSURE]
         touched = sorted(rows.keys() - same)
         with ThreadPoolExecutor(max(threads, 1)) as pool:  # hashing leaves the interpreter to others
-            digests = list(pool.map(lambda name: digest_of(self._jobs[name]), touched))
+            digests = list(pool.map(lambda name: sameness.digest_of(self._jobs[name]), touched))
         again = [name for name, digest in zip(touched, digests, strict=True) if digest == rows[name].sha256]
         self._restamp(again)
         entries: dict[str, IndexEntry] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pcapreport.batch import manifest, session
+from pcapreport.batch import manifest, sameness, session
 from pcapreport.batch.index import IndexEntry
 from pcapreport.batch.work import Order
 
@@ -185,8 +185,8 @@ def old(path: Path) -> None:
 def digests(monkeypatch: Patch) -> list[str]:
     """The captures that are hashed from now on."""
     hashed: list[str] = []
-    real = manifest.digest_of
-    monkeypatch.setattr(manifest, "digest_of", lambda job: hashed.append(job.name) or real(job))
+    real = sameness.digest_of
+    monkeypatch.setattr(sameness, "digest_of", lambda job: hashed.append(job.name) or real(job))
     return hashed
 
 
