@@ -98,7 +98,7 @@ def test_who_thinks_is_told(question_ms: int, answer_ms: int, server_asks: bool)
 
 def test_response_times_name_the_slowest() -> None:
     evidence = SCENARIOS["slow_response"].evidence()
-    (text,) = Times.of(evidence).responses
+    (text,) = Times.of_all(evidence).responses
     responses = msgspec.json.decode(text, type=Responses)
     turns = evidence.ledger.turns
     worst = int(np.argmax(np.where(turns.side == 1, turns.took_ns, -1)))
