@@ -465,6 +465,7 @@ def our_words(tmp: Path) -> str:
 
 @pytest.mark.skipif(not OTHERS.is_dir(), reason=f"the captures of others are not at {OTHERS}")
 def test_no_original_gets_into_the_output_directory(tmp_path: Path) -> None:
+    """Pictures and bundles, which hold the same once more, are looked into below."""
     given = tmp_path / "given"
     for path in some_of_others(SOME):
         target = given / path.relative_to(OTHERS)
@@ -472,7 +473,7 @@ def test_no_original_gets_into_the_output_directory(tmp_path: Path) -> None:
         target.write_bytes(path.read_bytes())
     (given / "acme-unreadable.pcap").write_bytes(b"no capture of alice")
     order = Order(
-        tmp_path / "out", frozenset(("zip",)), reading=Reading(pseudonyms=PSEUDONYMS),
+        tmp_path / "out", frozenset(("html", "json", "md")), reading=Reading(pseudonyms=PSEUDONYMS),
         effective={"anonymize": True, "key_id": PSEUDONYMS.key_id},
     )  # fmt: skip
     entries = session.run(session.Request((str(given),), order, jobs=2))

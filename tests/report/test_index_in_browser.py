@@ -47,16 +47,25 @@ def folder(request, tmp_path_factory):
     return made
 
 
-@pytest.fixture
-def page(browser, folder):  # noqa: F811
+@pytest.fixture(scope="module")
+def watched(browser):  # noqa: F811
+    """A page, and what it complains of; one for all tests, as a new one costs more than most of them."""
     opened = browser.new_page(viewport={"width": 1400, "height": 900})
     problems = []
     opened.on("console", lambda message: problems.append(message.text))
     opened.on("pageerror", lambda error: problems.append(str(error)))
+    yield opened, problems
+    opened.close()
+
+
+@pytest.fixture
+def page(watched, folder):
+    opened, problems = watched
+    opened.goto("about:blank")  # so that nothing is left of what was filled in before
+    del problems[:]
     opened.goto((folder / "index.html").as_uri())
     opened.wait_for_selector(".filters:not([hidden])")
     yield opened
-    opened.close()
     assert problems == []
 
 

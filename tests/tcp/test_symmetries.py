@@ -51,6 +51,11 @@ def histories(table: PacketTable) -> dict[Key, tuple[Ends, ConnectionHistory]]:
     return found
 
 
+@cache
+def as_captured(path: Path) -> dict[Key, tuple[Ends, ConnectionHistory]]:
+    return histories(table_of(path))
+
+
 def without_raw_numbers(history: ConnectionHistory) -> ConnectionHistory:
     """The numbers of SYNs that met TIME-WAIT as distances from those before."""
 
@@ -84,7 +89,7 @@ class TestRealConnections:
         table = table_of(path)
         names = {"src_hi": "dst_hi", "src_lo": "dst_lo", "sport": "dport"}
         names |= {there: here for here, there in names.items()}
-        plain, swapped = histories(table), histories(changed(table, **{a: table[b] for a, b in names.items()}))
+        plain, swapped = as_captured(path), histories(changed(table, **{a: table[b] for a, b in names.items()}))
         assert plain.keys() == swapped.keys()
         for key, (ends, _) in plain.items():
             for end, history in ends.items():
@@ -106,14 +111,14 @@ class TestRealConnections:
             block = blocks[table["sack"][row]]
             block[block.any(axis=1)] += theirs[row]
         shifted = changed(table, seq=table["seq"] + mine, ack=np.where(has_ack, table["ack"] + theirs, table["ack"]))
-        plain, moved_on = histories(table), histories(replace(shifted, sack_blocks=blocks))
+        plain, moved_on = as_captured(path), histories(replace(shifted, sack_blocks=blocks))
         assert {key: without_raw_numbers(history) for key, (_, history) in plain.items()} == {
             key: without_raw_numbers(history) for key, (_, history) in moved_on.items()
         }
 
     def test_the_time_of_day_does_not_matter(self, path: Path) -> None:
         table, by = table_of(path), -123_456_789_012_345
-        plain, later = histories(table), histories(changed(table, time_ns=table["time_ns"] + by))
+        plain, later = as_captured(path), histories(changed(table, time_ns=table["time_ns"] + by))
         assert {key: moved(history, by) for key, (_, history) in plain.items()} == {
             key: history for key, (_, history) in later.items()
         }
@@ -126,7 +131,7 @@ class TestRealConnections:
             request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
         table = table_of(path)
         rows = slice(0, round(len(table) * share))
-        plain, early = histories(table), histories(changed(table, **{n: c[rows] for n, c in table.columns.items()}))
+        plain, early = as_captured(path), histories(changed(table, **{n: c[rows] for n, c in table.columns.items()}))
         for key, (ends, _) in early.items():
             for end, history in ends.items():
                 proven = sure(history)
@@ -150,7 +155,7 @@ def test_the_begin_of_a_complete_capture_mistakes_the_last_state_at_most(
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     table = table_of(path)
     rows = slice(0, round(len(table) * share))
-    plain, early = histories(table), histories(changed(table, **{n: c[rows] for n, c in table.columns.items()}))
+    plain, early = as_captured(path), histories(changed(table, **{n: c[rows] for n, c in table.columns.items()}))
     for key, (ends, _) in early.items():
         for end, history in ends.items():
             told = [item.state for item in history.transitions]
@@ -167,7 +172,7 @@ def sure(end: EndpointHistory) -> list[Transition]:
 
 
 def test_the_selection_holds_every_state_and_every_kind_of_capture() -> None:
-    told = {item.state for path in CAPTURES for ends, _ in histories(table_of(path)).values() for end in ends.values()
+    told = {item.state for path in CAPTURES for ends, _ in as_captured(path).values() for end in ends.values()
             for item in end.transitions}  # fmt: skip
     assert told == set(State)
     assert {path.name.split(".")[1] for path in CAPTURES} >= {"pcap", "caploss", "late", "early", "oneway"}
