@@ -22,10 +22,13 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 REQUEST = struct.Struct("!III?")  # bytes that follow, bytes to answer in a piece, pieces, the server closes first
+HABITS = 60
+"""Clients that differ; what one does it does again and again, so that some hundred shapes of connections come of it."""
 ETHERNET, RECORD_HEADER, FILE_HEADER = 14, 16, 24
 
 
@@ -59,22 +62,39 @@ def accept(listener: socket.socket) -> None:
         threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
 
-def talk(port: int, dice: random.Random) -> None:
-    """One connection of a client: some requests, then one of the ways to end."""
-    end = dice.choice(["client", "client", "client", "server", "server", "half", "reset"])
+class Habit(NamedTuple):
+    """What a client does on each of its connections."""
+
+    requests: list[tuple[int, int, int]]
+    """Bytes that follow the head, bytes of a piece of the answer, pieces."""
+    end: str
+    no_delay: bool
+
+    @classmethod
+    def drawn(cls, dice: random.Random) -> Habit:
+        """Some requests, then one of the ways to end."""
+        sizes = [
+            (dice.choice([0, 200, 900]), dice.choice([0, 100, 1400, 3000]), dice.choice([1, 2]))
+            for _ in range(dice.choice([1, 2, 2, 3, 4, 4]))
+        ]
+        end = dice.choice(["client", "client", "client", "server", "server", "half", "reset"])
+        return cls(sizes, end, dice.random() < 0.5)
+
+
+def talk(port: int, habit: Habit) -> None:
+    """One connection of a client."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, dice.random() < 0.5)
-        requests = dice.choice([1, 2, 2, 3, 4, 4])
-        for number in range(requests):
-            last = number == requests - 1
-            follows, piece, pieces = dice.choice([0, 200, 900]), dice.choice([0, 100, 1400, 3000]), dice.choice([1, 2])
-            connection.sendall(REQUEST.pack(follows, piece, pieces, last and end == "server") + bytes(follows))
-            if last and end == "half":
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, habit.no_delay)
+        for number, (follows, piece, pieces) in enumerate(habit.requests, 1):
+            last = number == len(habit.requests)
+            head = REQUEST.pack(follows, piece, pieces, last and habit.end == "server")
+            connection.sendall(head + bytes(follows))
+            if last and habit.end == "half":
                 connection.shutdown(socket.SHUT_WR)
             exactly(connection, piece * pieces)
-        if end == "server":
+        if habit.end == "server":
             connection.recv(1)
-        if end == "reset":
+        if habit.end == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -90,6 +110,7 @@ def refused() -> None:
 def record_loopback(path: str, connections: int) -> None:
     """Has tcpdump write the packets of so many connections on the loopback."""
     dice = random.Random(9293)
+    habits = [Habit.drawn(dice) for _ in range(HABITS)]
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     port = listener.getsockname()[1]
     threading.Thread(target=accept, args=(listener,), daemon=True).start()
@@ -100,7 +121,7 @@ def record_loopback(path: str, connections: int) -> None:
             if number % 20 == 19:
                 refused()
             else:
-                talk(port, dice)
+                talk(port, dice.choice(habits))
         time.sleep(1)
         tcpdump.send_signal(signal.SIGINT)
     listener.close()
