@@ -165,6 +165,11 @@ def number_of_bytes(_context: click.Context, _parameter: click.Parameter, value:
     return int(found[1]) * power
 
 
+def bytes_option(name: str, **kwargs: Any) -> Callable[[Command], Command]:
+    """An option that takes a number of bytes."""
+    return option(name, callback=number_of_bytes, metavar="BYTES", **kwargs)
+
+
 _ANONYMIZE = (
     option(
         "--anonymize",
@@ -208,10 +213,8 @@ def analysis_options(command: Command) -> Command:
             ),
             *_ANONYMIZE,
             option("--checksums", is_flag=True, help="Verify TCP checksums, and tell damage from offload."),
-            option(
+            bytes_option(
                 "--max-input",
-                callback=number_of_bytes,
-                metavar="BYTES",
                 help="Let a compressed or piped capture grow to so many bytes, such as 4G.",
             ),
             debug_option,

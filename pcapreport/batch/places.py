@@ -172,19 +172,21 @@ def _relative(path: str, top: str) -> str:
 
 
 def _remote(url: str, info: dict[str, Any]) -> Remote:
-    recent = any(_is_recent(info[key]) for key in _marks(info))
+    key = _marking(info)
+    recent = key is not None and _is_recent(info[key])
     return Remote(url, str(info["name"]), int(info.get("size") or 0), None if recent else _mark(info))
 
 
-def _marks(info: dict[str, Any]) -> list[str]:
+def _marking(info: dict[str, Any]) -> str | None:
     """The best of what changes with a file, if it has any."""
-    return [key for key in _MARKS if info.get(key)][:1]
+    return next((key for key in _MARKS if info.get(key)), None)
 
 
 def _mark(info: dict[str, Any]) -> int | None:
-    for key in _marks(info):
-        return int.from_bytes(hashlib.sha256(f"{key} {_plain(info[key])}".encode()).digest()[:7])
-    return None
+    key = _marking(info)
+    if key is None:
+        return None
+    return int.from_bytes(hashlib.sha256(f"{key} {_plain(info[key])}".encode()).digest()[:7])
 
 
 def _plain(mark: Any) -> str:

@@ -318,12 +318,6 @@ def _write(report: Report, job: Job, order: Order) -> dict[str, str]:
 
 
 @contextmanager
-def _limits(order: Order) -> Iterator[None]:
-    with _time_limit(order.timeout), limited(order.most_memory or bearable()):
-        yield
-
-
-@contextmanager
 def _time_limit(seconds: float | None) -> Iterator[None]:
     """Raise _TooSlow in the main thread after `seconds`; no limit elsewhere, or where the system has no timer."""
     usable = seconds and hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()

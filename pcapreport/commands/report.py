@@ -55,18 +55,14 @@ if TYPE_CHECKING:
 @options.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Give a capture up after so many seconds."
 )
-@options.option(
+@options.bytes_option(
     "--max-memory",
-    callback=options.number_of_bytes,
-    metavar="BYTES",
     help="Give a capture up that needs more, such as 4G (on Linux); default: four fifths of what the machine has.",
 )
-@options.option(
+@options.bytes_option(
     "--memory",
     default="1G",
     show_default=True,
-    callback=options.number_of_bytes,
-    metavar="BYTES",
     help="Memory for one capture's analysis, such as 500M; what needs more goes through temporary files.",
 )
 @options.option(
@@ -81,12 +77,10 @@ if TYPE_CHECKING:
     type=click.Choice(options.SHEETS),
     help="With --profile lab: a sheet to be filled in, or the same with answers and how they are found.",
 )
-@options.option(
+@options.bytes_option(
     "--max-size",
     default="5M",
     show_default=True,
-    callback=options.number_of_bytes,
-    metavar="BYTES",
     help="No page, summary, picture or zip larger than this, such as 10MB: what is most worth a look is kept.",
 )
 @options.option(

@@ -66,5 +66,6 @@ def show(capture: str, connection: int | None, debug: bool, **given: Any) -> Non
 
 
 def _most_notable(connections: Sequence[Any]) -> Any:
-    rank = {None: 0, "note": 1, "warning": 2, "error": 3}
-    return max(connections, key=lambda c: (rank[c.severity], -c.id))
+    from pcapreport.report.wording import SEVERITY_RANK
+
+    return min(connections, key=lambda c: (SEVERITY_RANK[c.severity], c.id))

@@ -91,8 +91,8 @@ class Stencil:
         self.count = count
         self._columns: list[Iterable[bytes]] = []
         self._optional: set[int] = set()
-        self._numeric: dict[tuple[_Writer, int], _Numeric] = {}
-        """By how it is written and by identity: what is yet to be written."""
+        self._numeric: dict[tuple[_Writer, int, int], _Numeric] = {}
+        """By how it is written, by identity and since when: what is yet to be written."""
 
     def texts(self, texts: Iterable[bytes]) -> Any:
         """Values that are JSON already."""
@@ -119,7 +119,7 @@ class Stencil:
         return self.texts(texts)
 
     def _later(self, write: _Writer, values: Ints, since: int = 0) -> Any:
-        key = write, id(values)
+        key = write, id(values), since
         if key not in self._numeric:
             self._numeric[key] = _Numeric(values, since, len(self._columns), self.texts(()))
         return self._numeric[key].slot

@@ -29,7 +29,7 @@ def reconstruct_all(
     patterns: Patterns | None = None,
 ) -> Histories:
     """The histories of all connections. `hosts`: which systems they run, so how long they keep TIME-WAIT; `patterns`:
-    what other parts of the capture, read with these settings, have taught."""
+    what other parts, or other captures read with these settings, have taught."""
     candidates, patterns = Candidates(table), patterns or Patterns()
     choices, profiles = time_wait_choices(hosts, table, settings)
     of_profile = [replace(settings, time_wait=profile) for profile in profiles]

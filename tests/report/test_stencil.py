@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,12 @@ def test_histories_told_together_are_those_told_one_by_one(
     for family in histories.families:
         expected = [one_by_one[member] for member in family.members.tolist()]
         assert endpoints_texts(family, histories, trips, clock) == expected
+
+
+def test_one_column_told_since_two_moments_is_two_columns() -> None:
+    times, stencil = np.array([3 * SECOND, 5 * SECOND]), Stencil(2)
+    record = model.TimeSpent(client_s=stencil.seconds(times), server_s=stencil.seconds(times, SECOND))
+    assert [json.loads(text) for text in stencil.fill(record)] == [
+        {"client_s": 3.0, "server_s": 2.0},
+        {"client_s": 5.0, "server_s": 4.0},
+    ]
